@@ -1,0 +1,1 @@
+//! workset-api

@@ -1,0 +1,5 @@
+//! Health: what each observer saw, and what the rows together say.
+
+mod view;
+
+pub use view::{Seen, View};

@@ -1,0 +1,24 @@
+//! Sealane keeps a team's S3 archives and its registry of worksets available
+//! when an AWS region is not.
+//!
+//! Read it from the inside out. The pure domain decides and never waits:
+//! [`region`], [`health`], [`route`], [`failover`], [`upload`],
+//! [`replication`], [`workset`] and [`config`] have no clock, no random source
+//! and no I/O; `now` and seeds are arguments. [`ports`] names what the domain
+//! needs from the world. The adapters (feature `aws`) are those ports on the
+//! AWS SDK, and `memory` has the same rules without a network.
+#![allow(
+    async_fn_in_trait,
+    reason = "ports are used generically inside this workspace; no caller needs a `Send` bound by name"
+)]
+
+pub mod config;
+pub mod failover;
+pub mod health;
+pub mod region;
+pub mod replication;
+pub mod route;
+pub mod time;
+pub mod units;
+pub mod upload;
+pub mod workset;
