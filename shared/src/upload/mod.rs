@@ -1,1 +1,5 @@
-//! upload
+//! Shipping: how many copies, where, and in what pieces.
+
+mod policy;
+
+pub use policy::Policy;

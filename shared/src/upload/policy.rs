@@ -1,0 +1,45 @@
+//! What an upload promises, and how hard it tries.
+
+use std::time::Duration;
+
+use crate::units::ByteSize;
+
+/// The shipping settings (`upload` in the configuration).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Copies wanted. At least 1, at most the number of full regions.
+    pub copies: usize,
+    /// Verified copies that make a success; `None` is a true majority, n/2 + 1.
+    pub min_copies: Option<usize>,
+    /// Whether fewer than `min_copies` verified copies, but at least one, end in a
+    /// degraded success instead of a failure.
+    pub allow_degraded: bool,
+    /// Further regions tried for a copy whose region failed.
+    pub cross_region_retries: u32,
+    /// Longest wait before the next region is tried; the actual one is drawn below it.
+    pub failover_delay: Duration,
+    /// Whether each copy is read back and compared before it counts.
+    pub sync_validation: bool,
+    /// Size aimed at for a part. 5 MiB to 5 GiB.
+    pub part_size: ByteSize,
+    /// Parts in flight in one region. At least 1.
+    pub concurrency: usize,
+    /// Longest wait for one part before its region is dropped.
+    pub part_timeout: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            copies: 1,
+            min_copies: None,
+            allow_degraded: false,
+            cross_region_retries: 2,
+            failover_delay: Duration::from_secs(5),
+            sync_validation: true,
+            part_size: ByteSize::mib(8),
+            concurrency: 4,
+            part_timeout: Duration::from_secs(30),
+        }
+    }
+}
