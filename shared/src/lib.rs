@@ -12,9 +12,18 @@
     reason = "ports are used generically inside this workspace; no caller needs a `Send` bound by name"
 )]
 
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod checksum;
 pub mod config;
+pub mod emf;
 pub mod failover;
 pub mod health;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+#[cfg(feature = "memory")]
+pub mod memory;
+pub mod ports;
 pub mod region;
 pub mod replication;
 pub mod route;

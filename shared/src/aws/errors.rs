@@ -1,0 +1,87 @@
+//! From SDK errors to ours: one question each, what may the caller do now?
+
+use aws_sdk_s3::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
+
+/// What a failed call means, whatever the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The condition, pin or checksum did not hold.
+    Condition,
+    /// There is no such thing.
+    Missing,
+    /// Nothing took effect; slow down.
+    Throttled,
+    /// No answer, or a server error: it may have taken effect.
+    NoAnswer,
+    /// Asking again will not help.
+    Refused,
+}
+
+/// Sorts an SDK error by what the caller may do.
+pub(super) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Failure {
+    match error {
+        SdkError::ConstructionFailure(_) => Failure::Refused,
+        SdkError::ServiceError(service) => by_code(service.err().code(), service.raw().status().as_u16()),
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
+            Failure::NoAnswer
+        }
+        // The SDK's enum is open; what it adds later is not known to have failed.
+        _ => Failure::NoAnswer,
+    }
+}
+
+fn by_code(code: Option<&str>, status: u16) -> Failure {
+    match (code.unwrap_or_default(), status) {
+        (
+            "ConditionalCheckFailedException"
+            | "PreconditionFailed"
+            | "ConditionalRequestConflict"
+            | "BadDigest"
+            | "InvalidPart"
+            | "InvalidPartOrder"
+            | "XAmzContentChecksumMismatch",
+            _,
+        )
+        | (_, 409 | 412) => Failure::Condition,
+        ("NoSuchKey" | "NoSuchVersion" | "NoSuchUpload" | "NotFound", _) => Failure::Missing,
+        (
+            "ThrottlingException"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "SlowDown"
+            | "ReplicatedWriteConflictException"
+            | "TooManyRequestsException",
+            _,
+        )
+        | (_, 429 | 503) => Failure::Throttled,
+        ("RequestTimeout", _) | (_, 500..) => Failure::NoAnswer,
+        _ => Failure::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_says_what_the_caller_may_do() {
+        let cases = [
+            (Some("ConditionalCheckFailedException"), 400, Failure::Condition),
+            (Some("ReplicatedWriteConflictException"), 400, Failure::Throttled),
+            (Some("ResourceNotFoundException"), 400, Failure::Refused),
+            (Some("NoSuchKey"), 404, Failure::Missing),
+            (Some("NoSuchBucket"), 404, Failure::Refused),
+            (Some("SlowDown"), 503, Failure::Throttled),
+            (Some("InternalError"), 500, Failure::NoAnswer),
+            (Some("AccessDenied"), 403, Failure::Refused),
+            (None, 412, Failure::Condition),
+            (None, 502, Failure::NoAnswer),
+        ];
+        for (code, status, want) in cases {
+            assert_eq!(by_code(code, status), want, "{code:?} {status}");
+        }
+    }
+}

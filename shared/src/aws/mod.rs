@@ -1,0 +1,139 @@
+//! The ports on the AWS SDK.
+//!
+//! Clients are built once, in a function's main. Every wait is bounded here: the
+//! SDK by itself sets a limit to connecting and to nothing else.
+
+mod errors;
+mod objects;
+
+mod rows;
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws_config::{
+    BehaviorVersion, Region as SdkRegion, SdkConfig, retry::RetryConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
+};
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+
+pub use objects::S3Objects;
+
+pub use rows::DynamoRows;
+
+use crate::{ports::Clock, region::Region, time::Timestamp};
+
+/// How long and how often a call is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest wait for a connection.
+    pub connect: Duration,
+    /// Longest wait for one attempt.
+    pub attempt: Duration,
+    /// Attempts, the first one included. At least 1.
+    pub attempts: u32,
+}
+
+impl Limits {
+    /// For probes: one attempt, because a retry would hide what is looked for.
+    pub const fn probe(timeout: Duration) -> Self {
+        Self { connect: Duration::from_secs(1), attempt: timeout, attempts: 1 }
+    }
+
+    /// For rows and other small calls.
+    pub const CALL: Self =
+        Self { connect: Duration::from_secs(1), attempt: Duration::from_secs(2), attempts: 2 };
+
+    /// For calls that move data or wait for the store to move it.
+    pub const fn data(timeout: Duration) -> Self {
+        Self { connect: Duration::from_secs(2), attempt: timeout, attempts: 2 }
+    }
+
+    fn timeouts(self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(self.connect)
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.attempt * self.attempts)
+            .build()
+    }
+
+    fn retries(self) -> RetryConfig {
+        RetryConfig::standard()
+            .with_max_attempts(self.attempts)
+            .with_initial_backoff(Duration::from_millis(50))
+            .with_max_backoff(Duration::from_millis(500))
+    }
+}
+
+/// Credentials and connections, from which clients of any region are made.
+#[derive(Clone)]
+pub struct Aws {
+    sdk: SdkConfig,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws").finish_non_exhaustive()
+    }
+}
+
+impl Aws {
+    /// Credentials from the usual AWS chain, and one connection pool for all clients.
+    pub async fn connect(home: &str) -> Self {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(SdkRegion::new(home.to_owned()))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        Self { sdk: loader.load().await }
+    }
+
+    /// The replica of `table` in `region`; `index` is the name of the table's index.
+    pub fn rows(&self, region: &Region, table: &str, index: &'static str, limits: Limits) -> DynamoRows {
+        DynamoRows::new(self.dynamodb(region, limits), region.name, table, index)
+    }
+
+    /// The bucket of `region`, or `None` for a witness.
+    pub fn objects(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
+        let client = self.s3(region, limits);
+        let bucket = region.bucket.clone()?;
+        Some(S3Objects::new(client, bucket, owner.map(str::to_owned), region.kms_key.clone()))
+    }
+
+    fn dynamodb(&self, region: &Region, limits: Limits) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk)
+            .region(SdkRegion::new(region.name.to_string()))
+            .timeout_config(limits.timeouts())
+            .retry_config(limits.retries());
+        aws_sdk_dynamodb::Client::from_conf(match &region.endpoints.dynamodb {
+            Some(url) => config.endpoint_url(url).build(),
+            None => config.build(),
+        })
+    }
+
+    fn s3(&self, region: &Region, limits: Limits) -> aws_sdk_s3::Client {
+        // Checksums are computed once, by the caller, and sent with each call.
+        let config = aws_sdk_s3::config::Builder::from(&self.sdk)
+            .region(SdkRegion::new(region.name.to_string()))
+            .timeout_config(limits.timeouts())
+            .retry_config(limits.retries())
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        aws_sdk_s3::Client::from_conf(match &region.endpoints.s3 {
+            Some(url) => config.endpoint_url(url).force_path_style(true).build(),
+            None => config.build(),
+        })
+    }
+}
+
+/// This machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(crate::time::millis(since))
+    }
+}

@@ -1,0 +1,333 @@
+//! One region's S3 bucket.
+//!
+//! Each call carries the checksum that the caller computed, the owner that the
+//! bucket must have, and the region's key.
+
+use std::ops::Range;
+
+use aws_sdk_s3::{
+    Client,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::ByteStream,
+    types::{
+        ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
+        MetadataDirective, ServerSideEncryption,
+    },
+};
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::errors::{Failure, classify};
+use crate::{
+    checksum::Checksum,
+    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Stored},
+};
+
+/// What a copy source must have escaped: everything but unreserved characters and slashes.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// One region's bucket.
+#[derive(Debug, Clone)]
+pub struct S3Objects {
+    client: Client,
+    bucket: String,
+    owner: Option<String>,
+    kms_key: Option<String>,
+}
+
+impl S3Objects {
+    pub(super) fn new(
+        client: Client,
+        bucket: String,
+        owner: Option<String>,
+        kms_key: Option<String>,
+    ) -> Self {
+        Self { client, bucket, owner, kms_key }
+    }
+
+    /// The same bucket, through a client with another HTTP connector or limit.
+    #[must_use]
+    pub(super) fn with_client(&self, client: Client) -> Self {
+        Self { client, ..self.clone() }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn encryption(&self) -> Option<ServerSideEncryption> {
+        self.kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms)
+    }
+
+    fn failed<E>(&self, key: &str, error: SdkError<E, HttpResponse>) -> ObjectsError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let (bucket, key) = (self.bucket.clone(), key.to_owned());
+        match classify(&error) {
+            Failure::Condition => ObjectsError::Mismatch { bucket, key, source: error.into() },
+            Failure::Missing => ObjectsError::Missing { bucket, key },
+            Failure::Throttled => ObjectsError::Throttled { bucket, source: error.into() },
+            Failure::NoAnswer => ObjectsError::NoAnswer { bucket, source: error.into() },
+            Failure::Refused => ObjectsError::Refused { bucket, key, source: error.into() },
+        }
+    }
+}
+
+/// The bucket, key and version of a copy's source, as its header wants them.
+fn source_header(source: &CopySource) -> String {
+    let path = format!("{}/{}", source.bucket, utf8_percent_encode(&source.key, ESCAPED));
+    match &source.version_id {
+        Some(version) => format!("{path}?versionId={version}"),
+        None => path,
+    }
+}
+
+/// A byte range as HTTP writes it, whose end is inclusive.
+fn range_header(range: &Range<u64>) -> String {
+    format!("bytes={}-{}", range.start, range.end.saturating_sub(1))
+}
+
+fn number(n: u32) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+impl Objects for S3Objects {
+    fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        checksum: Checksum,
+        attributes: &Attributes,
+    ) -> Result<Stored, ObjectsError> {
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .body(ByteStream::from(body))
+            .checksum_crc64_nvme(checksum.to_string())
+            .set_content_type(attributes.content_type.clone())
+            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.kms_key.clone())
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = put.send().await.map_err(|e| self.failed(key, e))?;
+        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag })
+    }
+
+    async fn begin(&self, key: &str, attributes: &Attributes) -> Result<String, ObjectsError> {
+        let create = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject)
+            .set_content_type(attributes.content_type.clone())
+            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.kms_key.clone())
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = create.send().await.map_err(|e| self.failed(key, e))?;
+        reply.upload_id.ok_or_else(|| ObjectsError::Refused {
+            bucket: self.bucket.clone(),
+            key: key.to_owned(),
+            source: "the reply names no upload".into(),
+        })
+    }
+
+    async fn put_part(
+        &self,
+        key: &str,
+        upload: &str,
+        part: u32,
+        body: Bytes,
+        checksum: Checksum,
+    ) -> Result<Part, ObjectsError> {
+        let size_bytes = body.len() as u64;
+        let put = self
+            .client
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload)
+            .part_number(number(part))
+            .body(ByteStream::from(body))
+            .checksum_crc64_nvme(checksum.to_string())
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = put.send().await.map_err(|e| self.failed(key, e))?;
+        Ok(Part { number: part, etag: reply.e_tag.unwrap_or_default(), size_bytes, checksum: Some(checksum) })
+    }
+
+    async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, ObjectsError> {
+        let list = self
+            .client
+            .list_parts()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload)
+            .set_expected_bucket_owner(self.owner.clone());
+        let mut pages = list.into_paginator().items().send();
+        let mut parts = Vec::new();
+        while let Some(part) = pages.next().await {
+            let part = part.map_err(|e| self.failed(key, e))?;
+            parts.push(Part {
+                number: part.part_number.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+                etag: part.e_tag.unwrap_or_default(),
+                size_bytes: part.size.and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
+                checksum: part.checksum_crc64_nvme.and_then(|c| c.parse().ok()),
+            });
+        }
+        Ok(parts)
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: &[Part],
+        checksum: Option<Checksum>,
+    ) -> Result<Stored, ObjectsError> {
+        let completed = parts.iter().map(|p| {
+            CompletedPart::builder()
+                .part_number(number(p.number))
+                .e_tag(&p.etag)
+                .set_checksum_crc64_nvme(p.checksum.map(|c| c.to_string()))
+                .build()
+        });
+        let complete = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload)
+            .multipart_upload(
+                CompletedMultipartUpload::builder().set_parts(Some(completed.collect())).build(),
+            )
+            .checksum_type(ChecksumType::FullObject)
+            .set_checksum_crc64_nvme(checksum.map(|c| c.to_string()))
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = complete.send().await.map_err(|e| self.failed(key, e))?;
+        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag })
+    }
+
+    async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {
+        let abort = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload)
+            .set_expected_bucket_owner(self.owner.clone());
+        match abort.send().await.map_err(|e| self.failed(key, e)) {
+            Ok(_) | Err(ObjectsError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError> {
+        let head = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_version_id(version_id.map(str::to_owned))
+            .checksum_mode(ChecksumMode::Enabled)
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = match head.send().await.map_err(|e| self.failed(key, e)) {
+            Ok(reply) => reply,
+            Err(ObjectsError::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(Head {
+            version_id: reply.version_id,
+            etag: reply.e_tag,
+            size_bytes: reply.content_length.and_then(|n| u64::try_from(n).ok()).unwrap_or_default(),
+            checksum: reply.checksum_crc64_nvme.and_then(|c| c.parse().ok()),
+            attributes: Attributes {
+                content_type: reply.content_type,
+                metadata: reply.metadata.unwrap_or_default().into_iter().collect(),
+            },
+        }))
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        version_id: Option<&str>,
+        range: Range<u64>,
+    ) -> Result<Bytes, ObjectsError> {
+        let get = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_version_id(version_id.map(str::to_owned))
+            .range(range_header(&range))
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = get.send().await.map_err(|e| self.failed(key, e))?;
+        let lost = |e: aws_sdk_s3::primitives::ByteStreamError| ObjectsError::NoAnswer {
+            bucket: self.bucket.clone(),
+            source: e.into(),
+        };
+        Ok(reply.body.collect().await.map_err(lost)?.into_bytes())
+    }
+
+    async fn copy(
+        &self,
+        source: &CopySource,
+        key: &str,
+        attributes: &Attributes,
+    ) -> Result<Stored, ObjectsError> {
+        let copy = self
+            .client
+            .copy_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .copy_source(source_header(source))
+            .set_copy_source_if_match(source.etag.clone())
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .metadata_directive(MetadataDirective::Replace)
+            .set_content_type(attributes.content_type.clone())
+            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.kms_key.clone())
+            .set_expected_bucket_owner(self.owner.clone())
+            .set_expected_source_bucket_owner(self.owner.clone());
+        let reply = copy.send().await.map_err(|e| self.failed(key, e))?;
+        Ok(Stored { version_id: reply.version_id, etag: reply.copy_object_result.and_then(|r| r.e_tag) })
+    }
+
+    async fn copy_part(
+        &self,
+        source: &CopySource,
+        key: &str,
+        upload: &str,
+        part: u32,
+        range: Range<u64>,
+    ) -> Result<Part, ObjectsError> {
+        let copy = self
+            .client
+            .upload_part_copy()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload)
+            .part_number(number(part))
+            .copy_source(source_header(source))
+            .copy_source_range(range_header(&range))
+            .set_copy_source_if_match(source.etag.clone())
+            .set_expected_bucket_owner(self.owner.clone())
+            .set_expected_source_bucket_owner(self.owner.clone());
+        let reply = copy.send().await.map_err(|e| self.failed(key, e))?;
+        let result = reply.copy_part_result;
+        let checksum = result.as_ref().and_then(|r| r.checksum_crc64_nvme.as_deref()?.parse().ok());
+        let etag = result.and_then(|r| r.e_tag).unwrap_or_default();
+        Ok(Part { number: part, etag, size_bytes: range.end - range.start, checksum })
+    }
+}

@@ -1,0 +1,294 @@
+//! Buckets in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    checksum::Checksum,
+    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Stored},
+};
+
+/// Every bucket, so that a copy can read one and write another.
+#[derive(Debug, Clone, Default)]
+pub struct Cloud(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    buckets: BTreeMap<String, Bucket>,
+    cut: BTreeSet<String>,
+    serial: u64,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    objects: BTreeMap<String, Vec<Version>>,
+    uploads: BTreeMap<String, Upload>,
+}
+
+#[derive(Debug, Clone)]
+struct Version {
+    head: Head,
+    body: Bytes,
+}
+
+#[derive(Debug)]
+struct Upload {
+    key: String,
+    attributes: Attributes,
+    parts: BTreeMap<u32, (Part, Bytes)>,
+}
+
+impl Cloud {
+    /// The bucket of this name; it is made when first used.
+    pub fn bucket(&self, name: &str) -> MemoryObjects {
+        MemoryObjects { cloud: self.clone(), name: name.to_owned() }
+    }
+
+    /// Makes every call to `bucket` fail, or work again.
+    pub fn cut(&self, bucket: &str, cut: bool) {
+        let mut state = self.lock();
+        if cut {
+            state.cut.insert(bucket.to_owned());
+        } else {
+            state.cut.remove(bucket);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One bucket.
+#[derive(Debug, Clone)]
+pub struct MemoryObjects {
+    cloud: Cloud,
+    name: String,
+}
+
+impl MemoryObjects {
+    /// Multipart uploads that were neither completed nor aborted.
+    pub fn unfinished(&self) -> usize {
+        self.cloud.lock().buckets.get(&self.name).map_or(0, |b| b.uploads.len())
+    }
+
+    /// How many versions `key` has.
+    pub fn versions(&self, key: &str) -> usize {
+        let state = self.cloud.lock();
+        state.buckets.get(&self.name).and_then(|b| b.objects.get(key)).map_or(0, Vec::len)
+    }
+
+    /// Flips one bit of the newest version of `key`, as a bad disk would.
+    pub fn corrupt(&self, key: &str) {
+        let mut state = self.cloud.lock();
+        let newest = state.buckets.get_mut(&self.name).and_then(|b| b.objects.get_mut(key)?.last_mut());
+        if let Some(version) = newest {
+            let mut body = version.body.to_vec();
+            if let Some(byte) = body.first_mut() {
+                *byte ^= 1;
+            }
+            version.head.checksum = Some(Checksum::of(&body));
+            version.body = body.into();
+        }
+    }
+
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&mut Bucket, &mut u64) -> Result<T, ObjectsError>,
+    ) -> Result<T, ObjectsError> {
+        let mut state = self.cloud.lock();
+        if state.cut.contains(&self.name) {
+            return Err(self.unreachable());
+        }
+        let State { buckets, serial, .. } = &mut *state;
+        act(buckets.entry(self.name.clone()).or_default(), serial)
+    }
+
+    fn unreachable(&self) -> ObjectsError {
+        ObjectsError::NoAnswer { bucket: self.name.clone(), source: "the bucket is cut off".into() }
+    }
+
+    fn missing(&self, key: &str) -> ObjectsError {
+        ObjectsError::Missing { bucket: self.name.clone(), key: key.to_owned() }
+    }
+
+    fn mismatch(&self, key: &str, why: &'static str) -> ObjectsError {
+        ObjectsError::Mismatch { bucket: self.name.clone(), key: key.to_owned(), source: why.into() }
+    }
+
+    /// The bytes that a copy reads, if its pins hold.
+    fn source(&self, source: &CopySource) -> Result<Bytes, ObjectsError> {
+        let from = self.cloud.bucket(&source.bucket);
+        let version = from.with(|bucket, _| {
+            let found = find(bucket, &source.key, source.version_id.as_deref()).cloned();
+            found.ok_or_else(|| from.missing(&source.key))
+        })?;
+        let pinned = source.etag.is_none() || source.etag == version.head.etag;
+        pinned.then_some(version.body).ok_or_else(|| self.mismatch(&source.key, "the entity tag differs"))
+    }
+}
+
+fn find<'a>(bucket: &'a Bucket, key: &str, version_id: Option<&str>) -> Option<&'a Version> {
+    let versions = bucket.objects.get(key)?;
+    match version_id {
+        None => versions.last(),
+        Some(id) => versions.iter().find(|v| v.head.version_id.as_deref() == Some(id)),
+    }
+}
+
+fn store(bucket: &mut Bucket, serial: &mut u64, key: &str, body: Bytes, attributes: Attributes) -> Stored {
+    *serial += 1;
+    let stored = Stored { version_id: Some(format!("v{serial}")), etag: Some(format!("\"{serial}\"")) };
+    let head = Head {
+        version_id: stored.version_id.clone(),
+        etag: stored.etag.clone(),
+        size_bytes: body.len() as u64,
+        checksum: Some(Checksum::of(&body)),
+        attributes,
+    };
+    bucket.objects.entry(key.to_owned()).or_default().push(Version { head, body });
+    stored
+}
+
+/// The part of `body` in `range`, cut short at its end.
+fn slice(body: &Bytes, range: &Range<u64>) -> Bytes {
+    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(body.len());
+    body.slice(at(range.start)..at(range.end))
+}
+
+impl Objects for MemoryObjects {
+    fn bucket(&self) -> &str {
+        &self.name
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        checksum: Checksum,
+        attributes: &Attributes,
+    ) -> Result<Stored, ObjectsError> {
+        if Checksum::of(&body) != checksum {
+            return Err(self.mismatch(key, "the checksum differs"));
+        }
+        self.with(|bucket, serial| Ok(store(bucket, serial, key, body, attributes.clone())))
+    }
+
+    async fn begin(&self, key: &str, attributes: &Attributes) -> Result<String, ObjectsError> {
+        self.with(|bucket, serial| {
+            *serial += 1;
+            let id = format!("u{serial}");
+            let upload =
+                Upload { key: key.to_owned(), attributes: attributes.clone(), parts: BTreeMap::new() };
+            bucket.uploads.insert(id.clone(), upload);
+            Ok(id)
+        })
+    }
+
+    async fn put_part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: u32,
+        body: Bytes,
+        checksum: Checksum,
+    ) -> Result<Part, ObjectsError> {
+        if Checksum::of(&body) != checksum {
+            return Err(self.mismatch(key, "the checksum differs"));
+        }
+        self.with(|bucket, serial| {
+            let open = bucket.uploads.get_mut(upload).ok_or_else(|| self.missing(key))?;
+            *serial += 1;
+            let size_bytes = body.len() as u64;
+            let part = Part { number, etag: format!("\"{serial}\""), size_bytes, checksum: Some(checksum) };
+            open.parts.insert(number, (part.clone(), body));
+            Ok(part)
+        })
+    }
+
+    async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, ObjectsError> {
+        self.with(|bucket, _| {
+            let open = bucket.uploads.get(upload).ok_or_else(|| self.missing(key))?;
+            Ok(open.parts.values().map(|(part, _)| part.clone()).collect())
+        })
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: &[Part],
+        checksum: Option<Checksum>,
+    ) -> Result<Stored, ObjectsError> {
+        self.with(|bucket, serial| {
+            let open =
+                bucket.uploads.get(upload).filter(|u| u.key == key).ok_or_else(|| self.missing(key))?;
+            let mut body = BytesMut::new();
+            for part in parts {
+                let (_, bytes) = open
+                    .parts
+                    .get(&part.number)
+                    .filter(|(held, _)| held.etag == part.etag)
+                    .ok_or_else(|| self.mismatch(key, "a part is missing or was replaced"))?;
+                body.extend_from_slice(bytes);
+            }
+            if checksum.is_some_and(|c| c != Checksum::of(&body)) {
+                return Err(self.mismatch(key, "the checksum differs"));
+            }
+            let attributes = open.attributes.clone();
+            bucket.uploads.remove(upload);
+            Ok(store(bucket, serial, key, body.freeze(), attributes))
+        })
+    }
+
+    async fn abort(&self, _key: &str, upload: &str) -> Result<(), ObjectsError> {
+        self.with(|bucket, _| {
+            bucket.uploads.remove(upload);
+            Ok(())
+        })
+    }
+
+    async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError> {
+        self.with(|bucket, _| Ok(find(bucket, key, version_id).map(|v| v.head.clone())))
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        version_id: Option<&str>,
+        range: Range<u64>,
+    ) -> Result<Bytes, ObjectsError> {
+        self.with(|bucket, _| {
+            let version = find(bucket, key, version_id).ok_or_else(|| self.missing(key))?;
+            Ok(slice(&version.body, &range))
+        })
+    }
+
+    async fn copy(
+        &self,
+        source: &CopySource,
+        key: &str,
+        attributes: &Attributes,
+    ) -> Result<Stored, ObjectsError> {
+        let body = self.source(source)?;
+        self.with(|bucket, serial| Ok(store(bucket, serial, key, body, attributes.clone())))
+    }
+
+    async fn copy_part(
+        &self,
+        source: &CopySource,
+        key: &str,
+        upload: &str,
+        number: u32,
+        range: Range<u64>,
+    ) -> Result<Part, ObjectsError> {
+        let body = slice(&self.source(source)?, &range);
+        let checksum = Checksum::of(&body);
+        self.put_part(key, upload, number, body, checksum).await
+    }
+}

@@ -1,0 +1,365 @@
+//! What the domain needs from the world: rows, objects and a clock.
+//!
+//! A port speaks in domain words and holds no SDK type. Each has one adapter in
+//! `aws`, one fake with the same rules in `memory`, and one contract suite that
+//! both pass. Which table, bucket or region is behind a port is settled when it
+//! is built, so a caller cannot mix them up.
+
+use std::{collections::BTreeMap, error::Error, ops::Range};
+
+use bytes::Bytes;
+
+use crate::{checksum::Checksum, time::Timestamp};
+
+/// The source of an error, kept apart from what this layer tried.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Tells the time; every other part takes `now` as an argument.
+pub trait Clock: Send + Sync {
+    /// The present moment on this machine's clock.
+    fn now(&self) -> Timestamp;
+}
+
+/// Where a row lies in its table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Rows of one partition are listed together.
+    pub partition: String,
+    /// Rows of a partition are listed in this order.
+    pub sort: String,
+}
+
+impl Key {
+    /// The row `sort` of `partition`.
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self { partition: partition.into(), sort: sort.into() }
+    }
+}
+
+/// One row of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Where it lies.
+    pub key: Key,
+    /// Rises with every write, from 1; conditional writes name it.
+    pub version: u64,
+    /// What it holds, as JSON. At most 400 KB with everything else.
+    pub body: String,
+    /// Where it lies in the table's index; `None`: not in the index.
+    pub index: Option<Key>,
+}
+
+/// What must hold for a write to take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Nothing.
+    Always,
+    /// There is no such row.
+    Absent,
+    /// The row is there in this version.
+    Version(u64),
+}
+
+/// Some rows, and where to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The rows, in the order of their sort keys.
+    pub rows: Vec<Row>,
+    /// Ask again from here; `None` at the end. A short page is not the end.
+    pub next: Option<Cursor>,
+}
+
+/// Where a listing goes on: the key of the last row seen, and its index key if
+/// the index was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The last row's key in the table.
+    pub key: Key,
+    /// The last row's key in the index.
+    pub index: Option<Key>,
+}
+
+/// Why a call to a table did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowsError {
+    /// The condition did not hold: another writer was first. Read again and decide anew.
+    #[error("the row changed since it was read")]
+    Conflict,
+    /// The table asked to slow down; nothing took effect.
+    #[error("table `{table}` throttled the call")]
+    Throttled {
+        /// The table, with its region.
+        table: String,
+        /// What the client reported.
+        #[source]
+        source: Cause,
+    },
+    /// There was no answer, so a write may or may not have taken effect.
+    #[error("table `{table}` did not answer")]
+    NoAnswer {
+        /// The table, with its region.
+        table: String,
+        /// What the client reported.
+        #[source]
+        source: Cause,
+    },
+    /// The call was refused, and asking again will not help: a missing table, a
+    /// missing permission or an invalid request.
+    #[error("table `{table}` refused the call")]
+    Refused {
+        /// The table, with its region.
+        table: String,
+        /// What the client reported.
+        #[source]
+        source: Cause,
+    },
+    /// The row is there but holds something that this version does not read.
+    #[error("row `{key}` is not readable")]
+    Unreadable {
+        /// The row's key.
+        key: String,
+        /// What the parser reported.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl RowsError {
+    /// Whether another replica, or the same one later, may answer.
+    pub const fn is_outage(&self) -> bool {
+        match self {
+            Self::Throttled { .. } | Self::NoAnswer { .. } => true,
+            Self::Conflict | Self::Refused { .. } | Self::Unreadable { .. } => false,
+        }
+    }
+}
+
+/// One replica of one table.
+#[trait_variant::make(Send)]
+pub trait Rows: Sync {
+    /// The row, as this replica has it after every write that it acknowledged.
+    async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError>;
+
+    /// Writes `row` if `when` holds, atomically; [`RowsError::Conflict`] if it does not.
+    async fn write(&self, row: &Row, when: When) -> Result<(), RowsError>;
+
+    /// Up to `limit` rows of a partition, in the order of their sort keys
+    /// (backwards with `newest_first`), after `from`.
+    async fn list(
+        &self,
+        partition: &str,
+        newest_first: bool,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError>;
+
+    /// Up to `limit` rows of an index partition whose index sort key is at most
+    /// `up_to`, in order, after `from`. The index may lag behind the table.
+    async fn list_index(
+        &self,
+        partition: &str,
+        up_to: Option<&str>,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError>;
+}
+
+/// User metadata of an object: names without the `x-amz-meta-` prefix.
+pub type Metadata = BTreeMap<String, String>;
+
+/// What is kept of an object besides its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attributes {
+    /// Media type, such as `application/zstd`.
+    pub content_type: Option<String>,
+    /// User metadata.
+    pub metadata: Metadata,
+}
+
+/// An object that the store acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The version that was made; `None` where the bucket keeps no versions.
+    pub version_id: Option<String>,
+    /// The store's entity tag. Not a checksum.
+    pub etag: Option<String>,
+}
+
+/// What the store says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The version that is described.
+    pub version_id: Option<String>,
+    /// The entity tag. Not a checksum.
+    pub etag: Option<String>,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Full-object CRC64NVME, where the store reports one.
+    pub checksum: Option<Checksum>,
+    /// Type and metadata.
+    pub attributes: Attributes,
+}
+
+/// The object that a server-side copy reads, pinned by version and entity tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopySource {
+    /// The bucket it lies in, in whatever region.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Its version; `None` where the bucket keeps none.
+    pub version_id: Option<String>,
+    /// Its entity tag: the copy fails if the object changed.
+    pub etag: Option<String>,
+}
+
+/// One finished part of a multipart upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// The store's tag for it.
+    pub etag: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// CRC64NVME of the part, where it is known.
+    pub checksum: Option<Checksum>,
+}
+
+/// Why a call to a bucket did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObjectsError {
+    /// There is no such object, version or upload.
+    #[error("bucket `{bucket}` has no `{key}`")]
+    Missing {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+    },
+    /// A condition did not hold: the source changed, or the checksum differs.
+    #[error("bucket `{bucket}` found that `{key}` is not what was expected")]
+    Mismatch {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// What the client reported.
+        #[source]
+        source: Cause,
+    },
+    /// The bucket asked to slow down; nothing took effect.
+    #[error("bucket `{bucket}` throttled the call")]
+    Throttled {
+        /// The bucket.
+        bucket: String,
+        /// What the client reported.
+        #[source]
+        source: Cause,
+    },
+    /// There was no answer, so a write may or may not have taken effect.
+    #[error("bucket `{bucket}` did not answer")]
+    NoAnswer {
+        /// The bucket.
+        bucket: String,
+        /// What the client reported.
+        #[source]
+        source: Cause,
+    },
+    /// The call was refused, and asking again will not help.
+    #[error("bucket `{bucket}` refused the call for `{key}`")]
+    Refused {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// What the client reported.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl ObjectsError {
+    /// Whether another region, or the same one later, may do it.
+    pub const fn is_outage(&self) -> bool {
+        match self {
+            Self::Throttled { .. } | Self::NoAnswer { .. } => true,
+            Self::Missing { .. } | Self::Mismatch { .. } | Self::Refused { .. } => false,
+        }
+    }
+}
+
+/// One region's bucket.
+#[trait_variant::make(Send)]
+pub trait Objects: Sync {
+    /// The bucket's name.
+    fn bucket(&self) -> &str;
+
+    /// Stores `body` whole; the store refuses it if it does not match `checksum`.
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        checksum: Checksum,
+        attributes: &Attributes,
+    ) -> Result<Stored, ObjectsError>;
+
+    /// Starts a multipart upload and names it.
+    async fn begin(&self, key: &str, attributes: &Attributes) -> Result<String, ObjectsError>;
+
+    /// Sends one part; the store refuses it if it does not match `checksum`.
+    async fn put_part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: u32,
+        body: Bytes,
+        checksum: Checksum,
+    ) -> Result<Part, ObjectsError>;
+
+    /// The parts that the store holds of an unfinished upload, in order.
+    async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, ObjectsError>;
+
+    /// Joins the parts; the store refuses it if the whole does not match `checksum`.
+    async fn complete(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: &[Part],
+        checksum: Option<Checksum>,
+    ) -> Result<Stored, ObjectsError>;
+
+    /// Gives up a multipart upload and frees its parts. Fine if it is gone already.
+    async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError>;
+
+    /// What the store says of an object, or `None` if there is none.
+    async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError>;
+
+    /// The bytes `range` of an object; fewer if it ends before.
+    async fn read(
+        &self,
+        key: &str,
+        version_id: Option<&str>,
+        range: Range<u64>,
+    ) -> Result<Bytes, ObjectsError>;
+
+    /// Copies a whole object of at most 5 GB into `key` without moving its bytes through the caller.
+    async fn copy(
+        &self,
+        source: &CopySource,
+        key: &str,
+        attributes: &Attributes,
+    ) -> Result<Stored, ObjectsError>;
+
+    /// Copies the bytes `range` of an object as one part.
+    async fn copy_part(
+        &self,
+        source: &CopySource,
+        key: &str,
+        upload: &str,
+        number: u32,
+        range: Range<u64>,
+    ) -> Result<Part, ObjectsError>;
+}

@@ -1,0 +1,44 @@
+//! What each table holds, on any [`Rows`](crate::ports::Rows).
+//!
+//! A table's keys, its conditions and the shape of its rows are settled here once,
+//! for DynamoDB and for memory alike.
+
+mod control;
+mod health;
+mod ledger;
+mod worksets;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use control::ControlTable;
+pub use health::HealthTable;
+pub use ledger::{Due, LedgerTable};
+pub use worksets::{Held, WorksetTable};
+
+use crate::ports::{Key, Row, RowsError};
+
+/// A value together with the version of the row that it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// What the row holds.
+    pub value: T,
+    /// The row's version, which a conditional write names.
+    pub version: u64,
+}
+
+fn decode<T: DeserializeOwned>(row: &Row) -> Result<T, RowsError> {
+    serde_json::from_str(&row.body).map_err(|e| unreadable(&row.key, e))
+}
+
+fn versioned<T: DeserializeOwned>(row: &Row) -> Result<Versioned<T>, RowsError> {
+    Ok(Versioned { value: decode(row)?, version: row.version })
+}
+
+fn encode<T: Serialize>(key: Key, version: u64, value: &T) -> Result<Row, RowsError> {
+    let body = serde_json::to_string(value).map_err(|e| unreadable(&key, e))?;
+    Ok(Row { key, version, body, index: None })
+}
+
+fn unreadable(key: &Key, error: serde_json::Error) -> RowsError {
+    RowsError::Unreadable { key: format!("{} {}", key.partition, key.sort), source: error.into() }
+}

@@ -1,0 +1,106 @@
+//! What every [`Objects`] must do. Run on memory and on S3 of the local cloud.
+
+use bytes::Bytes;
+use sealane::{
+    checksum::Checksum,
+    ports::{Attributes, CopySource, Objects, ObjectsError, Part},
+};
+
+/// The smallest part that S3 takes anywhere but at the end.
+const PART: usize = 5 << 20;
+
+/// Runs every rule, each under a key of its own below `scope`; copies go from `near` to `far`.
+pub async fn keeps(near: &impl Objects, far: &impl Objects, scope: &str) {
+    a_put_is_read_back(near, &format!("{scope}/put")).await;
+    a_wrong_checksum_is_refused(near, &format!("{scope}/wrong")).await;
+    parts_make_the_whole(near, &format!("{scope}/parts")).await;
+    an_abort_leaves_nothing(near, &format!("{scope}/abort")).await;
+    what_is_not_there_is_missing(near, &format!("{scope}/none")).await;
+    a_copy_is_pinned(near, far, &format!("{scope}/copy me+ü")).await;
+}
+
+fn attributes() -> Attributes {
+    let metadata = [("sealane-upload".to_owned(), "u1".to_owned())].into();
+    Attributes { content_type: Some("text/plain".to_owned()), metadata }
+}
+
+async fn a_put_is_read_back(bucket: &impl Objects, key: &str) {
+    let body = Bytes::from_static(b"twelve bytes");
+    let stored = bucket.put(key, body.clone(), Checksum::of(&body), &attributes()).await.unwrap();
+    let head = bucket.head(key, stored.version_id.as_deref()).await.unwrap().unwrap();
+    assert_eq!((head.size_bytes, &head.attributes), (12, &attributes()));
+    assert_eq!(head.version_id, stored.version_id);
+    assert!(head.checksum.is_none_or(|c| c == Checksum::of(&body)));
+    assert_eq!(bucket.read(key, None, 0..100).await.unwrap(), body);
+    assert_eq!(bucket.read(key, None, 7..12).await.unwrap(), "bytes");
+}
+
+async fn a_wrong_checksum_is_refused(bucket: &impl Objects, key: &str) {
+    let sent = bucket.put(key, Bytes::from_static(b"one"), Checksum::of(b"two"), &attributes()).await;
+    assert!(matches!(sent, Err(ObjectsError::Mismatch { .. })), "{sent:?}");
+    assert_eq!(bucket.head(key, None).await.unwrap(), None);
+}
+
+async fn begin_with_parts(bucket: &impl Objects, key: &str, bodies: &[Bytes]) -> (String, Vec<Part>) {
+    let upload = bucket.begin(key, &attributes()).await.unwrap();
+    let mut parts = Vec::new();
+    for (number, body) in (1..).zip(bodies) {
+        parts.push(bucket.put_part(key, &upload, number, body.clone(), Checksum::of(body)).await.unwrap());
+    }
+    (upload, parts)
+}
+
+async fn parts_make_the_whole(bucket: &impl Objects, key: &str) {
+    let bodies = [Bytes::from(vec![1; PART]), Bytes::from(vec![2; PART]), Bytes::from_static(b"end")];
+    let whole = bodies.concat();
+    let (upload, parts) = begin_with_parts(bucket, key, &bodies).await;
+    let listed: Vec<u64> = bucket.parts(key, &upload).await.unwrap().iter().map(|p| p.size_bytes).collect();
+    assert_eq!(listed, [PART as u64, PART as u64, 3]);
+    let stored = bucket.complete(key, &upload, &parts, Some(Checksum::of(&whole))).await.unwrap();
+    let head = bucket.head(key, stored.version_id.as_deref()).await.unwrap().unwrap();
+    assert_eq!(head.size_bytes, whole.len() as u64);
+    assert!(head.checksum.is_none_or(|c| c == Checksum::of(&whole)));
+    assert_eq!(head.attributes, attributes());
+    let edge = PART as u64;
+    assert_eq!(bucket.read(key, None, edge - 1..edge + 1).await.unwrap().as_ref(), [1, 2]);
+}
+
+async fn an_abort_leaves_nothing(bucket: &impl Objects, key: &str) {
+    let (upload, parts) = begin_with_parts(bucket, key, &[Bytes::from_static(b"end")]).await;
+    bucket.abort(key, &upload).await.unwrap();
+    bucket.abort(key, &upload).await.unwrap();
+    let late = bucket.complete(key, &upload, &parts, None).await;
+    assert!(matches!(late, Err(ObjectsError::Missing { .. })), "{late:?}");
+    assert_eq!(bucket.head(key, None).await.unwrap(), None);
+}
+
+async fn what_is_not_there_is_missing(bucket: &impl Objects, key: &str) {
+    assert_eq!(bucket.head(key, None).await.unwrap(), None);
+    let read = bucket.read(key, None, 0..1).await;
+    assert!(matches!(read, Err(ObjectsError::Missing { .. })), "{read:?}");
+}
+
+async fn a_copy_is_pinned(near: &impl Objects, far: &impl Objects, key: &str) {
+    let body = Bytes::from_static(b"first");
+    let first = near.put(key, body.clone(), Checksum::of(&body), &attributes()).await.unwrap();
+    let source = CopySource {
+        bucket: near.bucket().to_owned(),
+        key: key.to_owned(),
+        version_id: first.version_id,
+        etag: first.etag,
+    };
+    let marked = Attributes {
+        metadata: [("sealane-origin".to_owned(), "us-west-2/v1".to_owned())].into(),
+        ..attributes()
+    };
+    far.copy(&source, key, &marked).await.unwrap();
+    assert_eq!(far.read(key, None, 0..9).await.unwrap(), body);
+    assert_eq!(far.head(key, None).await.unwrap().unwrap().attributes, marked);
+    let upload = far.begin(key, &marked).await.unwrap();
+    let part = far.copy_part(&source, key, &upload, 1, 1..4).await.unwrap();
+    far.complete(key, &upload, &[part], None).await.unwrap();
+    assert_eq!(far.read(key, None, 0..9).await.unwrap(), "irs");
+    let stale = CopySource { etag: Some("\"00000000000000000000000000000000\"".to_owned()), ..source };
+    let refused = far.copy(&stale, key, &marked).await;
+    assert!(matches!(refused, Err(ObjectsError::Mismatch { .. })), "{refused:?}");
+}
