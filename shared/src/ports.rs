@@ -5,14 +5,35 @@
 //! both pass. Which table, bucket or region is behind a port is settled when it
 //! is built, so a caller cannot mix them up.
 
-use std::{collections::BTreeMap, error::Error, ops::Range};
+use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
 
 use bytes::Bytes;
 
-use crate::{checksum::Checksum, time::Timestamp};
+use crate::{checksum::Checksum, region::RegionName, time::Timestamp};
 
 /// The source of an error, kept apart from what this layer tried.
 pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// How a call went unanswered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing came within the limit.
+    Timeout,
+    /// No connection, or it broke.
+    NoConnection,
+    /// The service answered with this server error.
+    ServerError(u16),
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("timed out"),
+            Self::NoConnection => f.write_str("no connection"),
+            Self::ServerError(status) => write!(f, "server error {status}"),
+        }
+    }
+}
 
 /// Tells the time; every other part takes `now` as an argument.
 pub trait Clock: Send + Sync {
@@ -96,10 +117,12 @@ pub enum RowsError {
         source: Cause,
     },
     /// There was no answer, so a write may or may not have taken effect.
-    #[error("table `{table}` did not answer")]
+    #[error("table `{table}` did not answer ({how})")]
     NoAnswer {
         /// The table, with its region.
         table: String,
+        /// What came instead.
+        how: Silence,
         /// What the client reported.
         #[source]
         source: Cause,
@@ -260,10 +283,12 @@ pub enum ObjectsError {
         source: Cause,
     },
     /// There was no answer, so a write may or may not have taken effect.
-    #[error("bucket `{bucket}` did not answer")]
+    #[error("bucket `{bucket}` did not answer ({how})")]
     NoAnswer {
         /// The bucket.
         bucket: String,
+        /// What came instead.
+        how: Silence,
         /// What the client reported.
         #[source]
         source: Cause,
@@ -362,4 +387,39 @@ pub trait Objects: Sync {
         number: u32,
         range: Range<u64>,
     ) -> Result<Part, ObjectsError>;
+}
+
+/// The APIs of the regions.
+#[trait_variant::make(Send)]
+pub trait Apis: Sync {
+    /// Whether the API of `region` answers `GET /v1/live` and names that region.
+    async fn live(&self, region: RegionName) -> Result<(), ApiError>;
+}
+
+/// Why an API does not count as live.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// There was no answer.
+    #[error("the api of {region} did not answer ({how})")]
+    NoAnswer {
+        /// The region.
+        region: RegionName,
+        /// What came instead.
+        how: Silence,
+    },
+    /// It answered, but not with its own name: another host, an error page, a stale route.
+    #[error("the api of {region} answered with status {status} and not with its own name")]
+    WrongAnswer {
+        /// The region.
+        region: RegionName,
+        /// The status of the answer.
+        status: u16,
+    },
+    /// The region has no API endpoint in the configuration; set `endpoints.api`.
+    #[error("{region} has no api endpoint; set `endpoints.api` of that region")]
+    NoEndpoint {
+        /// The region.
+        region: RegionName,
+    },
 }

@@ -1,5 +1,6 @@
 //! From SDK errors to ours: one question each, what may the caller do now?
 
+use crate::ports::Silence;
 use aws_sdk_s3::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
@@ -15,7 +16,7 @@ pub(super) enum Failure {
     /// Nothing took effect; slow down.
     Throttled,
     /// No answer, or a server error: it may have taken effect.
-    NoAnswer,
+    NoAnswer(Silence),
     /// Asking again will not help.
     Refused,
 }
@@ -25,11 +26,10 @@ pub(super) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse
     match error {
         SdkError::ConstructionFailure(_) => Failure::Refused,
         SdkError::ServiceError(service) => by_code(service.err().code(), service.raw().status().as_u16()),
-        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
-            Failure::NoAnswer
-        }
+        SdkError::TimeoutError(_) => Failure::NoAnswer(Silence::Timeout),
+        SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => Failure::NoAnswer(Silence::Timeout),
         // The SDK's enum is open; what it adds later is not known to have failed.
-        _ => Failure::NoAnswer,
+        _ => Failure::NoAnswer(Silence::NoConnection),
     }
 }
 
@@ -57,7 +57,8 @@ fn by_code(code: Option<&str>, status: u16) -> Failure {
             _,
         )
         | (_, 429 | 503) => Failure::Throttled,
-        ("RequestTimeout", _) | (_, 500..) => Failure::NoAnswer,
+        ("RequestTimeout", _) => Failure::NoAnswer(Silence::Timeout),
+        (_, 500..) => Failure::NoAnswer(Silence::ServerError(status)),
         _ => Failure::Refused,
     }
 }
@@ -75,10 +76,10 @@ mod tests {
             (Some("NoSuchKey"), 404, Failure::Missing),
             (Some("NoSuchBucket"), 404, Failure::Refused),
             (Some("SlowDown"), 503, Failure::Throttled),
-            (Some("InternalError"), 500, Failure::NoAnswer),
+            (Some("InternalError"), 500, Failure::NoAnswer(Silence::ServerError(500))),
             (Some("AccessDenied"), 403, Failure::Refused),
             (None, 412, Failure::Condition),
-            (None, 502, Failure::NoAnswer),
+            (None, 502, Failure::NoAnswer(Silence::ServerError(502))),
         ];
         for (code, status, want) in cases {
             assert_eq!(by_code(code, status), want, "{code:?} {status}");

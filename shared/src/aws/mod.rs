@@ -4,6 +4,7 @@
 //! SDK by itself sets a limit to connecting and to nothing else.
 
 mod errors;
+mod live;
 mod objects;
 
 mod rows;
@@ -19,6 +20,11 @@ use aws_config::{
 };
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 
+use aws_smithy_http_client::{
+    Builder as HttpClientBuilder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+pub use live::HttpApis;
 pub use objects::S3Objects;
 
 pub use rows::DynamoRows;
@@ -86,6 +92,14 @@ impl Aws {
             .region(SdkRegion::new(home.to_owned()))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self { sdk: loader.load().await }
+    }
+
+    /// The same credentials over connections of its own: a fault that only new
+    /// connections meet shows here first.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        let http = HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        Self { sdk: self.sdk.to_builder().http_client(http).build() }
     }
 
     /// The replica of `table` in `region`; `index` is the name of the table's index.

@@ -21,7 +21,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::errors::{Failure, classify};
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Stored},
+    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
 };
 
 /// What a copy source must have escaped: everything but unreserved characters and slashes.
@@ -46,16 +46,6 @@ impl S3Objects {
         Self { client, bucket, owner, kms_key }
     }
 
-    /// The same bucket, through a client with another HTTP connector or limit.
-    #[must_use]
-    pub(super) fn with_client(&self, client: Client) -> Self {
-        Self { client, ..self.clone() }
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.client
-    }
-
     fn encryption(&self) -> Option<ServerSideEncryption> {
         self.kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms)
     }
@@ -69,7 +59,7 @@ impl S3Objects {
             Failure::Condition => ObjectsError::Mismatch { bucket, key, source: error.into() },
             Failure::Missing => ObjectsError::Missing { bucket, key },
             Failure::Throttled => ObjectsError::Throttled { bucket, source: error.into() },
-            Failure::NoAnswer => ObjectsError::NoAnswer { bucket, source: error.into() },
+            Failure::NoAnswer(how) => ObjectsError::NoAnswer { bucket, how, source: error.into() },
             Failure::Refused => ObjectsError::Refused { bucket, key, source: error.into() },
         }
     }
@@ -274,6 +264,7 @@ impl Objects for S3Objects {
         let reply = get.send().await.map_err(|e| self.failed(key, e))?;
         let lost = |e: aws_sdk_s3::primitives::ByteStreamError| ObjectsError::NoAnswer {
             bucket: self.bucket.clone(),
+            how: Silence::NoConnection,
             source: e.into(),
         };
         Ok(reply.body.collect().await.map_err(lost)?.into_bytes())

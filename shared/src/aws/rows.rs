@@ -34,16 +34,6 @@ impl DynamoRows {
         Self { client, table: table.to_owned(), index, region }
     }
 
-    /// The same replica, through a client with another HTTP connector or limit.
-    #[must_use]
-    pub(super) fn with_client(&self, client: Client) -> Self {
-        Self { client, ..self.clone() }
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.client
-    }
-
     fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> RowsError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -52,7 +42,7 @@ impl DynamoRows {
         match classify(&error) {
             Failure::Condition => RowsError::Conflict,
             Failure::Throttled => RowsError::Throttled { table, source: error.into() },
-            Failure::NoAnswer => RowsError::NoAnswer { table, source: error.into() },
+            Failure::NoAnswer(how) => RowsError::NoAnswer { table, how, source: error.into() },
             Failure::Missing | Failure::Refused => RowsError::Refused { table, source: error.into() },
         }
     }

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Stored},
+    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
 };
 
 /// Every bucket, so that a copy can read one and write another.
@@ -110,7 +110,11 @@ impl MemoryObjects {
     }
 
     fn unreachable(&self) -> ObjectsError {
-        ObjectsError::NoAnswer { bucket: self.name.clone(), source: "the bucket is cut off".into() }
+        ObjectsError::NoAnswer {
+            bucket: self.name.clone(),
+            how: Silence::NoConnection,
+            source: "the bucket is cut off".into(),
+        }
     }
 
     fn missing(&self, key: &str) -> ObjectsError {

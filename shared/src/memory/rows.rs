@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::ports::{Cursor, Key, Page, Row, Rows, RowsError, When};
+use crate::ports::{Cursor, Key, Page, Row, Rows, RowsError, Silence, When};
 
 /// One replica's door to a table in memory. Clones share the table, and each
 /// clone made by [`MemoryRows::replica`] can be cut off by itself.
@@ -34,6 +34,7 @@ impl MemoryRows {
         if self.cut.load(Ordering::SeqCst) {
             return Err(RowsError::NoAnswer {
                 table: "memory".to_owned(),
+                how: Silence::NoConnection,
                 source: "the replica is cut off".into(),
             });
         }
