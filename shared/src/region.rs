@@ -271,6 +271,8 @@ pub struct Region {
     pub capacity: Capacity,
     /// How it is watched.
     pub health_check: HealthCheck,
+    /// Drained in the configuration: still watched, never used.
+    pub offline: bool,
     /// Endpoint overrides.
     pub endpoints: Endpoints,
     /// Price of sending out of this region, in dollars per GB; `None` ranks last under the cost strategy.
@@ -281,6 +283,15 @@ impl Region {
     /// Whether the region holds data and serves requests.
     pub fn is_full(&self) -> bool {
         self.role == Role::Full
+    }
+
+    /// What can be watched in it: a witness holds no objects and serves no API,
+    /// only its replica of the health table.
+    pub const fn capabilities(&self) -> &'static [Capability] {
+        match self.role {
+            Role::Full => &Capability::ALL,
+            Role::Witness => &[Capability::TableRead, Capability::TableWrite],
+        }
     }
 }
 

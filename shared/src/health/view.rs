@@ -1,6 +1,9 @@
 //! The view: what is known of every region at this moment.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -11,7 +14,8 @@ use crate::region::{Capability, RegionName, Status};
 pub struct Seen {
     /// How it stands.
     pub status: Status,
-    /// Smoothed latency as seen from here; `None` when it was never measured.
+    /// Smoothed latency as seen from here; `None` when it was never measured, or
+    /// does not answer here now: what is down was perhaps fast once.
     pub latency: Option<Duration>,
 }
 
@@ -21,14 +25,28 @@ pub struct Seen {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     seen: BTreeMap<(RegionName, Capability), Seen>,
-    /// More than half of all regions look down at once: ignore health, and say so.
+    /// More than half of all regions look down at once, in some capability: ignore
+    /// health in those that are not [`calm`](Self::calm), and say so.
     pub panic: bool,
+    calm: BTreeSet<Capability>,
 }
 
 impl View {
     /// Sets what is known of one capability.
     pub fn set(&mut self, region: RegionName, capability: Capability, seen: Seen) {
         self.seen.insert((region, capability), seen);
+    }
+
+    /// Exempts a capability from a panic: its health still counts.
+    pub fn calm(&mut self, capability: Capability) {
+        self.calm.insert(capability);
+    }
+
+    /// Whether the panic extends to this capability, so that its health is to be ignored.
+    ///
+    /// A fault in the object probes does not send API calls to a dead region.
+    pub fn panics(&self, capability: Capability) -> bool {
+        self.panic && !self.calm.contains(&capability)
     }
 
     /// What is known of one capability.
