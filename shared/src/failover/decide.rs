@@ -1,0 +1,279 @@
+//! The decision about the active primary: a pure function that every controller computes.
+//!
+//! It never acts. What it decides becomes real only when [`Record::apply`]'s
+//! result replaces the very version that was decided on, so losing that race is
+//! normal and harmless, and a plan made on an old record cannot be carried out.
+
+use std::time::Duration;
+
+use super::{
+    Mode, Policy,
+    decision::{Abandon, Because, Decision, Hold, Stay, Withdraw},
+    pins::{Pin, Pins},
+    record::{MOVES_KEPT, Phase, Proposal, Reason, Record, Share, StartedBy},
+    standing::{Sighting, Standing, sightings, standbys},
+    watch::Moment,
+};
+use crate::{
+    health::View,
+    region::{Region, RegionName},
+};
+
+/// Replication lag between two regions, as last measured.
+pub trait Lags {
+    /// How far `to` is behind `from`; `None`: not known.
+    fn lag(&self, from: RegionName, to: RegionName) -> Option<Duration>;
+}
+
+impl<F: Fn(RegionName, RegionName) -> Option<Duration>> Lags for F {
+    fn lag(&self, from: RegionName, to: RegionName) -> Option<Duration> {
+        self(from, to)
+    }
+}
+
+/// All that a decision depends on besides the record.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a, L> {
+    /// Every configured region.
+    pub regions: &'a [Region],
+    /// The verdicts.
+    pub view: &'a View,
+    /// Replication lag, by source and destination.
+    pub lags: &'a L,
+    /// Every pin, expired or not.
+    pub pins: &'a [Pin],
+    /// The settings.
+    pub policy: &'a Policy,
+    /// Where work belongs when all is well.
+    pub primary: RegionName,
+    /// Exclusive work in flight in the active region; `None`: not known, so a drain takes its full time.
+    pub leases: Option<u64>,
+    /// This controller's clock, and how long it has looked at the record.
+    pub moment: Moment,
+}
+
+/// What to do now.
+///
+/// Safe to compute anywhere, any number of times: it names a change only in
+/// terms of the record that was read.
+pub fn decide<L: Lags>(record: Option<&Record>, inputs: &Inputs<'_, L>) -> Decision {
+    let Some(record) = record else {
+        return initialize(inputs);
+    };
+    let desk = Desk { record, inputs, pins: Pins::new(inputs.pins, inputs.moment.now) };
+    match record.phase {
+        Phase::Steady => desk.steady(),
+        Phase::Returning { to, share } => desk.returning(to, share),
+        Phase::Draining { to } => desk.draining(to),
+        Phase::Switching { to } => desk.switching(to),
+        Phase::Verifying { .. } => desk.verifying(),
+    }
+}
+
+/// Work begins in the primary region whatever its health: a fresh deployment
+/// has no votes yet, and no active region at all is worse than one to move from.
+fn initialize<L>(inputs: &Inputs<'_, L>) -> Decision {
+    let full = inputs.regions.iter().filter(|r| r.is_full());
+    match full.min_by_key(|r| (r.name != inputs.primary, r.priority, r.name)) {
+        Some(region) => Decision::Initialize { active: region.name },
+        None => Decision::Hold { active: None, why: Hold::NoRegion },
+    }
+}
+
+/// One record, looked at with one set of inputs.
+pub(super) struct Desk<'a, L> {
+    pub(super) record: &'a Record,
+    pub(super) inputs: &'a Inputs<'a, L>,
+    pub(super) pins: Pins<'a>,
+}
+
+impl<L: Lags> Desk<'_, L> {
+    fn steady(&self) -> Decision {
+        if let Some(decision) = self.approved() {
+            return decision;
+        }
+        if self.inputs.view.panic {
+            return self.hold(Hold::Panic);
+        }
+        let active = self.record.active;
+        match self.standing(active) {
+            Standing::Down { capability } => self.leave(Reason::Down { region: active, capability }),
+            Standing::Offline => self.leave(Reason::Drained { region: active }),
+            standing @ Standing::Unknown { .. } => self.hold(Hold::unknown(active, standing)),
+            Standing::Up | Standing::Degraded { .. } if self.pins.drain(active).is_some() => {
+                self.leave(Reason::Drained { region: active })
+            }
+            Standing::Up | Standing::Degraded { .. } => self.home(),
+        }
+    }
+
+    /// The active region is to be left: where to, and may it be now?
+    pub(super) fn leave(&self, reason: Reason) -> Decision {
+        let Inputs { regions, view, policy, .. } = *self.inputs;
+        let active = self.record.active;
+        if let Some(pin) = self.pins.stay(active) {
+            return self.hold(Hold::Pinned(pin.clone()));
+        }
+        let Some(&to) = standbys(regions, view, self.pins, active).first() else {
+            let others = sightings(regions, view).into_iter().filter(|s| s.region != active);
+            return self.hold(Hold::NowhereToGo(others.collect()));
+        };
+        let planned = matches!(reason, Reason::Drained { .. });
+        let into = match policy.mode {
+            Mode::Graceful | Mode::Manual if planned => Phase::Draining { to },
+            Mode::Immediate | Mode::Graceful | Mode::Manual => Phase::Switching { to },
+        };
+        self.permitted(to, into, reason)
+    }
+
+    /// The active region is up: does work belong elsewhere?
+    fn home(&self) -> Decision {
+        let Inputs { primary, policy, moment, .. } = *self.inputs;
+        let active = self.record.active;
+        let moot = |p: &&Proposal| !matches!(p.reason, Reason::Failback { region } if region == primary);
+        if let Some(proposal) = self.record.proposal.as_ref().filter(moot) {
+            return Decision::Withdraw { to: proposal.to, why: Withdraw::Moot };
+        }
+        let stay = |why| Decision::Stay { active, why };
+        if active == primary {
+            return stay(Stay::Home);
+        }
+        if !policy.failback {
+            return stay(Stay::FailbackOff);
+        }
+        if !self.inputs.regions.iter().any(|r| r.is_full() && r.name == primary) {
+            return stay(Stay::PrimaryNotFull(primary));
+        }
+        let seen = Sighting { region: primary, standing: self.standing(primary) };
+        let recovered = self.record.recovered_for(primary, moment);
+        match (seen.standing, recovered) {
+            (Standing::Down { .. } | Standing::Offline, Some(_)) => Decision::NoteRelapse { seen },
+            (Standing::Down { .. } | Standing::Offline, None) => stay(Stay::PrimaryNotUp(seen)),
+            (Standing::Unknown { .. }, _) => self.hold(Hold::Unknown(seen)),
+            (Standing::Up | Standing::Degraded { .. }, None) => Decision::NoteRecovery { region: primary },
+            (Standing::Up | Standing::Degraded { .. }, Some(recovered)) => self.failback(recovered),
+        }
+    }
+
+    /// The primary region has been up for `recovered`: may work return?
+    fn failback(&self, recovered: Duration) -> Decision {
+        let Inputs { primary, policy, moment, .. } = *self.inputs;
+        let pin = self.pins.stay(self.record.active).or_else(|| self.pins.against(primary));
+        if let Some(pin) = pin {
+            return self.hold(Hold::Pinned(pin.clone()));
+        }
+        let moves = self.record.recent_moves(moment).count();
+        let times = u32::try_from(moves.max(1)).unwrap_or(u32::MAX);
+        let hold_down = policy.hold_down.saturating_mul(times).min(policy.hold_down_max);
+        let calm = self.record.since_move(moment).map_or(recovered, |moved| moved.min(recovered));
+        let left = hold_down.saturating_sub(calm);
+        if !left.is_zero() {
+            return self.hold(Hold::HoldDown { left, moves });
+        }
+        if let Some(hold) = self.lagging(primary) {
+            return self.hold(hold);
+        }
+        let into = Phase::Returning { to: primary, share: Share::Tenth };
+        self.permitted(primary, into, Reason::Failback { region: primary })
+    }
+
+    /// Starts the move unless damping or the mode stands against it.
+    fn permitted(&self, to: RegionName, into: Phase, reason: Reason) -> Decision {
+        let Inputs { policy, moment, .. } = *self.inputs;
+        let moved = self.record.since_move(moment).unwrap_or(Duration::MAX);
+        let left = policy.dwell.saturating_sub(moved);
+        if !left.is_zero() {
+            return self.hold(Hold::Dwell { left });
+        }
+        let because = if policy.mode == Mode::Manual || !policy.auto_failover {
+            Some(Because::Manual)
+        } else {
+            self.rate_limit(&reason)
+        };
+        let Some(because) = because else {
+            return self.start(to, into, reason, StartedBy::Automation);
+        };
+        match &self.record.proposal {
+            Some(p) if p.to == to && p.reason == reason => self.hold(Hold::AwaitingApproval { to }),
+            Some(_) | None => Decision::Propose { from: self.record.active, to, reason, because },
+        }
+    }
+
+    /// The limit on automatic moves, if it is reached.
+    ///
+    /// A record full of moves within the hour counts too: it has forgotten older ones.
+    fn rate_limit(&self, reason: &Reason) -> Option<Because> {
+        let recent: Vec<_> = self.record.recent_moves(self.inputs.moment).collect();
+        let moves = recent.iter().filter(|m| m.automatic).count();
+        let allowed = usize::try_from(self.inputs.policy.moves_per_hour_max).unwrap_or(usize::MAX);
+        let reached = moves >= allowed || recent.len() >= MOVES_KEPT;
+        (reason.is_automatic() && reached).then_some(Because::RateLimited { moves })
+    }
+
+    /// What to do about a move that an operator asked for or approved.
+    ///
+    /// It skips damping and the hourly limit. It does not skip pins, which are
+    /// other operators' rulings, nor the rule that its target must be up.
+    pub(super) fn approved(&self) -> Option<Decision> {
+        let Inputs { policy, moment, .. } = *self.inputs;
+        let proposal = self.record.proposal.as_ref()?;
+        let name = proposal.approved_by.clone()?;
+        let (active, to) = (self.record.active, proposal.to);
+        let withdraw = |why| Some(Decision::Withdraw { to, why });
+        if to == active {
+            return withdraw(Withdraw::AlreadyThere);
+        }
+        if let Some(pin) = self.pins.stay(active).or_else(|| self.pins.against(to)) {
+            return withdraw(Withdraw::Pinned(pin.clone()));
+        }
+        let full = self.inputs.regions.iter().any(|r| r.is_full() && r.name == to);
+        let seen = Sighting { region: to, standing: self.standing(to) };
+        let failback = matches!(proposal.reason, Reason::Failback { .. });
+        let wait = match seen.standing {
+            Standing::Down { .. } | Standing::Offline => return withdraw(Withdraw::NotUp(seen)),
+            Standing::Unknown { .. } => Some(Hold::Unknown(seen)),
+            Standing::Up | Standing::Degraded { .. } if !full => return withdraw(Withdraw::NotUp(seen)),
+            Standing::Up | Standing::Degraded { .. } if failback => self.lagging(to),
+            Standing::Up | Standing::Degraded { .. } => None,
+        };
+        let age = proposal.age.saturating_add(moment.watched(self.record.version));
+        if let Some(hold) = wait {
+            let expired = age >= policy.failover_timeout;
+            return if expired { withdraw(Withdraw::Expired) } else { Some(self.hold(hold)) };
+        }
+        let into = if failback {
+            Phase::Returning { to, share: Share::Tenth }
+        } else if matches!(self.standing(active), Standing::Down { .. }) || policy.mode == Mode::Immediate {
+            Phase::Switching { to }
+        } else {
+            Phase::Draining { to }
+        };
+        Some(self.start(to, into, proposal.reason.clone(), StartedBy::Operator { name }))
+    }
+
+    fn start(&self, to: RegionName, into: Phase, reason: Reason, by: StartedBy) -> Decision {
+        let Inputs { regions, view, lags, .. } = *self.inputs;
+        let from = self.record.active;
+        let (lag, saw) = (lags.lag(from, to), sightings(regions, view));
+        Decision::Start { from, to, into, reason, by, lag, saw }
+    }
+
+    /// The hold for replication from the active region into `to`, unless it has caught up.
+    pub(super) fn lagging(&self, to: RegionName) -> Option<Hold> {
+        let lag = self.inputs.lags.lag(self.record.active, to);
+        let max = self.inputs.policy.replication_lag_max;
+        lag.is_none_or(|lag| lag > max).then_some(Hold::Lagging { lag, max })
+    }
+
+    pub(super) fn standing(&self, region: RegionName) -> Standing {
+        Standing::of(self.inputs.view, region)
+    }
+
+    pub(super) fn hold(&self, why: Hold) -> Decision {
+        Decision::Hold { active: Some(self.record.active), why }
+    }
+
+    pub(super) fn abandon(&self, to: RegionName, why: Abandon) -> Decision {
+        Decision::Abandon { active: self.record.active, to, why }
+    }
+}

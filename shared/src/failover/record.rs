@@ -1,0 +1,423 @@
+//! The record: which region is active, how far a move has come, and what happened lately.
+//!
+//! There is one, in a strongly consistent table, and every write of it is
+//! conditional on the version that was read. It is small and bounded, since
+//! every controller reads it on every tick.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{standing::Sighting, watch::Moment};
+use crate::{
+    region::{Capability, RegionName},
+    time::Timestamp,
+};
+
+/// Past moves that the record keeps; the append-only list of all moves is elsewhere.
+pub const MOVES_KEPT: usize = 16;
+
+/// The span in which moves are counted.
+pub const MOVES_WINDOW: Duration = Duration::from_secs(3600);
+
+/// Longest name or reason that an operator may leave, in characters; the rest is cut.
+pub const TEXT_LEN_MAX: usize = 200;
+
+/// Ages in whole milliseconds.
+pub(super) mod age_ms {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(age: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(crate::time::millis(*age))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}
+
+/// Share of the routed traffic that a returning region takes.
+///
+/// The share applies to uploads and reads *before* the active region changes,
+/// so that caches, capacity and permissions of the returning region are proved
+/// on part of the load while the write primary is still the one known to work.
+/// The last step, 100%, is the move itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// 10%.
+    Tenth,
+    /// 25%.
+    Quarter,
+    /// 50%.
+    Half,
+}
+
+impl Share {
+    /// Percent of the routed traffic.
+    pub const fn percent(self) -> u8 {
+        match self {
+            Self::Tenth => 10,
+            Self::Quarter => 25,
+            Self::Half => 50,
+        }
+    }
+
+    /// The next larger share; `None` when the next step is all of it.
+    pub const fn next(self) -> Option<Self> {
+        match self {
+            Self::Tenth => Some(Self::Quarter),
+            Self::Quarter => Some(Self::Half),
+            Self::Half => None,
+        }
+    }
+}
+
+/// How far a move has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Phase {
+    /// No move is under way.
+    Steady,
+    /// A recovered region takes a growing share of routed traffic; writes stay where they are.
+    Returning {
+        /// The recovered region.
+        to: RegionName,
+        /// What it takes so far.
+        share: Share,
+    },
+    /// The active region takes no new exclusive work and finishes what it has.
+    Draining {
+        /// Where work will go.
+        to: RegionName,
+    },
+    /// Nobody starts exclusive work; the next write makes `to` active, if it is still up.
+    Switching {
+        /// Where work will go.
+        to: RegionName,
+    },
+    /// The new region is active and has yet to be seen working.
+    Verifying {
+        /// Where work was.
+        from: RegionName,
+    },
+}
+
+impl Phase {
+    /// The name used in rows, metrics and replies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Returning { .. } => "returning",
+            Self::Draining { .. } => "draining",
+            Self::Switching { .. } => "switching",
+            Self::Verifying { .. } => "verifying",
+        }
+    }
+
+    /// Where a move goes that has not yet changed the active region.
+    pub const fn target(self) -> Option<RegionName> {
+        match self {
+            Self::Returning { to, .. } | Self::Draining { to } | Self::Switching { to } => Some(to),
+            Self::Steady | Self::Verifying { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Returning { to, share } => write!(f, "returning to {to} at {}%", share.percent()),
+            Self::Draining { to } => write!(f, "draining towards {to}"),
+            Self::Switching { to } => write!(f, "switching to {to}"),
+            Self::Verifying { from } => write!(f, "verifying after {from}"),
+            Self::Steady => write!(f, "steady"),
+        }
+    }
+}
+
+/// Why work is, or is to be, where the record says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub enum Reason {
+    /// The first record: work begins where it belongs.
+    Began,
+    /// The region that was active is down.
+    Down {
+        /// That region.
+        region: RegionName,
+        /// What it could no longer do.
+        capability: Capability,
+    },
+    /// An operator drained the region that was active.
+    Drained {
+        /// That region.
+        region: RegionName,
+    },
+    /// Work returns to the primary region.
+    Failback {
+        /// The primary region.
+        region: RegionName,
+    },
+    /// An operator asked for it.
+    Asked {
+        /// The operator's words.
+        note: String,
+    },
+}
+
+impl Reason {
+    /// Whether automation thought of it, so that the hourly limit counts it.
+    pub const fn is_automatic(&self) -> bool {
+        match self {
+            Self::Down { .. } | Self::Failback { .. } => true,
+            Self::Began | Self::Drained { .. } | Self::Asked { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Began => write!(f, "work began here"),
+            Self::Down { region, capability } => write!(f, "{region} is down for {capability}"),
+            Self::Drained { region } => write!(f, "an operator drained {region}"),
+            Self::Failback { region } => write!(f, "{region} is the primary region and has recovered"),
+            Self::Asked { note } => write!(f, "an operator asked: {note}"),
+        }
+    }
+}
+
+/// Who started a move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "who", rename_all = "snake_case")]
+pub enum StartedBy {
+    /// The decision alone.
+    Automation,
+    /// An operator, who asked for it or approved it.
+    Operator {
+        /// The operator's name.
+        name: String,
+    },
+}
+
+impl fmt::Display for StartedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Automation => write!(f, "automation"),
+            Self::Operator { name } => write!(f, "{name}"),
+        }
+    }
+}
+
+/// A move that waits for an operator, or that one has asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Where to.
+    pub to: RegionName,
+    /// Why.
+    pub reason: Reason,
+    /// Who approved it; `None` while it waits.
+    pub approved_by: Option<String>,
+    /// How long it had been so at the last write.
+    #[serde(rename = "age_ms", with = "age_ms")]
+    pub age: Duration,
+}
+
+/// A region that came back while work was elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The region.
+    pub region: RegionName,
+    /// How long it had been up, unbroken, at the last write.
+    #[serde(rename = "age_ms", with = "age_ms")]
+    pub age: Duration,
+}
+
+/// A phase that a move went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The phase.
+    pub phase: Phase,
+    /// When it began, on the clock of the controller that began it. For people only.
+    pub at: Timestamp,
+    /// How long it took, as seen by the controller that ended it.
+    #[serde(rename = "took_ms", with = "age_ms")]
+    pub took: Duration,
+}
+
+/// What is known of the move under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Underway {
+    /// Where work was when it started.
+    pub from: RegionName,
+    /// Where it goes.
+    pub to: RegionName,
+    /// Why.
+    pub reason: Reason,
+    /// Who started it.
+    pub by: StartedBy,
+    /// Replication lag from `from` into `to` when it was last decided on; `None`: not known.
+    pub lag_ms: Option<u64>,
+    /// How every region stood when it started.
+    pub saw: Vec<Sighting>,
+    /// The phases that are over.
+    pub steps: Vec<Step>,
+}
+
+/// A change of the active region, as the record remembers it for damping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastMove {
+    /// The epoch that it began.
+    pub epoch: u64,
+    /// When, on the clock of the controller that wrote it. For people only.
+    pub at: Timestamp,
+    /// How long ago it was at the last write of the record.
+    #[serde(rename = "age_ms", with = "age_ms")]
+    pub age: Duration,
+    /// Where work was.
+    pub from: RegionName,
+    /// Where it went.
+    pub to: RegionName,
+    /// Whether automation moved it.
+    pub automatic: bool,
+}
+
+/// Which region is active, how far a move has come, and what happened lately.
+///
+/// `version` rises by one with every write and is what writes are conditional
+/// on. `epoch` rises by one only when the active region changes and is what
+/// work is fenced by: a writer that planned in an earlier epoch is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Number of the write that made this record. Starts at 1.
+    pub version: u64,
+    /// Number of the assignment. Starts at 1.
+    pub epoch: u64,
+    /// The region that takes the writes.
+    pub active: RegionName,
+    /// How far a move has come.
+    pub phase: Phase,
+    /// When the phase began, on the clock of the controller that began it. For people only.
+    pub since: Timestamp,
+    /// How long the phase had lasted at the last write.
+    #[serde(rename = "phase_age_ms", with = "age_ms")]
+    pub phase_age: Duration,
+    /// Why the active region is the active one.
+    pub reason: Reason,
+    /// The move under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub underway: Option<Underway>,
+    /// A move that waits for an operator, or that one has asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Proposal>,
+    /// The primary region's recovery, while work is elsewhere; `None`: it is not known to be up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+    /// Past moves, oldest first, at most [`MOVES_KEPT`].
+    #[serde(default)]
+    pub moves: Vec<PastMove>,
+}
+
+impl Record {
+    /// The first record: `active` from the first epoch on.
+    pub fn first(active: RegionName, now: Timestamp) -> Self {
+        Self {
+            version: 1,
+            epoch: 1,
+            active,
+            phase: Phase::Steady,
+            since: now,
+            phase_age: Duration::ZERO,
+            reason: Reason::Began,
+            underway: None,
+            proposal: None,
+            recovery: None,
+            moves: Vec::new(),
+        }
+    }
+
+    /// The region that takes part of the routed traffic beside the active one, and its percentage.
+    pub fn shift(&self) -> Option<(RegionName, u8)> {
+        match self.phase {
+            Phase::Returning { to, share } => Some((to, share.percent())),
+            Phase::Draining { to } | Phase::Switching { to } => {
+                let last = |step: &Step| match step.phase {
+                    Phase::Returning { share, .. } => Some((to, share.percent())),
+                    Phase::Steady
+                    | Phase::Draining { .. }
+                    | Phase::Switching { .. }
+                    | Phase::Verifying { .. } => None,
+                };
+                self.underway.as_ref()?.steps.iter().rev().find_map(last)
+            }
+            Phase::Steady | Phase::Verifying { .. } => None,
+        }
+    }
+
+    /// How long the phase has lasted, at least.
+    pub fn in_phase(&self, moment: Moment) -> Duration {
+        self.phase_age.saturating_add(moment.watched(self.version))
+    }
+
+    /// How long ago the active region last changed, at least; `None` if it never did.
+    pub fn since_move(&self, moment: Moment) -> Option<Duration> {
+        self.moves.last().map(|m| m.age.saturating_add(moment.watched(self.version)))
+    }
+
+    /// How long `region` has been up again, at least; `None`: it is not known to be.
+    pub fn recovered_for(&self, region: RegionName, moment: Moment) -> Option<Duration> {
+        let recovery = self.recovery.filter(|r| r.region == region)?;
+        Some(recovery.age.saturating_add(moment.watched(self.version)))
+    }
+
+    /// The moves that may still be younger than [`MOVES_WINDOW`].
+    pub fn recent_moves(&self, moment: Moment) -> impl Iterator<Item = &PastMove> {
+        let watched = moment.watched(self.version);
+        self.moves.iter().filter(move |m| m.age.saturating_add(watched) < MOVES_WINDOW)
+    }
+
+    /// This record with an operator's approval of what it proposes, to be written in its stead.
+    ///
+    /// `None` when it no longer proposes to move to `to`: read again and look.
+    pub fn approve(&self, to: RegionName, by: &str, moment: Moment) -> Option<Self> {
+        let waiting = self.proposal.as_ref().filter(|p| p.to == to && p.approved_by.is_none())?;
+        let approved = Proposal { approved_by: Some(clip(by)), age: Duration::ZERO, ..waiting.clone() };
+        Some(Self { proposal: Some(approved), ..self.rewritten(moment) })
+    }
+
+    /// This record with an operator's request to move to `to`, to be written in its stead.
+    ///
+    /// `None` when `to` is active already.
+    pub fn ask(&self, to: RegionName, by: &str, note: &str, moment: Moment) -> Option<Self> {
+        let asked = Proposal {
+            to,
+            reason: Reason::Asked { note: clip(note) },
+            approved_by: Some(clip(by)),
+            age: Duration::ZERO,
+        };
+        (to != self.active).then(|| Self { proposal: Some(asked), ..self.rewritten(moment) })
+    }
+
+    /// The same state as the next version, with every age brought up to `moment`.
+    pub(super) fn rewritten(&self, moment: Moment) -> Self {
+        let watched = moment.watched(self.version);
+        let mut next = self.clone();
+        next.version += 1;
+        next.phase_age = self.in_phase(moment);
+        let moves = next.moves.iter_mut().map(|m| &mut m.age);
+        let proposal = next.proposal.as_mut().map(|p| &mut p.age);
+        let recovery = next.recovery.as_mut().map(|r| &mut r.age);
+        for age in moves.chain(proposal).chain(recovery) {
+            *age = age.saturating_add(watched);
+        }
+        next
+    }
+}
+
+/// `text` cut to [`TEXT_LEN_MAX`] characters.
+fn clip(text: &str) -> String {
+    text.chars().take(TEXT_LEN_MAX).collect()
+}

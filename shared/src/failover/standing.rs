@@ -1,0 +1,127 @@
+//! How a region stands as a place for the active primary, and which standby is best.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::pins::Pins;
+use crate::{
+    health::View,
+    region::{Capability, Region, RegionName, Status},
+};
+
+/// What a region must be able to do to be the active primary.
+///
+/// The primary takes the writes of worksets and answers for them, so its tables
+/// and its API count. Its bucket does not: uploads are routed object by object
+/// and go around a region whose S3 is down without moving the primary.
+pub const PRIMARY_NEEDS: [Capability; 3] = [Capability::TableWrite, Capability::TableRead, Capability::Api];
+
+/// The verdicts on [`PRIMARY_NEEDS`] for one region, taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Standing {
+    /// Everything needed is healthy.
+    Up,
+    /// Everything needed works, something slowly.
+    Degraded {
+        /// The first one that is slow.
+        capability: Capability,
+    },
+    /// Too little is known of something needed, and nothing needed is known to be down.
+    Unknown {
+        /// The first one that nobody can judge.
+        capability: Capability,
+    },
+    /// An operator drained it.
+    Offline,
+    /// Something needed does not work.
+    Down {
+        /// The first one that is down.
+        capability: Capability,
+    },
+}
+
+impl Standing {
+    /// How `region` stands in `view`: as its worst needed capability does.
+    pub fn of(view: &View, region: RegionName) -> Self {
+        let each = PRIMARY_NEEDS.into_iter().map(|capability| match view.status(region, capability) {
+            Status::Healthy => Self::Up,
+            Status::Degraded => Self::Degraded { capability },
+            Status::Unknown => Self::Unknown { capability },
+            Status::Offline => Self::Offline,
+            Status::Unhealthy => Self::Down { capability },
+        });
+        // The first of equals is kept, so that every controller names the same one.
+        each.reduce(|worst, next| if next.rank() > worst.rank() { next } else { worst }).unwrap_or(Self::Up)
+    }
+
+    /// Whether the active primary may live there.
+    pub const fn is_up(self) -> bool {
+        match self {
+            Self::Up | Self::Degraded { .. } => true,
+            Self::Unknown { .. } | Self::Offline | Self::Down { .. } => false,
+        }
+    }
+
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Up => 0,
+            Self::Degraded { .. } => 1,
+            Self::Unknown { .. } => 2,
+            Self::Offline => 3,
+            Self::Down { .. } => 4,
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Up => write!(f, "up"),
+            Self::Degraded { capability } => write!(f, "up, with slow {capability}"),
+            Self::Unknown { capability } => write!(f, "unknown for {capability}"),
+            Self::Offline => write!(f, "drained"),
+            Self::Down { capability } => write!(f, "down for {capability}"),
+        }
+    }
+}
+
+/// One region and how it stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// The region.
+    pub region: RegionName,
+    /// How it stood.
+    pub standing: Standing,
+}
+
+impl fmt::Display for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.region, self.standing)
+    }
+}
+
+/// How every region that holds data stands, in the order of `regions`.
+pub fn sightings(regions: &[Region], view: &View) -> Vec<Sighting> {
+    let full = regions.iter().filter(|r| r.is_full());
+    full.map(|r| Sighting { region: r.name, standing: Standing::of(view, r.name) }).collect()
+}
+
+/// The regions that `active` may be left for, best first.
+///
+/// Only regions that hold data, are up for everything needed and that no pin
+/// shuts. Healthy before degraded, then by priority; ties break on name so that
+/// every controller agrees.
+pub fn standbys(regions: &[Region], view: &View, pins: Pins<'_>, active: RegionName) -> Vec<RegionName> {
+    let open = |r: &&Region| r.is_full() && r.name != active && pins.against(r.name).is_none();
+    let mut ranked: Vec<_> = regions
+        .iter()
+        .filter(open)
+        .map(|r| (Standing::of(view, r.name), r.priority, r.name))
+        .filter(|(standing, ..)| standing.is_up())
+        .map(|(standing, priority, name)| (standing.rank(), priority, name))
+        .collect();
+    ranked.sort_unstable();
+    ranked.into_iter().map(|(.., name)| name).collect()
+}
