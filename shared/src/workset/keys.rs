@@ -8,7 +8,7 @@ use super::{
     name::{Tenant, WorksetId},
     state::State,
 };
-use crate::time::Timestamp;
+use crate::{region::RegionName, time::Timestamp};
 
 /// Sort key of the row that is the workset itself.
 pub const META: &str = "meta";
@@ -24,9 +24,13 @@ pub fn item(tenant: &Tenant, id: &WorksetId) -> String {
     format!("{tenant}#{id}")
 }
 
-/// Sort key of one event. Twenty digits, so that text order is version order.
-pub fn event(version: u64) -> String {
-    format!("{EVENT_PREFIX}{version:020}")
+/// Sort key of one event: `event#<version>#<region>`, the version in twenty
+/// digits, so that text order is version order.
+///
+/// The region keeps both events when two regions write the same version while
+/// the replicas are apart: the row itself has one winner, the history has both.
+pub fn event(version: u64, region: RegionName) -> String {
+    format!("{EVENT_PREFIX}{version:020}#{region}")
 }
 
 /// Partition key of the locks of a tenant; their sort key is the workset's id.
@@ -92,10 +96,12 @@ mod tests {
             prop_assert_eq!(parse_place(&key(&a)), Some(a));
         }
 
-        /// Events read back in the order in which they were written.
+        /// Events read back in the order in which they were written, and two
+        /// regions that write one version keep both.
         #[test]
-        fn events_order_as_versions(a: u64, b: u64) {
-            prop_assert_eq!(event(a).cmp(&event(b)), a.cmp(&b));
+        fn events_order_as_versions(a: u64, b: u64, r in "[a-c]{2}-west-[1-2]", s in "[a-c]{2}-west-[1-2]") {
+            let (here, there): (RegionName, RegionName) = (r.parse().unwrap(), s.parse().unwrap());
+            prop_assert_eq!(event(a, here).cmp(&event(b, there)), (a, here).cmp(&(b, there)));
         }
 
         /// Two worksets share a key only if they are one.

@@ -25,7 +25,7 @@ mod transition;
 pub use class::{ErrorCategory, Kind, Priority, UnknownName};
 pub use cursor::{Cursor, InvalidCursor};
 pub use document::{DEPTH_MAX, Document, InvalidDocument, Metadata, SIZE_MAX};
-pub use event::{By, Event};
+pub use event::{By, Event, collisions};
 pub use lock::{Denied, InvalidLease, Lease, Lock, Slot};
 pub use name::{Actor, Bucket, InvalidName, InvalidText, Prefix, Tenant, Text, WorksetId};
 pub use queue::{Depth, next_ready};
