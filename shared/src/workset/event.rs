@@ -1,0 +1,105 @@
+//! The history of a workset: one row a write, never changed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    name::{Actor, Text},
+    record::Workset,
+    state::State,
+};
+use crate::{region::RegionName, time::Timestamp};
+
+/// Who writes, where and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    /// The verified caller.
+    pub actor: Actor,
+    /// The region whose API serves the call.
+    pub region: RegionName,
+    /// The time there.
+    pub at: Timestamp,
+}
+
+/// One write of a workset, as its history keeps it.
+///
+/// Each is its own row, so that the history never outgrows an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The version that this write made.
+    pub version: u64,
+    /// The state before; `None` for the registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<State>,
+    /// The state after. The same as `from` when only progress was reported.
+    pub to: State,
+    /// When it was written, by the clock of `region`.
+    #[serde(rename = "at_ms")]
+    pub at: Timestamp,
+    /// The region whose API wrote it.
+    pub region: RegionName,
+    /// Why, in the caller's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text<1024>>,
+    /// Who asked for it.
+    pub actor: Actor,
+}
+
+impl Event {
+    /// The event of the write that made `after`.
+    pub(super) fn of(after: &Workset, from: Option<State>, reason: Option<Text<1024>>, by: &By) -> Self {
+        Self {
+            version: after.version,
+            from,
+            to: after.state,
+            at: by.at,
+            region: by.region,
+            reason,
+            actor: by.actor.clone(),
+        }
+    }
+}
+
+/// The versions that more than one write made, with all their events.
+///
+/// A default global table lets two regions write the same version while they
+/// cannot see each other, and later keeps one of the two rows without a word.
+/// The history keeps both events, so this is how the lost one is found.
+/// `history` may come in any order.
+pub fn collisions(history: &[Event]) -> Vec<Vec<&Event>> {
+    let mut by_version: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
+    for event in history {
+        by_version.entry(event.version).or_default().push(event);
+    }
+    by_version.into_values().filter(|events| events.len() > 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        /// Every write that shares its version with another is reported, and no other.
+        #[test]
+        fn colliding_writes_are_all_reported(written in vec((1..8_u64, 0..3_u8), 0..16)) {
+            let history: Vec<Event> = written.iter().map(|(version, region)| Event {
+                version: *version,
+                from: Some(State::Ready),
+                to: State::InProgress,
+                at: Timestamp::from_millis(0),
+                region: format!("eu-west-{region}").parse().unwrap(),
+                reason: None,
+                actor: "alice".parse().unwrap(),
+            }).collect();
+            let reported: usize = collisions(&history).iter().map(Vec::len).sum();
+            let shared = |e: &&Event| history.iter().filter(|o| o.version == e.version).count() > 1;
+            prop_assert_eq!(reported, history.iter().filter(shared).count());
+            for group in collisions(&history) {
+                prop_assert!(group.len() > 1 && group.iter().all(|e| e.version == group[0].version));
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The keys of worksets in their tables.
+//!
+//! `#` parts the fields; no name may hold one, so no key of one tenant can
+//! ever read as a key of another.
+
+use super::{
+    class::Priority,
+    name::{Tenant, WorksetId},
+    state::State,
+};
+use crate::{region::RegionName, time::Timestamp};
+
+/// Sort key of the row that is the workset itself.
+pub const META: &str = "meta";
+
+/// What the sort keys of all events begin with.
+pub const EVENT_PREFIX: &str = "event#";
+
+/// The latest time that a sort key holds in its 13 digits: November 2286.
+const CREATED_MS_MAX: u64 = 9_999_999_999_999;
+
+/// Partition key of a workset's row and events: `<tenant>#<id>`.
+pub fn item(tenant: &Tenant, id: &WorksetId) -> String {
+    format!("{tenant}#{id}")
+}
+
+/// Sort key of one event: `event#<version>#<region>`, the version in twenty
+/// digits, so that text order is version order.
+///
+/// The region keeps both events when two regions write the same version while
+/// the replicas are apart: the row itself has one winner, the history has both.
+pub fn event(version: u64, region: RegionName) -> String {
+    format!("{EVENT_PREFIX}{version:020}#{region}")
+}
+
+/// Partition key of the locks of a tenant; their sort key is the workset's id.
+pub fn locks(tenant: &Tenant) -> String {
+    format!("lock#{tenant}")
+}
+
+/// Partition key of the queue that holds a tenant's worksets in `state`.
+pub fn queue(tenant: &Tenant, state: State) -> String {
+    format!("{tenant}#{state}")
+}
+
+/// Sort key within a queue: `<priority rank>#<created ms>#<id>`.
+///
+/// Text order is the order of priority, then age, then id.
+///
+/// ```
+/// use sealane::{time::Timestamp, workset::{Priority, keys}};
+///
+/// let id = "ws-001".parse().unwrap();
+/// let key = keys::place(Priority::Urgent, Timestamp::from_millis(1_700_000_000_000), &id);
+/// assert_eq!(key, "0#1700000000000#ws-001");
+/// ```
+pub fn place(priority: Priority, created_at: Timestamp, id: &WorksetId) -> String {
+    let created_ms = created_at.as_millis().min(CREATED_MS_MAX);
+    format!("{}#{created_ms:013}#{id}", priority.rank())
+}
+
+/// The parts of a key that [`place`] made; `None` for any other text.
+pub(super) fn parse_place(text: &str) -> Option<(Priority, Timestamp, WorksetId)> {
+    let mut parts = text.splitn(3, '#');
+    let rank = parts.next()?;
+    let created_ms = parts.next().filter(|digits| digits.len() == 13)?;
+    let id = parts.next()?.parse().ok()?;
+    let priority = Priority::ALL.into_iter().find(|p| p.rank().to_string() == rank)?;
+    let digits = created_ms.bytes().all(|b| b.is_ascii_digit());
+    let created_at = Timestamp::from_millis(created_ms.parse().ok().filter(|_| digits)?);
+    Some((priority, created_at, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn waiting()(
+            priority in prop::sample::select(&Priority::ALL[..]),
+            created_ms in prop_oneof![0..3_u64, 0..=CREATED_MS_MAX],
+            id in "[a-b0-1][a-b0-1_-]{2,4}",
+        ) -> (Priority, Timestamp, WorksetId) {
+            (priority, Timestamp::from_millis(created_ms), id.parse().unwrap())
+        }
+    }
+
+    proptest! {
+        /// Sort keys order as priority, then age, then id.
+        #[test]
+        fn places_order_as_their_parts(a in waiting(), b in waiting()) {
+            let key = |w: &(Priority, Timestamp, WorksetId)| place(w.0, w.1, &w.2);
+            prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
+            prop_assert_eq!(parse_place(&key(&a)), Some(a));
+        }
+
+        /// Events read back in the order in which they were written, and two
+        /// regions that write one version keep both.
+        #[test]
+        fn events_order_as_versions(a: u64, b: u64, r in "[a-c]{2}-west-[1-2]", s in "[a-c]{2}-west-[1-2]") {
+            let (here, there): (RegionName, RegionName) = (r.parse().unwrap(), s.parse().unwrap());
+            prop_assert_eq!(event(a, here).cmp(&event(b, there)), (a, here).cmp(&(b, there)));
+        }
+
+        /// Two worksets share a key only if they are one.
+        #[test]
+        fn keys_of_tenants_never_meet(
+            t in "[a-b_-]{1,3}", u in "[a-b_-]{1,3}", i in "[a-b][a-b_-]{2,4}", j in "[a-b][a-b_-]{2,4}",
+        ) {
+            let (tenant_a, tenant_b): (Tenant, Tenant) = (t.parse().unwrap(), u.parse().unwrap());
+            let (id_a, id_b): (WorksetId, WorksetId) = (i.parse().unwrap(), j.parse().unwrap());
+            prop_assert_eq!(item(&tenant_a, &id_a) == item(&tenant_b, &id_b), t == u && i == j);
+        }
+    }
+}
