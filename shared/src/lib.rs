@@ -12,6 +12,7 @@
     reason = "ports are used generically inside this workspace; no caller needs a `Send` bound by name"
 )]
 
+pub mod checksum;
 pub mod config;
 pub mod failover;
 pub mod health;
