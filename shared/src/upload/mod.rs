@@ -1,5 +1,24 @@
-//! Shipping: how many copies, where, and in what pieces.
+//! Shipping: how many copies, where, in what pieces, and what may be said of them.
+//!
+//! Rule: an acknowledgement never claims more than was verified. Moving the
+//! bytes is left to the transport; this module decides.
 
+pub mod backoff;
+mod key;
+mod lane;
+pub mod manifest;
+mod parts;
+mod plan;
 mod policy;
+mod reason;
+mod receipt;
 
+pub use backoff::{backoff, jitter};
+pub use key::{InvalidKey, KEY_LEN_MAX, ObjectKey, SYSTEM_PREFIX, is_system_key};
+pub use lane::{Attempt, AttemptOutcome, Event, Lane, OutOfTurn, State, Stored, next_region};
+pub use manifest::Manifest;
+pub use parts::{Layout, OBJECT_MAX, PART_MAX, PART_MIN, PARTS_MAX, Part, TooLarge, part_size};
+pub use plan::{Plan, PlanError, majority};
 pub use policy::Policy;
+pub use reason::Reason;
+pub use receipt::{AttemptLine, CopyLine, How, Outcome, Receipt, RegionReason, Shipment};
