@@ -255,6 +255,8 @@ pub struct Region {
     pub name: RegionName,
     /// What it takes part in.
     pub role: Role,
+    /// Whether it is drained in the configuration: watched, never used.
+    pub offline: bool,
     /// Its bucket; `None` for a witness.
     pub bucket: Option<String>,
     /// The KMS key that encrypts its objects, as an ARN or alias; `None`: the bucket's default.

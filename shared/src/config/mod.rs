@@ -1,12 +1,60 @@
 //! The configuration: documented defaults, a YAML document, and the environment over both.
+//!
+//! Everything that can be set stands in [`SETTINGS`] and [`REGION_SETTINGS`],
+//! once. One reading finds all problems, each with its key, its value and the
+//! remedy; unknown keys and variables are problems, too. Files and the process
+//! environment are left to the caller.
+
+mod checks;
+mod document;
+pub mod known;
+mod layers;
+mod problem;
+mod reference;
+mod regions;
+mod sections;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use std::time::Duration;
 
+pub use problem::{Problem, Problems};
+pub use reference::reference;
+pub use settings::{Fallback, PREFIX, REGION_SETTINGS, SETTINGS, Setting, Shape};
+
 use crate::{
     failover, health,
-    region::{Region, RegionName},
+    region::{HealthCheck, Region, RegionName},
     route, upload,
 };
+
+/// The variable that holds the document, or the path of its file; see [`Location`].
+pub const DOCUMENT_VARIABLE: &str = "SEALANE_CONFIG";
+
+/// Where the document is, as [`DOCUMENT_VARIABLE`] has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Location<'a> {
+    /// This is the document.
+    Inline(&'a str),
+    /// It is in the file of this path.
+    File(&'a str),
+}
+
+impl<'a> Location<'a> {
+    /// Text that starts with `{` is the document itself; any other is a path.
+    ///
+    /// ```
+    /// use sealane::config::Location;
+    ///
+    /// assert_eq!(Location::of("sealane.yaml"), Location::File("sealane.yaml"));
+    /// assert_eq!(Location::of(" {}"), Location::Inline(" {}"));
+    /// ```
+    pub fn of(text: &'a str) -> Self {
+        if text.trim_start().starts_with('{') { Self::Inline(text) } else { Self::File(text) }
+    }
+}
 
 /// The names of the DynamoDB tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +108,69 @@ pub struct Config {
 }
 
 impl Config {
+    /// The defaults, under `document` (YAML or JSON), under the variables of
+    /// `environment` that start with `SEALANE_`.
+    ///
+    /// An empty variable counts as not set, and so does a key without a value.
+    /// [`DOCUMENT_VARIABLE`] is left to the caller.
+    ///
+    /// ```
+    /// use sealane::config::Config;
+    ///
+    /// let document = "{primary_region: us-west-2, regions: [{name: us-west-2, bucket: my-bucket}]}";
+    /// let variable = ("SEALANE_FAILOVER_STRATEGY".to_owned(), "at_once".to_owned());
+    /// let problems = Config::read(Some(document), [variable].into_iter()).unwrap_err();
+    /// assert_eq!(
+    ///     problems.iter().next().unwrap().to_string(),
+    ///     "`failover.strategy` (from `SEALANE_FAILOVER_STRATEGY`) is `at_once`: \
+    ///      want one of `immediate`, `graceful`, `manual`"
+    /// );
+    /// assert!(Config::read(Some(document), std::iter::empty()).is_ok());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// All [`Problems`] of the document and the environment at once.
+    pub fn read(
+        document: Option<&str>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let (entries, problems) = layers::layered(document, environment);
+        let mut group = values::Group { prefix: String::new(), settings: SETTINGS, entries, problems };
+        let config = Self::assemble(&mut group);
+        config.filter(|_| group.problems.is_empty()).ok_or(Problems(group.problems))
+    }
+
+    /// Reads every part even after a problem, so that all are found; `None` without a primary region.
+    fn assemble(group: &mut values::Group) -> Option<Self> {
+        let enabled = group.flag("enabled").unwrap_or_default();
+        let check = sections::health_check(group, HealthCheck::default());
+        let listed = regions::regions(group, check);
+        let primary = checks::primary(group, &listed);
+        let control_regions = checks::control_regions(group, &listed, primary);
+        let (health, upload) = (sections::health(group), sections::upload(group));
+        let load_balancing = sections::load_balancing(group);
+        let preferred = &load_balancing.preferred_regions;
+        let key = "load_balancing.preferred_regions";
+        checks::refuse_strangers(group, key, &listed, preferred, Region::is_full);
+        checks::counts(group, &listed, &health, &upload, enabled);
+        let config = Self {
+            enabled,
+            account_id: sections::account_id(group),
+            regions: listed.regions,
+            control_regions,
+            tables: sections::tables(group),
+            health,
+            load_balancing,
+            failover: sections::failover(group),
+            upload,
+            metrics_interval: sections::metrics_interval(group),
+            api: sections::api(group),
+            primary_region: primary?,
+        };
+        Some(config)
+    }
+
     /// The region of this name, if it is configured.
     pub fn region(&self, name: RegionName) -> Option<&Region> {
         self.regions.iter().find(|r| r.name == name)

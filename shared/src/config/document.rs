@@ -1,0 +1,119 @@
+//! A configuration written out again, complete, as functions are given it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Config;
+use crate::{
+    region::{HealthCheck, Region},
+    time::Human,
+};
+
+fn text(span: Duration) -> String {
+    Human(span).to_string()
+}
+
+impl Config {
+    /// This configuration as a JSON document on one line, with every setting in it.
+    ///
+    /// Reading it gives the same configuration back, whatever the defaults of
+    /// the reader are, so that functions of two releases agree. It holds what
+    /// the environment said when this was read.
+    pub fn to_document(&self) -> String {
+        let regions: Vec<_> = self.regions.iter().map(region).collect();
+        let document = json!({
+            "enabled": self.enabled,
+            "primary_region": self.primary_region,
+            "account_id": self.account_id,
+            "regions": regions,
+            "control_regions": self.control_regions,
+            "tables": {
+                "health": self.tables.health,
+                "control": self.tables.control,
+                "worksets": self.tables.worksets,
+                "ledger": self.tables.ledger,
+            },
+            "health": {
+                "degraded_latency": text(self.health.degraded_latency),
+                "voters_min": self.health.voters_min,
+            },
+            "load_balancing": {
+                "strategy": self.load_balancing.strategy,
+                "sticky_sessions": self.load_balancing.sticky_sessions,
+                "preferred_regions": self.load_balancing.preferred_regions,
+                "latency_gain_ratio_min": self.load_balancing.latency_gain_ratio_min,
+                "latency_gain_min": text(self.load_balancing.latency_gain_min),
+            },
+            "failover": self.failover_document(),
+            "upload": self.upload_document(),
+            "monitoring": {
+                "enabled": self.metrics_interval.is_some(),
+                "metrics_interval": self.metrics_interval.map(text),
+            },
+            "api": { "open_tenant": self.api.open_tenant, "cache_ttl": text(self.api.cache_ttl) },
+        });
+        document.to_string()
+    }
+
+    fn failover_document(&self) -> Value {
+        let policy = &self.failover;
+        json!({
+            "auto_failover": policy.auto_failover,
+            "strategy": policy.mode,
+            "detection_interval": text(self.health.stale_after),
+            "drain_timeout": text(policy.drain_timeout),
+            "failover_timeout": text(policy.failover_timeout),
+            "dwell": text(policy.dwell),
+            "hold_down": text(policy.hold_down),
+            "hold_down_max": text(policy.hold_down_max),
+            "moves_per_hour_max": policy.moves_per_hour_max,
+            "failback": policy.failback,
+            "replication_lag_max": text(policy.replication_lag_max),
+            "failback_step": text(policy.failback_step),
+        })
+    }
+
+    fn upload_document(&self) -> Value {
+        let policy = &self.upload;
+        json!({
+            "copies": policy.copies,
+            "min_copies": policy.min_copies,
+            "allow_degraded": policy.allow_degraded,
+            "cross_region_retries": policy.cross_region_retries,
+            "failover_delay": text(policy.failover_delay),
+            "sync_validation": policy.sync_validation,
+            "part_size": policy.part_size,
+            "concurrency": policy.concurrency,
+            "part_timeout": text(policy.part_timeout),
+        })
+    }
+}
+
+fn region(region: &Region) -> Value {
+    json!({
+        "name": region.name,
+        "role": region.role,
+        "bucket": region.bucket,
+        "kms_key": region.kms_key,
+        "priority": region.priority,
+        "weight": region.weight,
+        "coordinates": region.coordinates,
+        "residency": region.residency,
+        "status": if region.offline { "offline" } else { "healthy" },
+        "capacity": region.capacity,
+        "health_check": health_check(&region.health_check),
+        "endpoints": region.endpoints,
+        "transfer_out_usd_per_gb": region.transfer_out_usd_per_gb,
+    })
+}
+
+fn health_check(check: &HealthCheck) -> Value {
+    json!({
+        "enabled": check.enabled,
+        "interval": text(check.interval),
+        "timeout": text(check.timeout),
+        "failure_threshold": check.failure_threshold,
+        "success_threshold": check.success_threshold,
+    })
+}
