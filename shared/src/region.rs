@@ -273,8 +273,6 @@ pub struct Region {
     pub capacity: Capacity,
     /// How it is watched.
     pub health_check: HealthCheck,
-    /// Drained in the configuration: still watched, never used.
-    pub offline: bool,
     /// Endpoint overrides.
     pub endpoints: Endpoints,
     /// Price of sending out of this region, in dollars per GB; `None` ranks last under the cost strategy.
