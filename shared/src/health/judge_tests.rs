@@ -186,6 +186,47 @@ fn most_regions_down_at_once_is_a_panic_in_that_capability() {
     let view = verdicts.view(west());
     assert!(view.panic && view.panics(Capability::ObjectRead) && !view.panics(Capability::Api));
     assert!(verdicts.to_string().starts_with("PANIC: over half of the regions look down for object_read"));
+
+    // A drained region is no evidence that the rest of the world is well.
+    let mut drained = regions.clone();
+    drained[3] = Region { role: Role::Full, offline: true, ..drained[3].clone() };
+    let verdicts = judge(&fresh(&rows), &drained, &policy, None);
+    assert_eq!(verdicts.panics().iter().collect::<Vec<_>>(), [&Capability::ObjectRead]);
+}
+
+#[test]
+fn half_of_the_regions_down_is_no_panic() {
+    let mut regions = regions();
+    regions[2].role = Role::Witness;
+    let verdicts = judge(&fresh(&rows(west(), |_| Sees::Dead)), &regions, &Policy::default(), None);
+    assert_eq!(verdicts.status(west(), Capability::Api), Status::Unhealthy);
+    assert!(verdicts.panics().is_empty() && !verdicts.view(west()).panic);
+}
+
+#[test]
+fn what_does_not_answer_here_is_not_fast_here() {
+    // eu-west-1 alone has lost us-west-2, which once answered it in 1 ms.
+    let (regions, policy) = (regions(), Policy::default());
+    let (fast, dead) = (Probe::Good(Duration::from_millis(1)), Probe::Bad(Failure::Refused));
+    let mut rows = rows(west(), |_| Sees::Well);
+    rows[2] = [fast, fast, dead, dead, dead]
+        .into_iter()
+        .fold(Observation::new(name("eu-west-1")), |row, p| {
+            row.observe(&regions[0], Capability::Api, p, &policy, at(1))
+        })
+        .seal(&regions);
+    let verdicts = judge(&fresh(&rows), &regions, &policy, None);
+    let seen = verdicts.view(name("eu-west-1")).seen(west(), Capability::Api);
+    assert_eq!((seen.status, seen.latency), (Status::Healthy, None));
+}
+
+#[test]
+fn the_lag_of_an_observer_in_doubt_is_not_known() {
+    let (regions, east) = (regions(), name("us-east-1"));
+    let sick = row(east, &regions, |n| if n == east { Sees::Nothing } else { Sees::Dead });
+    let sick = sick.measure(west(), Some(4), Some(4), at(1));
+    assert!(sick.is_suspect());
+    assert_eq!(judge(&[(&sick, true)], &regions, &Policy::default(), None).lag(west(), east), None);
 }
 
 #[test]
