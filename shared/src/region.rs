@@ -255,8 +255,6 @@ pub struct Region {
     pub name: RegionName,
     /// What it takes part in.
     pub role: Role,
-    /// Whether it is drained in the configuration: watched, never used.
-    pub offline: bool,
     /// Its bucket; `None` for a witness.
     pub bucket: Option<String>,
     /// The KMS key that encrypts its objects, as an ARN or alias; `None`: the bucket's default.
@@ -273,6 +271,8 @@ pub struct Region {
     pub capacity: Capacity,
     /// How it is watched.
     pub health_check: HealthCheck,
+    /// Drained in the configuration: still watched, never used.
+    pub offline: bool,
     /// Endpoint overrides.
     pub endpoints: Endpoints,
     /// Price of sending out of this region, in dollars per GB; `None` ranks last under the cost strategy.

@@ -1,28 +1,37 @@
-//! A configuration written out again, complete, as functions are given it.
+//! A configuration written out again, as functions are given it.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Config;
+use super::{
+    Config, known,
+    settings::{Fallback, REGION_SETTINGS, SETTINGS},
+};
 use crate::{
     region::{HealthCheck, Region},
     time::Human,
+    units::ByteSize,
 };
 
 fn text(span: Duration) -> String {
     Human(span).to_string()
 }
 
+fn size_text(size: ByteSize) -> String {
+    const MIB: u64 = 1 << 20;
+    if size.0.is_multiple_of(MIB) { format!("{}MiB", size.0 / MIB) } else { size.0.to_string() }
+}
+
 impl Config {
-    /// This configuration as a JSON document on one line, with every setting in it.
+    /// This configuration as a JSON document on one line.
     ///
-    /// Reading it gives the same configuration back, whatever the defaults of
-    /// the reader are, so that functions of two releases agree. It holds what
-    /// the environment said when this was read.
+    /// Reading it gives the same configuration back, with what the environment
+    /// said when this was read. It leaves out what has its default, because all
+    /// variables of a Lambda function together have to fit 4 KB.
     pub fn to_document(&self) -> String {
         let regions: Vec<_> = self.regions.iter().map(region).collect();
-        let document = json!({
+        let mut document = json!({
             "enabled": self.enabled,
             "primary_region": self.primary_region,
             "account_id": self.account_id,
@@ -53,6 +62,7 @@ impl Config {
             },
             "api": { "open_tenant": self.api.open_tenant, "cache_ttl": text(self.api.cache_ttl) },
         });
+        leave_out_defaults(&mut document, "");
         document.to_string()
     }
 
@@ -83,7 +93,7 @@ impl Config {
             "cross_region_retries": policy.cross_region_retries,
             "failover_delay": text(policy.failover_delay),
             "sync_validation": policy.sync_validation,
-            "part_size": policy.part_size,
+            "part_size": size_text(policy.part_size),
             "concurrency": policy.concurrency,
             "part_timeout": text(policy.part_timeout),
         })
@@ -91,21 +101,29 @@ impl Config {
 }
 
 fn region(region: &Region) -> Value {
-    json!({
+    let known = known::of(region.name);
+    let coordinates = region.coordinates.filter(|c| known.is_none_or(|k| k.coordinates != *c));
+    let jurisdiction: Vec<&str> = known.map(|k| k.residency).into_iter().collect();
+    let residency = Some(&region.residency).filter(|r| **r != jurisdiction);
+    let price = region.transfer_out_usd_per_gb;
+    let price = price.filter(|_| known.is_none_or(|k| k.transfer_out_usd_per_gb != price));
+    let mut document = json!({
         "name": region.name,
         "role": region.role,
         "bucket": region.bucket,
         "kms_key": region.kms_key,
         "priority": region.priority,
         "weight": region.weight,
-        "coordinates": region.coordinates,
-        "residency": region.residency,
+        "coordinates": coordinates,
+        "residency": residency,
         "status": if region.offline { "offline" } else { "healthy" },
         "capacity": region.capacity,
         "health_check": health_check(&region.health_check),
         "endpoints": region.endpoints,
-        "transfer_out_usd_per_gb": region.transfer_out_usd_per_gb,
-    })
+        "transfer_out_usd_per_gb": price,
+    });
+    leave_out_defaults(&mut document, "");
+    document
 }
 
 fn health_check(check: &HealthCheck) -> Value {
@@ -116,4 +134,28 @@ fn health_check(check: &HealthCheck) -> Value {
         "failure_threshold": check.failure_threshold,
         "success_threshold": check.success_threshold,
     })
+}
+
+/// Drops what reads the same when it is not set: defaults, nulls and empty maps.
+fn leave_out_defaults(value: &mut Value, path: &str) {
+    let Value::Object(map) = value else { return };
+    map.retain(|word, value| {
+        let key = if path.is_empty() { word.clone() } else { format!("{path}.{word}") };
+        leave_out_defaults(value, &key);
+        let is_empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+        !is_empty && !is_default(&key, value)
+    });
+}
+
+/// Whether `key`, of the whole or of a region, has `value` as its default.
+///
+/// The two tables share only the keys of the health check, which a region
+/// inherits from the whole.
+fn is_default(key: &str, value: &Value) -> bool {
+    let named = SETTINGS.iter().chain(REGION_SETTINGS).filter(|s| s.key == key);
+    let mut defaults = named.filter_map(|s| match s.fallback {
+        Fallback::Value(text) => serde_norway::from_str::<Value>(text).ok(),
+        Fallback::Derived(_) | Fallback::Required => None,
+    });
+    defaults.next().is_some_and(|default| default == *value)
 }

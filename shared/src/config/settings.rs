@@ -98,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
     value("failover.failover_timeout", "30s", "Longest time a move may stay in one phase before the next controller pushes it on."),
     value("failover.dwell", "30s", "Shortest time between two moves."),
     value("failover.hold_down", "30s", "Wait before a failback, times the number of recent moves."),
-    value("failover.hold_down_max", "300s", "Longest such wait; not below `failover.hold_down`."),
+    value("failover.hold_down_max", "5m", "Longest such wait; not below `failover.hold_down`."),
     value("failover.moves_per_hour_max", "2", "Automatic moves in any hour, at least 1; beyond that a move waits for approval."),
     value("failover.failback", "true", "Whether work returns to the primary region by itself."),
     value("failover.replication_lag_max", "5s", "Replication lag above which work does not return."),

@@ -25,7 +25,7 @@ const OTHER_REGIONS: &str = "[{name: us-west-2, bucket: b-1}, {name: us-east-1, 
 /// Half a pair of coordinates is refused, so each half is changed beside the other.
 const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitude: -6.3}");
 
-pub(super) const KNOBS: [Knob; 70] = [
+pub(super) const KNOBS: [Knob; 71] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -74,6 +74,10 @@ pub(super) const KNOBS: [Knob; 70] = [
     knob("monitoring.metrics_interval", "60s"),
     knob("api.open_tenant", "lab"),
     knob("api.cache_ttl", "1s"),
+    knob(
+        "regions.2",
+        "{name: lab-rack-1, bucket: lane-lab, residency: [lab, hipaa], endpoints: {s3: 'http://127.0.0.1:9000'}}",
+    ),
     knob("regions.2.name", "eu-west-2"),
     knob("regions.3", "{name: us-east-2, bucket: lane-use2, role: full}"),
     knob("regions.2.bucket", "lane-dublin"),

@@ -173,6 +173,19 @@ fn what_the_example_calls_a_default_is_one() {
 }
 
 #[test]
+fn a_written_document_of_ten_regions_fits_a_function() {
+    let regions: Vec<_> = known::KNOWN[..10]
+        .iter()
+        .map(|k| format!("{{name: {0}, bucket: example-sealane-{0}, priority: 7, weight: 30}}", k.name))
+        .collect();
+    let document = format!("{{primary_region: af-south-1, regions: [{}]}}", regions.join(", "));
+    let config = read(&document).unwrap();
+    let written = config.to_document();
+    assert!(written.len() < 2_000, "{} bytes: {written}", written.len());
+    assert_eq!(read(&written), Ok(config));
+}
+
+#[test]
 fn the_reference_page_is_current() {
     let page = include_str!("../../../../docs/CONFIGURATION.md");
     let remedy = "cargo run -p sealane --example configuration > docs/CONFIGURATION.md";

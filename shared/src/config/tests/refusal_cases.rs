@@ -351,7 +351,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "failover.hold_down",
         "301s",
-        "`failover.hold_down_max` is `300s`: want at least `failover.hold_down` (`301s`)",
+        "`failover.hold_down_max` is `5m`: want at least `failover.hold_down` (`301s`)",
     ),
     (
         "failover.moves_per_hour_max",
