@@ -22,6 +22,7 @@ fn region(text: &str, role: Role, priority: u32) -> Region {
     Region {
         name: text.parse().unwrap(),
         role,
+        offline: false,
         bucket: None,
         kms_key: None,
         priority,

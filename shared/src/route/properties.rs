@@ -23,6 +23,7 @@ pub(super) fn region(i: usize) -> Region {
     Region {
         name: name(i),
         role: Role::Full,
+        offline: false,
         bucket: Some(format!("bucket-{i}")),
         kms_key: None,
         priority: 1,
