@@ -3,7 +3,7 @@
 //! Nothing is interpreted here. What has no place in the settings tables is a
 //! problem, so that a misspelt key never silently leaves a default in force.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_norway::{Mapping, Value};
 
@@ -170,9 +170,19 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
+/// `text` with the user and password of a URL masked: problems end up in logs.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.into() };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}").into(),
+        None => text.into(),
+    }
+}
+
 /// The beginning of `text` on one line: a problem has to fit the log.
 pub(super) fn clipped(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 60;
+    let text = without_password(text);
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     match line.char_indices().nth(SHOWN_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &line[..end]),

@@ -183,7 +183,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "regions.2.endpoints.dynamodb",
         "https://user:word@example.com",
-        "`regions[eu-west-1].endpoints.dynamodb` is `https://user:word@example.com`: want an \
+        "`regions[eu-west-1].endpoints.dynamodb` is `https://***@example.com`: want an \
          `http://` or `https://` URL of a host, without user, query or link-local address",
     ),
     (
