@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::{
     decision::Decision,
-    record::{
-        MOVES_KEPT, MOVES_WINDOW, PastMove, Phase, Proposal, Record, Recovery, StartedBy, Step, Underway,
-    },
+    phase::Phase,
+    record::{MOVES_KEPT, MOVES_WINDOW, PastMove, Proposal, Record, Recovery, StartedBy, Step, Underway},
     watch::Moment,
 };
 use crate::{region::RegionName, time::millis};

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::{
     Mode, Policy,
     decision::{Abandon, Because, Decision, Hold, Stay, Withdraw},
+    phase::{Phase, Share},
     pins::{Pin, Pins},
-    record::{MOVES_KEPT, Phase, Proposal, Reason, Record, Share, StartedBy},
+    record::{MOVES_KEPT, Proposal, Reason, Record, StartedBy, clip},
     standing::{Sighting, Standing, sightings, standbys},
     watch::Moment,
 };
@@ -98,13 +99,19 @@ impl<L: Lags> Desk<'_, L> {
         let active = self.record.active;
         match self.standing(active) {
             Standing::Down { capability } => self.leave(Reason::Down { region: active, capability }),
-            Standing::Offline => self.leave(Reason::Drained { region: active }),
+            Standing::Offline => self.leave(self.drained(active)),
             standing @ Standing::Unknown { .. } => self.hold(Hold::unknown(active, standing)),
             Standing::Up | Standing::Degraded { .. } if self.pins.drain(active).is_some() => {
-                self.leave(Reason::Drained { region: active })
+                self.leave(self.drained(active))
             }
             Standing::Up | Standing::Degraded { .. } => self.home(),
         }
+    }
+
+    fn drained(&self, region: RegionName) -> Reason {
+        let note =
+            self.pins.drain(region).map_or("its status is offline".to_owned(), |pin| clip(&pin.to_string()));
+        Reason::Drained { region, note }
     }
 
     /// The active region is to be left: where to, and may it be now?

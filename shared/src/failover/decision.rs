@@ -3,8 +3,9 @@
 use std::{fmt, time::Duration};
 
 use super::{
+    phase::Phase,
     pins::Pin,
-    record::{Phase, Reason, StartedBy},
+    record::{Reason, StartedBy},
     standing::{Sighting, Standing},
 };
 use crate::{region::RegionName, time::Human};

@@ -8,6 +8,7 @@ mod apply;
 mod decide;
 mod decision;
 mod moved;
+mod phase;
 mod phases;
 mod pins;
 mod policy;
@@ -26,12 +27,13 @@ pub use apply::{AGES_KEPT_EVERY, apply};
 pub use decide::{Inputs, Lags, decide};
 pub use decision::{Abandon, Advance, Because, Decision, Hold, Stay, Withdraw};
 pub use moved::Moved;
+pub use phase::{Phase, Share};
 pub use phases::VERIFY_AFTER;
 pub use pins::{Pin, Pins, Rule};
 pub use policy::{Mode, Policy};
 pub use record::{
-    MOVES_KEPT, MOVES_WINDOW, PastMove, Phase, Proposal, Reason, Record, Recovery, Share, StartedBy, Step,
-    TEXT_LEN_MAX, Underway,
+    MOVES_KEPT, MOVES_WINDOW, PastMove, Proposal, Reason, Record, Recovery, StartedBy, Step, TEXT_LEN_MAX,
+    Underway,
 };
 pub use standing::{PRIMARY_NEEDS, Sighting, Standing, sightings, standbys};
 pub use watch::{Moment, Watch};

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     decision::{Advance, Decision},
-    record::{Phase, Reason, Record, StartedBy, Step},
+    phase::Phase,
+    record::{Reason, Record, StartedBy, Step},
     standing::Sighting,
     watch::Moment,
 };

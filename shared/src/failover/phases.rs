@@ -10,7 +10,8 @@ use super::{
     Mode,
     decide::{Desk, Inputs, Lags},
     decision::{Abandon, Advance, Decision, Hold},
-    record::{Phase, Reason, Share, StartedBy},
+    phase::{Phase, Share},
+    record::{Reason, StartedBy},
     standing::{Sighting, Standing},
 };
 use crate::region::RegionName;

@@ -1,6 +1,6 @@
 //! Drawings of a small world for the rules of failover: three regions and a witness.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -36,9 +36,12 @@ fn region(text: &str, role: Role, priority: u32) -> Region {
     }
 }
 
-pub(super) fn regions() -> Vec<Region> {
-    let full = NAMES.iter().zip(1..).map(|(text, priority)| region(text, Role::Full, priority));
-    full.chain([region("us-east-2", Role::Witness, 0)]).collect()
+pub(super) fn regions() -> &'static [Region] {
+    static REGIONS: LazyLock<Vec<Region>> = LazyLock::new(|| {
+        let full = NAMES.iter().zip(1..).map(|(text, priority)| region(text, Role::Full, priority));
+        full.chain([region("us-east-2", Role::Witness, 0)]).collect()
+    });
+    &REGIONS
 }
 
 /// Everything a decision looks at besides the record, at one instant.
@@ -108,7 +111,7 @@ impl Tick {
         decide(
             record,
             &Inputs {
-                regions: &regions,
+                regions,
                 view: &view,
                 lags: &move |_, _| lag,
                 pins: &pins,
