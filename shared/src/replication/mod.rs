@@ -1,1 +1,22 @@
-//! replication
+//! Replication: what is owed to which region, who pays it, and what was proved.
+//!
+//! Rules: events are hints, never facts; a ledger row is changed only by who
+//! holds its claim; copies raise no copies. Copying itself is left to the orchestrator.
+
+mod batch;
+mod encoding;
+mod event;
+mod identity;
+mod ledger;
+mod plan;
+mod sequencer;
+
+pub use batch::{Disposition, ItemFailure, Outcome};
+pub use event::{BODY_LEN_MAX, EventError, Hint, Kind, Message, RECORDS_MAX};
+pub use identity::{
+    InvalidOrigin, META_ORIGIN, META_REGIONS, META_UPLOAD, ObjectId, Origin, UPLOAD_ID_LEN_MAX, origin_value,
+    regions_value,
+};
+pub use ledger::{Claim, Entry, Phase, Refused, RetryPolicy, Source, Token};
+pub use plan::{COPY_MAX, CopyPlan, Presence, destinations, owed, payer};
+pub use sequencer::{InvalidSequencer, Sequencer};
