@@ -57,7 +57,7 @@ mod tests {
     proptest! {
         /// The order is that of the texts padded with zeros, whatever their case and length.
         #[test]
-        fn order_is_that_of_the_padded_text(a in "[0-9a-fA-F]{1,20}", b in "[0-9a-fA-F]{1,20}") {
+        fn order_is_that_of_the_padded_text(a in "[0-9a-fA-F]{1,20}|[01aA]{1,3}0{0,3}", b in "[0-9a-fA-F]{1,20}|[01aA]{1,3}0{0,3}") {
             let padded = |s: &str| format!("{s:0<20}").to_ascii_uppercase();
             let (x, y): (Sequencer, Sequencer) = (a.parse().unwrap(), b.parse().unwrap());
             prop_assert_eq!(x.cmp(&y), padded(&a).cmp(&padded(&b)));
