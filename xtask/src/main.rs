@@ -1,2 +1,3 @@
 //! xtask
+pub mod gates;
 fn main() {}
