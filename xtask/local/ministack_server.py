@@ -8,12 +8,16 @@ A request that arrives on the port of `--api` belongs to that region's only HTTP
 
 import argparse
 import asyncio
+import datetime
 import os
 import signal
 import sys
 import threading
 
 SERVICES = "s3,dynamodb,sqs,sns,lambda,iam,sts,logs,events,monitoring,apigateway,cloudformation,kms,ssm"
+
+# All that is kept of the caller's environment: a function must not see what it would not see on AWS.
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
 def arguments():
@@ -29,12 +33,12 @@ def environment(args, of=os.environ):
 
     No endpoint is set here: a function finds its endpoints in its own configuration, and only there.
     """
-    for name in [n for n in of if n.startswith(("AWS_", "SEALANE_", "LOCALSTACK_", "MINISTACK_"))]:
+    for name in [n for n in of if n not in KEPT]:
         del of[name]
     of.update(
         GATEWAY_PORT=str(args.port), BIND_HOST="127.0.0.1", SERVICES=SERVICES, MINISTACK_REGION=args.region,
         PERSIST_STATE="0", S3_PERSIST="0", SFTP_ENABLED="0", IOT_MTLS_ENABLED="0", LAMBDA_EXECUTOR="local",
-        LOG_LEVEL=of.get("LOG_LEVEL", "WARNING"),
+        LOG_LEVEL="WARNING",
         # Function processes inherit these: no metadata address is asked, and credentials are the account's.
         AWS_EC2_METADATA_DISABLED="true", AWS_ACCESS_KEY_ID="000000000000", AWS_SECRET_ACCESS_KEY="sealane-local",
     )
@@ -85,11 +89,13 @@ def main():
     from ministack.core.responses import request_scope
     from ministack.services import apigateway, cloudwatch, cloudwatch_logs, eventbridge, lambda_svc, s3
 
+    import alarm_events
     import function_logs
     import s3_checksums
 
     s3_checksums.install(s3)
     function_logs.install(lambda_runtime, lambda_svc, cloudwatch_logs, cloudwatch, request_scope)
+    alarm_events.install(cloudwatch, eventbridge, lambda: datetime.datetime.now(datetime.timezone.utc).isoformat())
     # A schedule is looked at each second instead of every ten: on AWS a rate of one minute leaves no such gap.
     eventbridge._SCHEDULER_TICK_INTERVAL = 1
 

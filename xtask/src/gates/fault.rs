@@ -107,6 +107,22 @@ impl Fault {
     }
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let region = &self.region;
+        match self.service {
+            Some(service) => write!(f, "{service} of {region}")?,
+            None => f.write_str(region)?,
+        }
+        match self.effect {
+            Effect::Refuse => f.write_str(" is cut off")?,
+            Effect::Silence => f.write_str(" is silent")?,
+            Effect::SlowMs(ms) => write!(f, " is slow by {ms} ms each way")?,
+        }
+        self.from.as_ref().map_or(Ok(()), |from| write!(f, " for {from}"))
+    }
+}
+
 /// How a gate behaves now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Condition {
