@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 
 SERVICES = "s3,dynamodb,sqs,sns,lambda,iam,sts,logs,events,monitoring,apigateway,cloudformation,kms,ssm"
 
@@ -112,12 +113,16 @@ def main():
         end_with_standard_input()
         await serve(app, config, shutdown_trigger=stop.wait)
 
+    code = 1
     try:
         asyncio.run(run())
-    finally:
-        lambda_runtime.reset()
-        sys.stdout.flush()
-        os._exit(0)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    # Threads of MiniStack that poll for ever must not keep the process; function processes end with it.
+    lambda_runtime.reset()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! The process behind a running cloud: it holds the gates, and MiniStack and the bridge as children.
 //!
 //! It ends when asked at the control port, on a signal, or when MiniStack ends, and takes its children
-//! along: their standard input closes with it, and each ends itself then, even after a kill.
+//! along: they end when their standard input closes, which it does even if the supervisor is killed.
 
 use super::{
     error::{CloudError, Doing},
@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     signal::unix::{SignalKind, signal},
     sync::Notify,
     time,
@@ -40,20 +40,22 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 /// When MiniStack or a gate cannot be started, or MiniStack ends by itself.
 pub async fn supervise(folder: &Folder) -> Result<(), CloudError> {
     folder.create()?;
-    let ports = free_ports(1 + REGIONS.len()).doing("finding free ports")?;
-    let (main, api) = (ports[0], &ports[1..]);
-    let mut ministack = ministack(folder, main, api)?;
+    let held = held_ports(1 + REGIONS.len()).doing("finding free ports")?;
+    let (main, api) = (held[0].1, held[1..].iter().map(|(_, port)| *port).collect::<Vec<_>>());
     let destinations: Vec<Destination> = REGIONS
         .iter()
-        .zip(api)
+        .zip(&api)
         .map(|(region, api_port)| Destination { region: region.name.into(), port: main, api_port: *api_port })
         .collect();
     let board = Arc::new(Board::open(&destinations).doing("opening the gates")?);
+    // Held until the gates have ports of their own, which could else have been these.
+    drop(held);
+    let (mut ministack, hold_ministack) = ministack(folder, main, &api)?;
     listening(main, &mut ministack, folder).await?;
 
     let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.doing("opening the control port")?;
     let control_port = control.local_addr().doing("opening the control port")?.port();
-    let mut bridge = bridge(folder, main, control_port)?;
+    let (mut bridge, hold_bridge) = bridge(folder, main, control_port)?;
     let down = Arc::new(Notify::new());
     let controlled = tokio::spawn(control::serve(control, board, Arc::clone(&down)));
     let record = SupervisorRecord { pid: std::process::id(), control_port, ministack_port: main };
@@ -65,8 +67,8 @@ pub async fn supervise(folder: &Folder) -> Result<(), CloudError> {
         status = ministack.wait() => Err(ended_early(folder, status)),
     };
     folder.forget_running()?;
-    end(&mut bridge).await;
-    end(&mut ministack).await;
+    end(&mut bridge, hold_bridge).await;
+    end(&mut ministack, hold_ministack).await;
     controlled.abort();
     ended
 }
@@ -77,14 +79,17 @@ fn ended_early(folder: &Folder, status: io::Result<std::process::ExitStatus>) ->
     CloudError::failed(format!("MiniStack ended ({how})"), format!("see `{}`", log.display()))
 }
 
-/// Ports that were free just now.
-fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    // All are held until all are found, so that none is found twice.
-    let held: io::Result<Vec<_>> = (0..count).map(|_| PortFinder::bind((Ipv4Addr::LOCALHOST, 0))).collect();
-    held?.iter().map(|socket| Ok(socket.local_addr()?.port())).collect()
+/// Ports that are free, and stay so while their sockets are held.
+fn held_ports(count: usize) -> io::Result<Vec<(PortFinder, u16)>> {
+    let hold = |_| {
+        let socket = PortFinder::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = socket.local_addr()?.port();
+        Ok((socket, port))
+    };
+    (0..count).map(hold).collect()
 }
 
-fn ministack(folder: &Folder, port: u16, api: &[u16]) -> Result<Child, CloudError> {
+fn ministack(folder: &Folder, port: u16, api: &[u16]) -> Result<(Child, ChildStdin), CloudError> {
     let mut command = python(folder, "ministack_server.py");
     command.args(["--region", PRIMARY, "--port", &port.to_string()]);
     for (region, port) in REGIONS.iter().zip(api) {
@@ -95,7 +100,11 @@ fn ministack(folder: &Folder, port: u16, api: &[u16]) -> Result<Child, CloudErro
     spawn(folder, "ministack", command)
 }
 
-fn bridge(folder: &Folder, ministack_port: u16, control_port: u16) -> Result<Child, CloudError> {
+fn bridge(
+    folder: &Folder,
+    ministack_port: u16,
+    control_port: u16,
+) -> Result<(Child, ChildStdin), CloudError> {
     let mut command = python(folder, "bridge.py");
     command.args(["--endpoint", &format!("http://127.0.0.1:{ministack_port}")]);
     command.args(["--control", &control_port.to_string()]);
@@ -111,7 +120,7 @@ fn python(folder: &Folder, program: &str) -> Command {
     command
 }
 
-fn spawn(folder: &Folder, name: &str, mut command: Command) -> Result<Child, CloudError> {
+fn spawn(folder: &Folder, name: &str, mut command: Command) -> Result<(Child, ChildStdin), CloudError> {
     let log = folder.log(name)?;
     let errors = log.try_clone().doing(format!("opening the log of {name}"))?;
     command
@@ -120,7 +129,10 @@ fn spawn(folder: &Folder, name: &str, mut command: Command) -> Result<Child, Clo
         .stdout(log)
         .stderr(errors)
         .kill_on_drop(true);
-    command.spawn().doing(format!("starting {name}"))
+    let mut child = command.spawn().doing(format!("starting {name}"))?;
+    // Taken out, since waiting for a child would close it.
+    let stdin = child.stdin.take().ok_or_else(|| io::Error::other("no standard input"));
+    Ok((child, stdin.doing(format!("starting {name}"))?))
 }
 
 /// Waits until MiniStack accepts connections.
@@ -153,8 +165,8 @@ async fn signalled() -> io::Result<()> {
 }
 
 /// Lets a child end by itself, and kills it if it does not.
-async fn end(child: &mut Child) {
-    drop(child.stdin.take());
+async fn end(child: &mut Child, hold: ChildStdin) {
+    drop(hold);
     if time::timeout(END_WITHIN, child.wait()).await.is_err() {
         // Fails only if it has ended meanwhile.
         let _ = child.kill().await;
