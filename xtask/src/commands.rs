@@ -152,8 +152,8 @@ fn status(folder: &Folder) -> Result<(), Box<dyn Error>> {
     let busy = state.gates.iter().filter(|gate| gate.sent + gate.received > 0 || !gate.condition.is_open());
     for gate in busy {
         let id = &gate.id;
-        let (from, to, service) = (&id.from, &id.to, id.service);
-        let (port, sent, received, now) = (gate.port, gate.sent, gate.received, gate.condition);
+        let (from, to, service) = (&id.from, &id.to, id.service.name());
+        let (port, sent, received, now) = (gate.port, gate.sent, gate.received, gate.condition.to_string());
         say(&format!(
             "{from:>10} -> {to:<10} {service:<9} :{port:<6} {now:<14} {sent:>12} B out {received:>12} B back"
         ));

@@ -71,7 +71,7 @@ fn run(folder: &Folder, plan: &Value) -> Result<Value, CloudError> {
         CloudError::failed(format!("{what}: {last}"), format!("see `{}`", log.display()))
     };
     let mut command = Command::new(folder.python());
-    command.arg(folder.programs().join("deploy.py")).current_dir(folder.workspace());
+    command.arg("-B").arg(folder.programs().join("deploy.py")).current_dir(folder.workspace());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(folder.log("deploy")?);
     let mut child = command.spawn().doing("running `deploy.py`")?;
     if let Some(mut stdin) = child.stdin.take() {

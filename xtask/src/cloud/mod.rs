@@ -188,3 +188,18 @@ fn wait_until<T>(
     let log = folder.log_path("supervisor");
     Err(CloudError::failed(otherwise.to_owned(), format!("see `{}`", log.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rules of the Python programs that need nothing but Python.
+    #[test]
+    fn the_python_programs_keep_their_rules() {
+        let programs = Folder::of_workspace().programs();
+        let mut python = Command::new("python3");
+        let tested =
+            python.args(["-B", "-m", "unittest", "-q"]).current_dir(programs).output().expect("python3");
+        assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+    }
+}

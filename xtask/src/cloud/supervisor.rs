@@ -116,7 +116,8 @@ fn bridge(
 
 fn python(folder: &Folder, program: &str) -> Command {
     let mut command = Command::new(folder.python());
-    command.arg(folder.programs().join(program)).env("PYTHONDONTWRITEBYTECODE", "1");
+    // No byte code is left beside the sources.
+    command.arg("-B").arg(folder.programs().join(program));
     command
 }
 
