@@ -150,6 +150,16 @@ def upload_code(aws, account, zips):
     return {name: f"s3://{bucket}/{name}.zip" for name in zips}
 
 
+def encrypt(aws, outputs):
+    """Sets the bucket's default encryption, which MiniStack's CloudFormation leaves out."""
+    rule = {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": outputs["KeyArn"]},
+        "BucketKeyEnabled": True,
+    }
+    configuration = {"Rules": [rule]}
+    aws.s3.put_bucket_encryption(Bucket=outputs["BucketName"], ServerSideEncryptionConfiguration=configuration)
+
+
 def first_probe(aws, outputs):
     """Starts the first minute of probing now; the schedule's first turn is a minute away."""
     event = {
@@ -178,6 +188,8 @@ def main():
         code = upload_code(aws[name], plan["account"], zips)
         template = expanded(read_template(os.path.join(plan["infra"], "template.yaml")), code, parameters)
         outputs["regions"][name] = deploy(aws[name], "sealane", template, parameters)
+        if "BucketName" in outputs["regions"][name]:
+            encrypt(aws[name], outputs["regions"][name])
     for region in plan["regions"]:
         first_probe(aws[region["name"]], outputs["regions"][region["name"]])
     json.dump(outputs, sys.stdout)
