@@ -151,16 +151,16 @@ def _install_multipart(s3):
         return status, reply, text.replace(b"</CopyPartResult>", element.encode())
 
     def complete_with_whole(bucket, key, body, query, headers=None):
-        upload = s3._multipart_uploads.get(s3._qp(query, "uploadId"))
+        upload_id = s3._qp(query, "uploadId")
+        upload = s3._multipart_uploads.get(upload_id)
         if upload is None:
             return complete(bucket, key, body, query, headers)
         with _whole_object(upload, body) as whole:
             status, reply, text = complete(bucket, key, body, query, headers)
         if status == 200 and whole:
             text = text.replace(b"<ChecksumType>COMPOSITE<", b"<ChecksumType>FULL_OBJECT<")
-            for record in s3._completed_multipart_uploads.values():
-                if record["key"] == key and record["response"][2] is not text:
-                    record["response"] = (status, reply, record["response"][2].replace(b">COMPOSITE<", b">FULL_OBJECT<"))
+            # A retry of a completed upload is answered from here.
+            s3._completed_multipart_uploads[upload_id]["response"] = (status, reply, text)
         return status, reply, text
 
     def whole_or_composite(algorithm, digests):
