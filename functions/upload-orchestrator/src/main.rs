@@ -35,7 +35,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
                 owner: context.request_id,
                 deadline: Timestamp::from_millis(context.deadline),
             };
-            let reply = run(deps, &invocation, &event.payload).await?;
+            let reply = Box::pin(run(deps, &invocation, &event.payload)).await?;
             lambda::print_metrics(&reply.metrics);
             Ok::<_, upload_orchestrator::RunError>(reply.answer)
         }

@@ -89,7 +89,9 @@ async fn lane<O: Objects, R: Rows, C: Clock>(
         if wave.is_empty() {
             break;
         }
-        let payments = join_all(wave.into_iter().map(|row| pay(deps, invocation, row))).await;
+        // Boxed: a payment's state is large, and there are several in a wave.
+        let wave = wave.into_iter().map(|row| Box::pin(pay(deps, invocation, row)));
+        let payments = join_all(wave).await;
         payments.iter().for_each(|payment| tally.count(destination, payment));
         at_once = deps.policy.copies_at_once.max(1);
     }
