@@ -6,7 +6,10 @@ mod world;
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use futures::FutureExt as _;
-use sealane::{ports::Objects as _, replication::META_ORIGIN};
+use sealane::{
+    ports::Objects as _,
+    replication::{META_ORIGIN, ObjectId},
+};
 use serde_json::json;
 use world::{ALL, EAST, EU, WEST, World, batch, bucket, message, region, tick};
 
@@ -63,8 +66,8 @@ fn what_an_upload_lacks_is_paid_by_one_of_its_holders() {
         assert_eq!(world.deliver(name, &world.event(name, "run.tar")), [""; 0]);
     }
     assert_one_copy_everywhere(&world, "run.tar", b"data");
-    let rows = world.ledger().of_object(&sealane::replication::ObjectId::of_upload("u-1"));
-    let rows = rows.now_or_never().unwrap().unwrap();
+    let (ledger, object) = (world.ledger(), ObjectId::of_upload("u-1"));
+    let rows = ledger.of_object(&object).now_or_never().unwrap().unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].value.source.region, rows[0].value.destination), (region(EAST), region(WEST)));
 }
@@ -225,20 +228,14 @@ fn an_old_copy_that_was_written_late_gives_way() {
     let world = World::new();
     world.put(WEST, "k", b"old", &[]);
     let old = world.event(WEST, "k");
-    // The worker copies the old version to the first region, and then never moves again.
+    // The worker dies between its copy into the first region and the proof.
     world.script.plan(7, world::faults::Fault::CrashAfter);
     assert!(world.invoke(WEST, &old).is_none());
     world.put(WEST, "k", b"new", &[]);
     world.deliver(WEST, &world.event(WEST, "k"));
-    // Its copy lands once more, on top of the new one.
-    let buried = bytes::Bytes::from_static(b"old");
-    let sum = sealane::checksum::Checksum::of(&buried);
-    for name in [EAST, EU] {
-        let attributes = sealane::ports::Attributes::default();
-        world.objects(name).put("k", buried.clone(), sum, &attributes).now_or_never().unwrap().unwrap();
-    }
+    // Its copy lands late, on top of the new one.
+    world.put(EU, "k", b"old", &[(META_ORIGIN, "us-west-2/v1")]);
     world.pass(Duration::from_secs(600));
-    world.settle();
     world.settle();
     assert!(ALL.iter().all(|name| world.body(name, "k") == b"new"));
 }
