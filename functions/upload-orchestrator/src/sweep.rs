@@ -49,6 +49,9 @@ pub(crate) async fn sweep<O: Objects, R: Rows, C: Clock>(
     let (now, mut tally, mut from) = (deps.clock.now(), Tally::default(), None);
     while deps.has_time(invocation) {
         let page = deps.ledger.due(deps.here, now, from.as_ref(), PAGE).await?;
+        for problem in &page.unreadable {
+            tracing::error!(error = problem, "passed over a row");
+        }
         tally.merge(pay_all(deps, invocation, page.entries, &tally.down.clone()).await);
         from = page.next;
         if from.is_none() {

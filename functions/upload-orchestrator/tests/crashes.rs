@@ -56,7 +56,7 @@ fn a_worker_may_die_at_any_call_of_an_upload_that_lacks_a_copy() {
 
 #[test]
 fn a_worker_may_die_at_any_call_of_a_copy_in_parts() {
-    let body: Vec<u8> = (0..11_000_000_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
+    let body: Vec<u8> = (0..5_300_000_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
     die_at_every_call(World::of_parts, &body, |world| world.upload(&[EAST, EU], "k", &body));
 }
 

@@ -7,7 +7,7 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use futures::FutureExt as _;
 use sealane::{
-    ports::Objects as _,
+    ports::{Key, Objects as _, Row, Rows as _, When},
     replication::{META_ORIGIN, ObjectId},
 };
 use serde_json::json;
@@ -266,13 +266,40 @@ fn parts_that_are_there_are_not_copied_again() {
         world.script.heal();
         world.pass(Duration::from_secs(600));
     }
-    assert!(died > 0);
+    assert_eq!(died, 3);
     world.settle();
+    assert_eq!(world.script.parts_copied.load(SeqCst), 6, "three parts for each of two regions");
     assert_one_copy_everywhere(&world, "big", &body);
     assert!(
         ALL.iter().all(|name| world.objects(name).unfinished() <= 1),
         "only an upload begun in a crash is left"
     );
+}
+
+#[test]
+fn what_the_deadline_leaves_is_owed_and_the_message_is_done() {
+    let world = World::new();
+    world.put(WEST, "k", b"x", &[]);
+    let event = world.event(WEST, "k");
+    let reply = world.invoke_for(WEST, &event, world.policy.margin).unwrap().unwrap();
+    assert_eq!(serde_json::to_string(&reply.answer).unwrap(), r#"{"batchItemFailures":[]}"#);
+    assert_eq!((world.owed().len(), world.versions(EU, "k")), (2, 0));
+    world.settle();
+    assert_one_copy_everywhere(&world, "k", b"x");
+}
+
+#[test]
+fn a_row_that_nobody_can_read_keeps_no_other_back() {
+    let world = World::new();
+    world.cut(EU, true);
+    world.put(WEST, "k", b"x", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    let index = Some(Key::new("us-west-2#owed", "0000000000000"));
+    let odd = Row { key: Key::new("odd", EU), version: 1, body: "{}".to_owned(), index };
+    world.table.write(&odd, When::Always).now_or_never().unwrap().unwrap();
+    world.cut(EU, false);
+    world.pass(MINUTE);
+    assert_eq!(world.sweep(WEST).copied, 1);
 }
 
 #[test]

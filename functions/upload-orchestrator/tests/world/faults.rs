@@ -44,6 +44,8 @@ pub struct Script {
     next: Mutex<Option<(usize, Fault)>>,
     /// Stores report no checksums.
     pub hide_sums: AtomicBool,
+    /// Parts that were copied.
+    pub parts_copied: AtomicUsize,
     /// Copies still to be damaged on their way.
     pub damage: AtomicUsize,
     /// A bucket that reads back other bytes than its checksums promise.
@@ -194,6 +196,7 @@ impl Objects for Faulty<MemoryObjects> {
         number: u32,
         range: Range<u64>,
     ) -> Result<Part, ObjectsError> {
+        self.script.parts_copied.fetch_add(1, SeqCst);
         call!(self, silent_bucket(&self.inner), self.inner.copy_part(source, key, upload, number, range))
     }
 }

@@ -124,11 +124,16 @@ impl World {
 
     /// One invocation; `None` if its worker died.
     pub fn invoke(&self, here: &str, event: &Value) -> Option<Result<Reply, RunError>> {
+        self.invoke_for(here, event, Duration::from_secs(900))
+    }
+
+    /// One invocation with this much time.
+    pub fn invoke_for(&self, here: &str, event: &Value, time: Duration) -> Option<Result<Reply, RunError>> {
         let number = self.requests.fetch_add(1, SeqCst);
         let invocation = Invocation {
             owner: format!("request-{number}"),
             seed: number,
-            deadline: self.clock.now().after(Duration::from_secs(900)),
+            deadline: self.clock.now().after(time),
         };
         // Calls in memory answer at once, so what is pending is dead.
         run(&self.orchestrator(here), &invocation, event).now_or_never()
