@@ -5,11 +5,13 @@
 
 mod control;
 mod health;
+mod worksets;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use control::ControlTable;
 pub use health::HealthTable;
+pub use worksets::{Held, History, Listed, PAGE_MAX, WorksetTable, WriteError};
 
 use crate::ports::{Key, Row, RowsError};
 
