@@ -6,12 +6,14 @@
 mod control;
 mod health;
 mod worksets;
+mod ledger;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use control::ControlTable;
 pub use health::HealthTable;
 pub use worksets::{Held, History, Listed, PAGE_MAX, WorksetTable, WriteError};
+pub use ledger::{Due, LedgerTable};
 
 use crate::ports::{Key, Row, RowsError};
 
