@@ -147,7 +147,11 @@ impl<R: Rows> LedgerTable<R> {
         match self.rows.write(&row, when).await {
             // The client asks again by itself, so a refusal may be that of my own success.
             Err(error @ (RowsError::Conflict | RowsError::NoAnswer { .. })) => {
-                if self.holds(&row).await { Ok(()) } else { Err(error) }
+                if self.holds(&row).await {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
             answer => answer,
         }

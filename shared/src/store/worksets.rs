@@ -24,11 +24,9 @@ use crate::{
     workset::{Cursor, Event, State, Tenant, Workset, WorksetId, keys},
 };
 
-/// Rows read at once.
-pub const PAGE_MAX: usize = 100;
-
-/// The most JSON that a list gives at once: a reply of a Lambda function ends at 6 MB.
-const PAGE_BYTES_MAX: usize = 3 << 20;
+/// JSON after which a list ends early: a reply of a Lambda function ends at 6 MB,
+/// and there every quotation mark counts twice.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// A workset as its row holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,13 +37,14 @@ pub struct Held {
     pub last: Event,
 }
 
-/// Some worksets of one state, in the order of their queue.
+/// Some worksets, state by state, each in the order of its queue.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listed {
     /// The worksets.
     pub worksets: Vec<Workset>,
-    /// Whether there are more behind the last one.
-    pub more: bool,
+    /// Ask again from here; `None` at the end. A short page is not the end.
+    pub next: Option<Cursor>,
+    bytes: usize,
 }
 
 /// Some events of a workset, newest first.
@@ -92,41 +91,67 @@ impl<R: Rows> WorksetTable<R> {
         row.as_ref().map(decode).transpose()
     }
 
-    /// Up to `limit` worksets of a tenant in `state`, after `from`: by priority,
-    /// then age. The index may lag behind the table.
+    /// Up to `limit` worksets of a tenant, after `from`: by priority, then age.
+    ///
+    /// Without `state` it walks the queues of all states one after the other, and
+    /// stops when it has enough: most tenants have most of theirs in a few states,
+    /// and an index of its own would be paid for with every write. The index may
+    /// lag behind the table.
     ///
     /// # Errors
     /// When the replica does not answer or a row is not readable.
     pub async fn list(
         &self,
         tenant: &Tenant,
-        state: State,
+        state: Option<State>,
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Listed, RowsError> {
-        let queue = keys::queue(tenant, state);
         let mut listed = Listed::default();
-        let mut bytes = 0;
+        let begin = from.map(|cursor| cursor.state);
+        let wanted = |s: &State| state.is_none_or(|only| only == *s) && begin.is_none_or(|b| *s >= b);
+        for state in State::ALL.into_iter().filter(wanted) {
+            let from = from.filter(|cursor| cursor.state == state);
+            let ended = self.queue(tenant, state, from, limit, &mut listed).await?;
+            if !ended {
+                listed.next = listed.worksets.last().map(Cursor::after);
+                break;
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Adds the queue of one state to `listed`; whether all of it went in.
+    async fn queue(
+        &self,
+        tenant: &Tenant,
+        state: State,
+        from: Option<&Cursor>,
+        limit: usize,
+        listed: &mut Listed,
+    ) -> Result<bool, RowsError> {
+        let queue = keys::queue(tenant, state);
         let mut next = from.map(|cursor| ports::Cursor {
             key: meta(tenant, &cursor.id),
             index: Some(Key::new(queue.clone(), cursor.place())),
         });
-        while listed.worksets.len() < limit {
-            let wanted = (limit - listed.worksets.len()).min(PAGE_MAX);
+        loop {
+            // One more than wanted tells whether there are more.
+            let wanted = limit.saturating_sub(listed.worksets.len()) + 1;
             let page = self.rows.list_index(&queue, None, next.as_ref(), wanted).await?;
             for row in &page.rows {
-                bytes += row.body.len();
-                if bytes > PAGE_BYTES_MAX && !listed.worksets.is_empty() {
-                    return Ok(Listed { more: true, ..listed });
+                let full = listed.worksets.len() >= limit || listed.bytes >= PAGE_BYTES_MAX;
+                if full && !listed.worksets.is_empty() {
+                    return Ok(false);
                 }
+                listed.bytes += row.body.len();
                 listed.worksets.push(decode::<Held>(row)?.workset);
             }
-            next = page.next;
-            if next.is_none() {
-                return Ok(listed);
+            match page.next {
+                Some(_) => next = page.next,
+                None => return Ok(true),
             }
         }
-        Ok(Listed { more: true, ..listed })
     }
 
     /// Up to `limit` events of a workset, newest first, of versions and regions

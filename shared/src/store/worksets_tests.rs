@@ -202,15 +202,54 @@ async fn a_queue_lists_by_priority_then_age_and_pages_without_gaps() {
     ] {
         table.create(&fresh(id, priority, at_ms)).await.unwrap();
     }
-    let (mut seen, mut from) = (Vec::new(), None);
-    loop {
-        let page = table.list(&tenant(), State::Ready, from.as_ref(), 3).await.unwrap();
-        from = page.worksets.last().map(Cursor::after);
-        seen.extend(page.worksets.iter().map(|w| w.id.to_string()));
-        if !page.more {
-            break;
+    assert_eq!(walk(&table, Some(State::Ready), 3).await, wanted);
+    assert_eq!(table.list(&tenant(), Some(State::Error), None, 3).await.unwrap(), Listed::default());
+}
+
+#[tokio::test]
+async fn a_list_of_all_states_has_each_workset_once_whatever_the_page() {
+    let table = WorksetTable::new(MemoryRows::default());
+    for n in 0..7_u64 {
+        let first = fresh(&format!("ws-{n:03}"), Priority::Normal, n);
+        table.create(&first).await.unwrap();
+        let to = [State::InProgress, State::Canceled][usize::try_from(n % 2).unwrap()];
+        if n > 2 {
+            table.replace(&first, &moved(&first, to, "us-west-2")).await.unwrap();
         }
     }
-    assert_eq!(seen, wanted);
-    assert_eq!(table.list(&tenant(), State::Error, None, 3).await.unwrap(), Listed::default());
+    let other = WorksetTable::new(MemoryRows::default());
+    other.create(&fresh("ws-999", Priority::Normal, 1)).await.unwrap();
+    for limit in 1..9 {
+        let seen = walk(&table, None, limit).await;
+        // Ready first, then in progress, then canceled.
+        assert_eq!(seen, ["ws-000", "ws-001", "ws-002", "ws-004", "ws-006", "ws-003", "ws-005"]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_before_a_reply_outgrows_lambda() {
+    let table = WorksetTable::new(MemoryRows::default());
+    for n in 0..30 {
+        let mut big = fresh(&format!("ws-{n:03}"), Priority::Normal, n);
+        let metadata = serde_json::json!({"samples": ["s".repeat(60_000)]});
+        big.workset.metadata = Some(metadata.try_into().unwrap());
+        table.create(&big).await.unwrap();
+    }
+    let page = table.list(&tenant(), None, None, 100).await.unwrap();
+    assert!((15..25).contains(&page.worksets.len()), "{}", page.worksets.len());
+    assert_eq!(walk(&table, None, 100).await.len(), 30);
+}
+
+/// The ids of all worksets, read page by page.
+async fn walk(table: &WorksetTable<MemoryRows>, state: Option<State>, limit: usize) -> Vec<String> {
+    let (mut seen, mut from) = (Vec::new(), None);
+    loop {
+        let page = table.list(&tenant(), state, from.as_ref(), limit).await.unwrap();
+        assert!(page.worksets.len() <= limit);
+        seen.extend(page.worksets.iter().map(|w| w.id.to_string()));
+        from = page.next;
+        if from.is_none() {
+            return seen;
+        }
+    }
 }
