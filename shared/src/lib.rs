@@ -7,15 +7,13 @@
 //! and no I/O; `now` and seeds are arguments. [`ports`] names what the domain
 //! needs from the world. The adapters (feature `aws`) are those ports on the
 //! AWS SDK, and `memory` has the same rules without a network.
-#![allow(
-    async_fn_in_trait,
-    reason = "ports are used generically inside this workspace; no caller needs a `Send` bound by name"
-)]
 
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod checksum;
 pub mod config;
+#[cfg(feature = "aws")]
+pub mod edge;
 pub mod emf;
 pub mod failover;
 pub mod health;
@@ -23,10 +21,12 @@ pub mod health;
 pub mod lambda;
 #[cfg(feature = "memory")]
 pub mod memory;
+pub mod outlook;
 pub mod ports;
 pub mod region;
 pub mod replication;
 pub mod route;
+pub mod store;
 pub mod time;
 pub mod units;
 pub mod upload;

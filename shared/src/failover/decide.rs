@@ -12,7 +12,7 @@ use super::{
     phase::{Phase, Share},
     pins::{Pin, Pins},
     record::{MOVES_KEPT, Proposal, Reason, Record, StartedBy, clip},
-    standing::{Sighting, Standing, sightings, standbys},
+    standing::{Sighting, Standing, panics, sightings, standbys},
     watch::Moment,
 };
 use crate::{
@@ -93,7 +93,7 @@ impl<L: Lags> Desk<'_, L> {
         if let Some(decision) = self.approved() {
             return decision;
         }
-        if self.inputs.view.panic {
+        if panics(self.inputs.view) {
             return self.hold(Hold::Panic);
         }
         let active = self.record.active;

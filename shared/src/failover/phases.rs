@@ -12,7 +12,7 @@ use super::{
     decision::{Abandon, Advance, Decision, Hold},
     phase::{Phase, Share},
     record::{Reason, StartedBy},
-    standing::{Sighting, Standing},
+    standing::{Sighting, Standing, panics},
 };
 use crate::region::RegionName;
 
@@ -27,7 +27,7 @@ impl<L: Lags> Desk<'_, L> {
         if let Some(decision) = self.approved() {
             return decision;
         }
-        if self.inputs.view.panic {
+        if panics(self.inputs.view) {
             return self.patient(to, policy.failback_step, Hold::Panic);
         }
         let active = self.record.active;
@@ -88,7 +88,7 @@ impl<L: Lags> Desk<'_, L> {
         let elapsed = self.elapsed();
         let active = self.record.active;
         let standing = self.standing(active);
-        if elapsed >= VERIFY_AFTER && standing.is_up() && !self.inputs.view.panic {
+        if elapsed >= VERIFY_AFTER && standing.is_up() && !panics(self.inputs.view) {
             return self.advance(Phase::Steady, Advance::Verified);
         }
         if elapsed >= self.inputs.policy.failover_timeout {
@@ -106,7 +106,7 @@ impl<L: Lags> Desk<'_, L> {
     fn recheck(&self, to: RegionName) -> Option<Decision> {
         let active = self.record.active;
         let by_operator = self.record.underway.as_ref().is_some_and(|u| u.by != StartedBy::Automation);
-        if self.inputs.view.panic && !by_operator {
+        if panics(self.inputs.view) && !by_operator {
             return Some(self.patient(to, Duration::ZERO, Hold::Panic));
         }
         if let Some(decision) = self.target_lost(to, Duration::ZERO) {

@@ -17,6 +17,11 @@ use crate::{
 /// and go around a region whose S3 is down without moving the primary.
 pub const PRIMARY_NEEDS: [Capability; 3] = [Capability::TableWrite, Capability::TableRead, Capability::Api];
 
+/// Whether health says nothing just now about something that a primary needs.
+pub(super) fn panics(view: &View) -> bool {
+    PRIMARY_NEEDS.into_iter().any(|capability| view.panics(capability))
+}
+
 /// The verdicts on [`PRIMARY_NEEDS`] for one region, taken together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]

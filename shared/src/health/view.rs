@@ -24,7 +24,8 @@ pub struct Seen {
 /// A pair that is not in it is [`Status::Unknown`]: missing data is never health.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
-    seen: BTreeMap<(RegionName, Capability), Seen>,
+    /// One map a capability, since a route asks for one capability of every region.
+    seen: [BTreeMap<RegionName, Seen>; Capability::ALL.len()],
     /// More than half of all regions look down at once, in some capability: ignore
     /// health in those that are not [`calm`](Self::calm), and say so.
     pub panic: bool,
@@ -34,7 +35,7 @@ pub struct View {
 impl View {
     /// Sets what is known of one capability.
     pub fn set(&mut self, region: RegionName, capability: Capability, seen: Seen) {
-        self.seen.insert((region, capability), seen);
+        self.seen[capability as usize].insert(region, seen);
     }
 
     /// Exempts a capability from a panic: its health still counts.
@@ -52,7 +53,12 @@ impl View {
     /// What is known of one capability.
     pub fn seen(&self, region: RegionName, capability: Capability) -> Seen {
         let unknown = Seen { status: Status::Unknown, latency: None };
-        self.seen.get(&(region, capability)).copied().unwrap_or(unknown)
+        self.seen[capability as usize].get(&region).copied().unwrap_or(unknown)
+    }
+
+    /// What is known of one capability, in the order of the regions' names.
+    pub fn of(&self, capability: Capability) -> impl Iterator<Item = (RegionName, Seen)> + '_ {
+        self.seen[capability as usize].iter().map(|(region, seen)| (*region, *seen))
     }
 
     /// How one capability stands.

@@ -17,7 +17,7 @@ pub const EARTH_RADIUS_KM: f64 = 6371.0088;
 ///
 /// let oregon = Coordinates { latitude: 45.87, longitude: -119.69 };
 /// let dublin = Coordinates { latitude: 53.35, longitude: -6.26 };
-/// assert_eq!(distance_km(oregon, dublin).round(), 7307.0);
+/// assert_eq!(distance_km(oregon, dublin).round(), 7312.0);
 /// ```
 pub fn distance_km(a: Coordinates, b: Coordinates) -> f64 {
     2.0 * EARTH_RADIUS_KM * Origin::new(a).haversine_to(b).sqrt().asin()

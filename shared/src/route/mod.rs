@@ -17,7 +17,7 @@
 //!    left. **Unknown health is a last resort**: such a region is used only when
 //!    the filters leave nothing that is up; the route then says so. With no data
 //!    anywhere that is all of them, and the route is static. In a panic
-//!    ([`View::panic`](crate::health::View::panic)) health is not read at all,
+//!    ([`View::panics`](crate::health::View::panics)) health is not read at all,
 //!    but a drained region stays out.
 //! 3. **Strategy**, then [`Policy::preferred_regions`], then the session's own
 //!    region: each goes before the last, among regions of the same health.

@@ -60,7 +60,7 @@ pub fn route(request: &Request, regions: &[Region], view: &View, policy: &Policy
 }
 
 fn basis(slate: &Slate<'_>, view: &View, request: &Request) -> Basis {
-    if view.panic {
+    if view.panics(request.needs) {
         return Basis::Panic;
     }
     let mut full = slate.seats().filter(|seat| seat.region.role == Role::Full);

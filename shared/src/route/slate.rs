@@ -66,8 +66,13 @@ pub(super) struct Slate<'a> {
 impl<'a> Slate<'a> {
     pub(super) fn new(request: &Request, regions: &'a [Region], view: &View, policy: &Policy) -> Self {
         let mut seats = [None; REGIONS_MAX];
-        for (region, seat) in by_name(regions).iter().flatten().zip(&mut seats) {
-            *seat = Some(judge(request, region, view, policy));
+        // Both are in name order, so one walk along the view replaces a search a region.
+        let mut known = view.of(request.needs).peekable();
+        for (region, seat) in by_name(regions).iter().map_while(|region| *region).zip(&mut seats) {
+            while known.next_if(|(name, _)| *name < region.name).is_some() {}
+            let seen = known.next_if(|(name, _)| *name == region.name).map(|(_, seen)| seen);
+            let seen = seen.unwrap_or(Seen { status: Status::Unknown, latency: None });
+            *seat = Some(judge(request, region, seen, view.panics(request.needs), policy));
         }
         let tiers = || seats.iter().map_while(Option::as_ref).filter_map(|seat| seat.verdict.ok());
         let class = tiers().map(Tier::class).min().unwrap_or_default();
@@ -118,12 +123,11 @@ fn by_name(regions: &[Region]) -> [Option<&Region>; REGIONS_MAX] {
     sorted
 }
 
-fn judge<'a>(request: &Request, region: &'a Region, view: &View, policy: &Policy) -> Seat<'a> {
-    let seen = view.seen(region.name, request.needs);
+fn judge<'a>(request: &Request, region: &'a Region, seen: Seen, panic: bool, policy: &Policy) -> Seat<'a> {
     let held = request.held == Some(region.name);
-    let verdict = match barred(request, region, view.panic, seen.status, held, policy) {
+    let verdict = match barred(request, region, panic, seen.status, held, policy) {
         Some(rule) => Err(rule),
-        None => Ok(tier(request, region.name, view.panic, seen.status, held)),
+        None => Ok(tier(request, region.name, panic, seen.status, held)),
     };
     Seat { region, seen, verdict, held }
 }

@@ -127,4 +127,11 @@ mod tests {
             assert!((count - f64::from(*weight) * 1000.0).abs() < 800.0, "{won:?}");
         }
     }
+
+    /// Printed once and kept: another value would move every session on an upgrade.
+    #[test]
+    fn hashes_never_change_between_releases() {
+        assert_eq!(stable_hash(b"session-17"), 2_743_029_563_505_924_749);
+        assert_eq!(lot(17, "us-west-2".parse().unwrap(), 50).to_bits(), 4_567_111_633_829_112_524);
+    }
 }

@@ -1,0 +1,202 @@
+//! The control table: the record of the active primary, past moves, and pins.
+//!
+//! The table is strongly consistent across regions, so any replica serves any
+//! call; on an outage of one the next is asked. An unanswered write may have
+//! taken effect: it is read back before it is judged.
+
+use super::{decode, encode};
+use crate::{
+    failover::{Moved, Pin, Record},
+    ports::{Key, Page, Row, Rows, RowsError, When},
+    region::RegionName,
+};
+
+const ASSIGNMENT: &str = "assignment";
+const CURRENT: &str = "current";
+const MOVES: &str = "moves";
+const PINS: &str = "pins";
+
+/// Pins read at once; there is at most one a region.
+const PINS_MAX: usize = 100;
+
+/// The control table through the replicas that this caller can ask.
+#[derive(Debug, Clone)]
+pub struct ControlTable<R> {
+    replicas: Vec<R>,
+}
+
+impl<R: Rows> ControlTable<R> {
+    /// The table behind `replicas`, asked in this order. At least one.
+    pub const fn new(replicas: Vec<R>) -> Self {
+        Self { replicas }
+    }
+
+    /// The record; `None` before the first decision.
+    ///
+    /// # Errors
+    /// When no replica answers.
+    pub async fn record(&self) -> Result<Option<Record>, RowsError> {
+        let row = self.read(&Key::new(ASSIGNMENT, CURRENT)).await?;
+        row.map(|row| decode(&row)).transpose()
+    }
+
+    /// Replaces `old` by `new` if the table still holds `old`. Losing that race is
+    /// a normal outcome, [`RowsError::Conflict`]: read again and decide anew.
+    ///
+    /// # Errors
+    /// On a conflict, or when no replica answers.
+    pub async fn swap(&self, old: Option<&Record>, new: &Record) -> Result<(), RowsError> {
+        let row = encode(Key::new(ASSIGNMENT, CURRENT), new.version, new)?;
+        self.write(&row, old.map_or(When::Absent, |old| When::Version(old.version))).await
+    }
+
+    /// Keeps the record of a finished move. It is fine if it is there already.
+    ///
+    /// # Errors
+    /// When no replica answers.
+    pub async fn log(&self, moved: &Moved) -> Result<(), RowsError> {
+        let row = encode(Key::new(MOVES, format!("{:010}", moved.epoch)), 1, moved)?;
+        match self.write(&row, When::Absent).await {
+            Ok(()) | Err(RowsError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Up to `limit` finished moves, newest first.
+    ///
+    /// # Errors
+    /// When no replica answers.
+    pub async fn moves(&self, limit: usize) -> Result<Vec<Moved>, RowsError> {
+        self.list(MOVES, true, limit).await?.rows.iter().map(decode).collect()
+    }
+
+    /// Every pin, expired ones too.
+    ///
+    /// # Errors
+    /// When no replica answers.
+    pub async fn pins(&self) -> Result<Vec<Pin>, RowsError> {
+        let rows = self.list(PINS, false, PINS_MAX).await?.rows;
+        let pins = rows.iter().map(decode::<Option<Pin>>).collect::<Result<Vec<_>, _>>()?;
+        Ok(pins.into_iter().flatten().collect())
+    }
+
+    /// Sets the pin of a region, in place of the one it had.
+    ///
+    /// # Errors
+    /// When no replica answers.
+    pub async fn pin(&self, pin: &Pin) -> Result<(), RowsError> {
+        self.write(&encode(Key::new(PINS, pin.region.as_str()), 1, &Some(pin))?, When::Always).await
+    }
+
+    /// Takes the pin of a region away. It is fine if it has none.
+    ///
+    /// # Errors
+    /// When no replica answers.
+    pub async fn unpin(&self, region: RegionName) -> Result<(), RowsError> {
+        self.write(&encode(Key::new(PINS, region.as_str()), 1, &None::<Pin>)?, When::Always).await
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
+        let mut silent = no_replica();
+        for replica in &self.replicas {
+            match replica.read(key).await {
+                Err(error) if error.is_outage() => silent = error,
+                answer => return answer,
+            }
+        }
+        Err(silent)
+    }
+
+    async fn list(&self, partition: &str, newest_first: bool, limit: usize) -> Result<Page, RowsError> {
+        let mut silent = no_replica();
+        for replica in &self.replicas {
+            match replica.list(partition, newest_first, None, limit).await {
+                Err(error) if error.is_outage() => silent = error,
+                answer => return answer,
+            }
+        }
+        Err(silent)
+    }
+
+    async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
+        let mut silent = no_replica();
+        let mut in_doubt = false;
+        for replica in &self.replicas {
+            match replica.write(row, when).await {
+                // A refusal after a silence may be the refusal of what the silence hid.
+                Err(RowsError::Conflict) if in_doubt => return self.read_back(row).await,
+                Err(error) if error.is_outage() => {
+                    in_doubt |= matches!(error, RowsError::NoAnswer { .. });
+                    silent = error;
+                }
+                answer => return answer,
+            }
+        }
+        if in_doubt && self.read_back(row).await.is_ok() { Ok(()) } else { Err(silent) }
+    }
+
+    async fn read_back(&self, row: &Row) -> Result<(), RowsError> {
+        match self.read(&row.key).await? {
+            Some(held) if held == *row => Ok(()),
+            Some(_) | None => Err(RowsError::Conflict),
+        }
+    }
+}
+
+fn no_replica() -> RowsError {
+    RowsError::Refused {
+        table: "control".to_owned(),
+        source: "`control_regions` names no region that can be asked".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{memory::MemoryRows, time::Timestamp};
+
+    fn west() -> RegionName {
+        "us-west-2".parse().unwrap()
+    }
+
+    fn next(record: &Record) -> Record {
+        Record { version: record.version + 1, ..record.clone() }
+    }
+
+    #[tokio::test]
+    async fn the_second_replica_answers_when_the_first_is_cut() {
+        let near = MemoryRows::default();
+        let table = ControlTable::new(vec![near.clone(), near.replica()]);
+        let first = Record::first(west(), Timestamp::default());
+        table.swap(None, &first).await.unwrap();
+        near.cut(true);
+        assert_eq!(table.record().await.unwrap(), Some(first.clone()));
+        table.swap(Some(&first), &next(&first)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_of_two_controllers_wins() {
+        let rows = MemoryRows::default();
+        let (a, b) = (ControlTable::new(vec![rows.replica()]), ControlTable::new(vec![rows.replica()]));
+        let first = Record::first(west(), Timestamp::default());
+        a.swap(None, &first).await.unwrap();
+        a.swap(Some(&first), &next(&first)).await.unwrap();
+        assert!(matches!(b.swap(Some(&first), &next(&first)).await, Err(RowsError::Conflict)));
+    }
+
+    #[tokio::test]
+    async fn a_pin_that_is_taken_away_is_gone() {
+        let table = ControlTable::new(vec![MemoryRows::default()]);
+        let pin = Pin {
+            region: west(),
+            rule: crate::failover::Rule::Forbid,
+            owner: "ada".to_owned(),
+            reason: "maintenance".to_owned(),
+            expires: Timestamp::from_millis(1),
+        };
+        table.pin(&pin).await.unwrap();
+        assert_eq!(table.pins().await.unwrap(), [pin]);
+        table.unpin(west()).await.unwrap();
+        assert_eq!(table.pins().await.unwrap(), []);
+    }
+}
