@@ -1,7 +1,5 @@
 //! The command line as a whole; each command's own arguments are in its module.
 
-use std::path::PathBuf;
-
 use clap::{Parser, Subcommand};
 
 use crate::{exit, failover, regions, replication, route, upload, verify, worksets};
@@ -13,7 +11,7 @@ use crate::{exit, failover, regions, replication, route, upload, verify, workset
 pub(crate) struct Cli {
     /// The configuration, in YAML or JSON [default: what SEALANE_CONFIG holds or names, else ./sealane.yaml]
     #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Option<String>,
 
     /// Print results as JSON
     #[arg(long, global = true)]

@@ -10,8 +10,8 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table with this heading and no rows.
-    pub(crate) fn new<const N: usize>(heading: [&str; N]) -> Self {
-        Self { rows: vec![heading.map(str::to_owned).to_vec()] }
+    pub(crate) fn new<'a>(heading: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { rows: vec![heading.into_iter().map(str::to_owned).collect()] }
     }
 
     /// Adds a row.
