@@ -28,6 +28,8 @@ pub mod replication;
 pub mod route;
 pub mod store;
 pub mod time;
+#[cfg(feature = "transport")]
+pub mod transport;
 pub mod units;
 pub mod upload;
 pub mod workset;
