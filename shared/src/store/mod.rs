@@ -5,11 +5,13 @@
 
 mod control;
 mod health;
+mod ledger;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use control::ControlTable;
 pub use health::HealthTable;
+pub use ledger::{Due, LedgerTable};
 
 use crate::ports::{Key, Row, RowsError};
 
