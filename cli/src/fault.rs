@@ -5,6 +5,7 @@ use std::{error::Error, io, iter, path::PathBuf};
 use sealane::{
     ports::RowsError,
     region::RegionName,
+    transport::SourceError,
     upload::{InvalidKey, PlanError},
 };
 
@@ -95,9 +96,9 @@ pub(crate) enum Fault {
     /// The API of the regions did not do what was asked.
     #[error(transparent)]
     Api(#[from] ApiFault),
-    /// The source could not be shipped.
+    /// There is nothing fit to be shipped.
     #[error(transparent)]
-    Ship(#[from] crate::upload::ShipFault),
+    Source(#[from] SourceError),
 }
 
 impl Fault {
@@ -120,7 +121,7 @@ impl Fault {
             | Self::NothingToApprove { .. }
             | Self::AlreadyThere { .. }
             | Self::Contended
-            | Self::Ship(_) => Exit::Failed,
+            | Self::Source(_) => Exit::Failed,
         }
     }
 

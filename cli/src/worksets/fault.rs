@@ -10,6 +10,9 @@ pub(crate) enum ApiFault {
     /// No region has an API, or none that may be asked now.
     #[error("no region's api can be asked (set `endpoints.api` of a region that is up; see `sealane route --needs api --explain`)")]
     Nowhere,
+    /// The one region that was named has none.
+    #[error("`{0}` has no api endpoint (set `endpoints.api` of that region)")]
+    NoEndpoint(RegionName),
     /// The token cannot be sent.
     #[error("the token holds characters that no header can carry (check `--token` or `SEALANE_TOKEN`)")]
     Token,
@@ -57,6 +60,7 @@ impl ApiFault {
         match self {
             Self::Token | Self::Invalid(_) => Exit::Usage,
             Self::Nowhere
+            | Self::NoEndpoint(_)
             | Self::Refused { .. }
             | Self::Unreadable { .. }
             | Self::Silent(_)

@@ -13,7 +13,7 @@ use sealane::{
     config::Config,
     region::{Capability, RegionName},
     route::Request,
-    workset::{By, Kind, Priority, Registration, State, Text, Transition, WorksetId, register},
+    workset::{By, InvalidText, Kind, Priority, Registration, State, Text, Transition, WorksetId, register},
 };
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ enum Command {
         #[arg(long, value_name = "STATE")]
         to: State,
         /// Why, for its history
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: Option<Text<1024>>,
     },
 }
@@ -120,7 +120,8 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
         Command::Get { id, region } => {
             let only = region.map(|name| named::full_region(&config, "--region", &name)).transpose()?;
             let order = match only {
-                Some(region) => vec![region],
+                Some(region) if api.serves(region) => vec![region],
+                Some(region) => return Err(ApiFault::NoEndpoint(region).into()),
                 None => order(config, &api, Purpose::Read).await,
             };
             console.show(&One(flow::read(&api, &order, &Call::get(&id)).await?))?;
@@ -176,6 +177,10 @@ impl New {
         }
         Ok(registration)
     }
+}
+
+fn reason(text: &str) -> Result<Text<1024>, InvalidText> {
+    text.to_owned().try_into()
 }
 
 /// The metadata in a file of samples.
