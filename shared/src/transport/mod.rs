@@ -6,7 +6,16 @@
 
 mod archive;
 mod blocks;
+mod calls;
+mod progress;
+mod proof;
+mod ship;
 mod source;
+mod trip;
+mod verify;
 
 pub use blocks::{Block, Whole};
+pub use progress::Progress;
+pub use ship::{Order, ShipError, ship};
 pub use source::{MANIFEST_NAME, Source, SourceError};
+pub use verify::{Checked, Finding, recheck};

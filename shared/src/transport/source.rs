@@ -282,6 +282,14 @@ impl Source {
         Ok(source)
     }
 
+    /// The file or the folder.
+    pub fn path(&self) -> &Path {
+        match &*self.kind {
+            Kind::File(item) => &item.path,
+            Kind::Folder { root, .. } => root,
+        }
+    }
+
     /// Files, and the bytes in them before packing.
     pub const fn totals(&self) -> Totals {
         self.totals
