@@ -35,7 +35,8 @@ where
     F: Future<Output = Result<O, E>>,
 {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| {
-        let replied = flow(event);
+        // Boxed: a flow is a deep future, and the runtime wraps it many times over.
+        let replied = Box::pin(flow(event));
         async move {
             replied.await.map_err(|error| {
                 let error_message = chain(&error);

@@ -26,6 +26,7 @@ pub mod ports;
 pub mod region;
 pub mod replication;
 pub mod route;
+pub mod steer;
 pub mod store;
 pub mod time;
 #[cfg(feature = "transport")]

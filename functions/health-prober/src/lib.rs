@@ -1,1 +1,147 @@
-//! health-prober
+//! The health prober: watches every other region from outside, and steers.
+//!
+//! A schedule starts it each minute; inside the invocation it loops, since a
+//! minute is too long to notice a dead region. Each tick probes what is due,
+//! confirms what failed, writes one row, reads everyone's rows, and takes one turn
+//! at the wheel. The work is the same in good times and in bad.
+//!
+//! A tick never fails as a whole: what cannot be reached is what it reports.
+
+#[cfg(feature = "lambda")]
+pub mod aws;
+mod doors;
+mod metrics;
+mod probe;
+mod tick;
+
+use std::time::Duration;
+
+use sealane::{
+    config::Config,
+    failover::Watch,
+    health::Observation,
+    outlook,
+    ports::{Apis, Clock, Objects, Rows},
+    region::RegionName,
+    store::{ControlTable, HealthTable},
+    time::Timestamp,
+};
+use serde::Serialize;
+use tokio::time::{Instant, sleep_until};
+
+pub use doors::{Doors, Reach};
+
+/// Time after which an invocation takes no further tick: the next one starts then.
+pub const ROUND: Duration = Duration::from_secs(60);
+
+/// What the prober works with.
+#[derive(Debug)]
+pub struct Deps<D, R, C> {
+    /// The configuration.
+    pub config: Config,
+    /// The region that this prober runs in, and speaks for.
+    pub here: RegionName,
+    /// The ways into every region.
+    pub reach: D,
+    /// This region's own replica of the health table.
+    pub own: HealthTable<R>,
+    /// The control table.
+    pub control: ControlTable<R>,
+    /// This machine's clock.
+    pub clock: C,
+    /// Where metric lines go.
+    pub print: fn(&[String]),
+}
+
+/// What a sandbox keeps between its invocations.
+#[derive(Debug)]
+pub struct State {
+    /// This observer's view, as it grows.
+    pub(crate) observation: Observation,
+    /// The version of the row that the next write replaces; `None` until it was read.
+    pub(crate) row: Row,
+    /// When each region is to be probed again.
+    pub(crate) due: std::collections::BTreeMap<RegionName, Instant>,
+    /// Whose rows advanced, and the last verdicts.
+    pub(crate) memory: outlook::Memory,
+    /// For how long the record has been the same.
+    pub(crate) watch: Watch,
+    /// Ticks so far: pooled and fresh connections take turns.
+    pub(crate) ticks: u64,
+    /// When metrics were last printed.
+    pub(crate) printed: Option<Timestamp>,
+}
+
+/// What is known of this observer's own row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Row {
+    /// It must be read before it is written.
+    Unread,
+    /// There is none.
+    Absent,
+    /// It has this version.
+    At(u64),
+}
+
+impl State {
+    /// A sandbox that has seen nothing.
+    pub fn new(here: RegionName) -> Self {
+        Self {
+            observation: Observation::new(here),
+            row: Row::Unread,
+            due: std::collections::BTreeMap::new(),
+            memory: outlook::Memory::default(),
+            watch: Watch::default(),
+            ticks: 0,
+            printed: None,
+        }
+    }
+}
+
+/// What an invocation came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Round {
+    /// Ticks that were taken.
+    pub ticks: u32,
+    /// Why it ended.
+    pub ended: Ended,
+}
+
+/// Why an invocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// The next invocation is due.
+    RoundOver,
+    /// Another invocation of the same prober writes the row; one is enough.
+    AnotherAtWork,
+}
+
+/// Ticks for one round, or until another invocation of this prober is met.
+pub async fn watch<D, R, C>(deps: &Deps<D, R, C>, state: &mut State) -> Round
+where
+    D: Reach,
+    D::Rows: Rows,
+    D::Objects: Objects,
+    D::Apis: Apis,
+    R: Rows,
+    C: Clock,
+{
+    let end = Instant::now() + ROUND;
+    // Another sandbox may have written the row since this one last did.
+    state.row = Row::Unread;
+    state.due.clear();
+    let mut ticks = 0;
+    loop {
+        let started = Instant::now();
+        if tick::take(deps, state).await == tick::Written::ByAnother {
+            return Round { ticks, ended: Ended::AnotherAtWork };
+        }
+        ticks += 1;
+        let next = tick::next(deps, state, started);
+        if next >= end {
+            return Round { ticks, ended: Ended::RoundOver };
+        }
+        sleep_until(next).await;
+    }
+}

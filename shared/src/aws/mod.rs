@@ -29,7 +29,7 @@ pub use objects::S3Objects;
 
 pub use rows::DynamoRows;
 
-use crate::{ports::Clock, region::Region, time::Timestamp};
+use crate::{config::Config, ports::Clock, region::Region, store::ControlTable, time::Timestamp};
 
 /// How long and how often a call is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +112,19 @@ impl Aws {
         let client = self.s3(region, limits);
         let bucket = region.bucket.clone()?;
         Some(S3Objects::new(client, bucket, owner.map(str::to_owned), region.kms_key.clone()))
+    }
+
+    /// What a client of another service in `region` is built from.
+    pub fn client_config(&self, region: &Region, limits: Limits) -> SdkConfig {
+        let config = self.sdk.to_builder().region(SdkRegion::new(region.name.to_string()));
+        config.timeout_config(limits.timeouts()).retry_config(limits.retries()).build()
+    }
+
+    /// The control table through every region that serves it, best first.
+    pub fn control(&self, config: &Config) -> ControlTable<DynamoRows> {
+        let serving = config.control_regions.iter().filter_map(|name| config.region(*name));
+        let rows = |region| self.rows(region, &config.tables.control, "", Limits::CALL);
+        ControlTable::new(serving.map(rows).collect())
     }
 
     fn dynamodb(&self, region: &Region, limits: Limits) -> aws_sdk_dynamodb::Client {

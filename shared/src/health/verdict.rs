@@ -65,7 +65,7 @@ impl Verdict {
     }
 
     /// Latency as `here` measures it, else the median of those whose votes count.
-    pub(super) fn latency(&self, here: RegionName) -> Option<Duration> {
+    pub fn latency(&self, here: RegionName) -> Option<Duration> {
         let own = self.ballots.iter().find(|b| {
             b.voter == here
                 && matches!(b.standing, Standing::Counted | Standing::Own)

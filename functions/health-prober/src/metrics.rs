@@ -1,0 +1,73 @@
+//! What the prober says in metrics.
+
+use sealane::{
+    emf::{Metric, Unit, line},
+    health::Verdicts,
+    region::{Region, RegionName, Status},
+    steer::Turn,
+    time::{Timestamp, millis},
+};
+
+/// The lines of one tick: health and latency of each region and capability, the lag
+/// of each region's writes, and the moves that this turn made.
+pub(crate) fn lines(
+    here: RegionName,
+    regions: &[Region],
+    verdicts: &Verdicts,
+    turn: Option<&Turn>,
+    now: Timestamp,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for region in regions.iter().filter(|r| r.name != here && r.health_check.enabled) {
+        lines.extend(health(here, region, verdicts, now));
+        lines.extend(lag(here, region.name, verdicts, now));
+    }
+    for (from, to) in turn.into_iter().flat_map(|turn| &turn.moved) {
+        let count = Metric { name: "FailoverCount", unit: Unit::Count, value: 1.0 };
+        lines.push(line(&[("From", from.as_str()), ("To", to.as_str())], &[count], now));
+    }
+    lines
+}
+
+/// Each value twice: for the region as a whole, which alarms read, and by capability.
+fn health(here: RegionName, region: &Region, verdicts: &Verdicts, now: Timestamp) -> Vec<String> {
+    let mut lines = Vec::new();
+    for capability in region.capabilities() {
+        let Some(verdict) = verdicts.verdict(region.name, *capability) else { continue };
+        let mut metrics: Vec<Metric> = Vec::new();
+        metrics.extend(score(verdict.status).map(|value| Metric {
+            name: "RegionHealth",
+            unit: Unit::None,
+            value,
+        }));
+        metrics.extend(verdict.latency(here).map(|latency| Metric {
+            name: "RegionLatency",
+            unit: Unit::Milliseconds,
+            value: latency.as_secs_f64() * 1000.0,
+        }));
+        if metrics.is_empty() {
+            continue;
+        }
+        let whole = [("Observer", here.as_str()), ("Region", region.name.as_str())];
+        lines.push(line(&whole, &metrics, now));
+        lines.push(line(&[whole[0], whole[1], ("Capability", capability.as_str())], &metrics, now));
+    }
+    lines
+}
+
+/// 1, 0.5 or 0; nothing while it is not known, so that the alarm on silence can tell.
+fn score(status: Status) -> Option<f64> {
+    match status {
+        Status::Healthy => Some(1.0),
+        Status::Degraded => Some(0.5),
+        Status::Unhealthy => Some(0.0),
+        Status::Offline | Status::Unknown => None,
+    }
+}
+
+fn lag(here: RegionName, from: RegionName, verdicts: &Verdicts, now: Timestamp) -> Option<String> {
+    let lag = verdicts.lag(from, here)?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of lag fit a double")]
+    let metric = Metric { name: "ReplicationLag", unit: Unit::Milliseconds, value: millis(lag) as f64 };
+    Some(line(&[("Observer", here.as_str()), ("Region", from.as_str())], &[metric], now))
+}
