@@ -5,7 +5,7 @@ use std::{error::Error, io, iter, path::PathBuf};
 use sealane::{
     ports::RowsError,
     region::RegionName,
-    transport::SourceError,
+    transport::{ShipError, SourceError},
     upload::{InvalidKey, PlanError},
 };
 
@@ -99,6 +99,9 @@ pub(crate) enum Fault {
     /// There is nothing fit to be shipped.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Nothing is verified anywhere.
+    #[error(transparent)]
+    Ship(#[from] ShipError),
 }
 
 impl Fault {
@@ -121,7 +124,8 @@ impl Fault {
             | Self::NothingToApprove { .. }
             | Self::AlreadyThere { .. }
             | Self::Contended
-            | Self::Source(_) => Exit::Failed,
+            | Self::Source(_)
+            | Self::Ship(_) => Exit::Failed,
         }
     }
 

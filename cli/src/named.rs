@@ -19,7 +19,9 @@ pub(crate) struct UnknownRegion {
 
 /// The text names no capability.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a capability (want `object_read`, `object_write`, `table_read`, `table_write` or `api`)")]
+#[error(
+    "`{0}` is not a capability (want `object_read`, `object_write`, `table_read`, `table_write` or `api`)"
+)]
 pub(crate) struct UnknownCapability(String);
 
 /// The text is no time for which something can hold.

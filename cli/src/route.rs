@@ -92,8 +92,7 @@ pub(crate) async fn run(args: Args, mut config: Config, console: Console) -> Res
     let data_in = args.data_in.as_deref().map(|name| named::full_region(&config, "--data-in", name));
     request.data_in = data_in.transpose()?;
     request.residency = args.residency;
-    request.client =
-        args.lat.zip(args.lon).map(|(latitude, longitude)| Coordinates { latitude, longitude });
+    request.client = args.lat.zip(args.lon).map(|(latitude, longitude)| Coordinates { latitude, longitude });
     steer(&mut config, args.strategy, args.session.as_deref());
     request.session = args.session;
     let world = World::connect(config).await;

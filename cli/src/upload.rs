@@ -10,13 +10,13 @@ use sealane::{
     config::Config,
     region::{Capability, RegionName},
     route::{Request, Strategy},
-    transport::{Order, Source, ship},
-    upload::{ObjectKey, Outcome, Plan, Receipt},
+    transport::{Order, ShipError, Source, ship},
+    upload::{Leftover, ObjectKey, Outcome, Plan, Receipt},
 };
 use uuid::Uuid;
 
 use crate::{
-    console::Console,
+    console::{Console, warn},
     exit::Exit,
     fault::Fault,
     named,
@@ -88,7 +88,7 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
     let bars = Bars::new(source.size_max());
     let receipt = ship(&source, &world.buckets(), &order, &|news| bars.show(news), &SystemClock).await;
     bars.clear();
-    let receipt = receipt?;
+    let receipt = receipt.inspect_err(|error| warn(&left_behind(error)))?;
     // Printed first: a receipt that cannot be kept must not be lost as well.
     console.show(&receipt)?;
     args.receipt.map(|file| keep(&receipt, file)).transpose()?;
@@ -138,6 +138,16 @@ fn keep(receipt: &Receipt, file: PathBuf) -> Result<(), Fault> {
     let written = serde_json::to_string_pretty(receipt).map_err(io::Error::from);
     let written = written.and_then(|text| fs::write(&file, text + "\n"));
     written.map_err(|source| Fault::File { path: file, verb: "written", source })
+}
+
+/// What an upload without a receipt leaves in the buckets, in words.
+fn left_behind(error: &ShipError) -> Vec<String> {
+    let ShipError::Source { leftovers, .. } = error else { return Vec::new() };
+    let told = leftovers.iter().map(|Leftover { region, bucket, key, upload }| {
+        let upload = upload.as_deref().unwrap_or("whose id is not known");
+        format!("the unfinished multipart upload {upload} of `{key}` stays in `{bucket}` in {region} (the lifecycle rule frees it)")
+    });
+    told.collect()
 }
 
 /// Owed copies are no failure: replication pays them. Fewer than `min_copies` is said aloud.

@@ -147,7 +147,10 @@ mod tests {
             report([(Claim::Verified, Finding::Whole), (Claim::Verified, Finding::Missing)]).exit(),
             Exit::Failed
         );
-        assert_eq!(report([(Claim::Verified, Finding::Whole), (Claim::Verified, unknown())]).exit(), Exit::Unknown);
+        assert_eq!(
+            report([(Claim::Verified, Finding::Whole), (Claim::Verified, unknown())]).exit(),
+            Exit::Unknown
+        );
     }
 
     #[test]

@@ -89,7 +89,12 @@ fn an_unknown_name_is_answered_with_the_legal_ones() {
     refused(&folder, "route --needs fly", 2, &["`fly`", "`object_write`"]);
     refused(&folder, "worksets list --state gone", 2, &["`gone`", "ready"]);
     refused(&folder, "worksets transition ws-001 --to gone", 2, &["`gone`", "archived"]);
-    refused(&folder, "failover pin us-west-2 --rule maybe --by a --reason b --for 1h", 2, &["maybe", "forbid"]);
+    refused(
+        &folder,
+        "failover pin us-west-2 --rule maybe --by a --reason b --for 1h",
+        2,
+        &["maybe", "forbid"],
+    );
     refused(&folder, "failover pin us-west-2 --rule stay --by a --reason b --for 0s", 2, &["`0s`"]);
     refused(&folder, "route --lat 91 --lon 0", 2, &["`91`", "-90 to 90"]);
     refused(&folder, "route --lat 9", 2, &["--lon"]);
@@ -143,10 +148,30 @@ fn a_workset_that_is_not_valid_is_refused_with_every_problem() {
     let folder = Folder::new(CONFIG);
     fs::write(folder.path().join("none.json"), "[]").unwrap();
     let told = ["`id`", "`prefix`", "`metadata`"];
-    refused(&folder, "worksets register --id -x --bucket bucket-a --prefix ../up --samples none.json", 2, &["-x"]);
-    refused(&folder, "worksets register --id=a#b --bucket bucket-a --prefix ../up --samples none.json", 2, &told);
-    refused(&folder, "worksets register --id ws-1 --bucket b --prefix p --samples no.json", 1, &["`no.json`"]);
-    refused(&folder, "worksets register --id ws-1 --bucket b --prefix p --samples sealane.yaml", 1, &["not JSON"]);
+    refused(
+        &folder,
+        "worksets register --id -x --bucket bucket-a --prefix ../up --samples none.json",
+        2,
+        &["-x"],
+    );
+    refused(
+        &folder,
+        "worksets register --id=a#b --bucket bucket-a --prefix ../up --samples none.json",
+        2,
+        &told,
+    );
+    refused(
+        &folder,
+        "worksets register --id ws-1 --bucket b --prefix p --samples no.json",
+        1,
+        &["`no.json`"],
+    );
+    refused(
+        &folder,
+        "worksets register --id ws-1 --bucket b --prefix p --samples sealane.yaml",
+        1,
+        &["not JSON"],
+    );
     refused(&folder, "worksets get a#b", 2, &["`a#b`"]);
 }
 
@@ -156,14 +181,22 @@ fn without_any_table_a_route_follows_the_settings_and_says_so() {
     let output = folder.sealane("route --strategy priority --explain");
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{stderr}");
-    assert!(stdout.contains("health unknown everywhere") && stdout.contains("a witness holds no data"), "{stdout}");
+    assert!(
+        stdout.contains("health unknown everywhere") && stdout.contains("a witness holds no data"),
+        "{stdout}"
+    );
     assert!(stderr.contains("warning: health could not be read"), "{stderr}");
 }
 
 #[test]
 fn silence_is_told_as_silence() {
     let folder = Folder::new(CONFIG);
-    refused(&folder, "failover status", 1, &["the record of the active region cannot be read", "no connection"]);
+    refused(
+        &folder,
+        "failover status",
+        1,
+        &["the record of the active region cannot be read", "no connection"],
+    );
     refused(&folder, "worksets get ws-001 --region us-west-2", 1, &["no region's api answered: us-west-2"]);
     refused(&folder, "worksets get ws-001 --region us-east-1", 1, &["`us-east-1`", "`endpoints.api`"]);
     refused(&folder, "replication owed", 1, &["the ledger cannot be read"]);

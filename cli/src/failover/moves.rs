@@ -70,11 +70,7 @@ pub(super) async fn run(order: Order, config: Config, console: Console) -> Resul
 /// A lost race is run again on the record that won. An order that the record
 /// holds already is not written twice: the first write may have been one whose
 /// answer was lost.
-async fn write<R: Rows>(
-    order: &Order,
-    control: &ControlTable<R>,
-    now: Timestamp,
-) -> Result<Record, Fault> {
+async fn write<R: Rows>(order: &Order, control: &ControlTable<R>, now: Timestamp) -> Result<Record, Fault> {
     const RECORD: &str = "the record of the active region";
     for _ in 0..TRIES_MAX {
         let read = control.record().await.map_err(|source| Fault::Read { what: RECORD, source })?;

@@ -83,10 +83,9 @@ impl fmt::Display for Status {
                 if let Some(proposal) = &record.proposal {
                     let standing = match &proposal.approved_by {
                         Some(by) => format!("approved by {by}"),
-                        None => format!(
-                            "waits: `sealane failover approve {} --by NAME` starts it",
-                            proposal.to
-                        ),
+                        None => {
+                            format!("waits: `sealane failover approve {} --by NAME` starts it", proposal.to)
+                        }
                     };
                     writeln!(f, "proposal  to {}: {} ({standing})", proposal.to, proposal.reason)?;
                 }

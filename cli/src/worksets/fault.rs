@@ -8,7 +8,9 @@ use crate::exit::Exit;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiFault {
     /// No region has an API, or none that may be asked now.
-    #[error("no region's api can be asked (set `endpoints.api` of a region that is up; see `sealane route --needs api --explain`)")]
+    #[error(
+        "no region's api can be asked (set `endpoints.api` of a region that is up; see `sealane route --needs api --explain`)"
+    )]
     Nowhere,
     /// The one region that was named has none.
     #[error("`{0}` has no api endpoint (set `endpoints.api` of that region)")]
@@ -30,7 +32,9 @@ pub(crate) enum ApiFault {
         detail: String,
     },
     /// The API answered something else than a workset.
-    #[error("the api of {region} gave an answer that is not readable (is another service at `endpoints.api`?)")]
+    #[error(
+        "the api of {region} gave an answer that is not readable (is another service at `endpoints.api`?)"
+    )]
     Unreadable {
         /// The region.
         region: RegionName,
@@ -45,7 +49,9 @@ pub(crate) enum ApiFault {
     #[error("the write may have happened, and no region could tell: {} (look before you repeat it)", told(.0))]
     Doubtful(Vec<(RegionName, Silence)>),
     /// The workset is not as this command would have left it.
-    #[error("the workset was changed by another writer meanwhile: it is `{state}`, version {version} (look, and decide anew)")]
+    #[error(
+        "the workset was changed by another writer meanwhile: it is `{state}`, version {version} (look, and decide anew)"
+    )]
     Changed {
         /// Its state now.
         state: sealane::workset::State,

@@ -23,8 +23,7 @@ fn workset(version: u64, state: State) -> Workset {
         region: region("us-west-2"),
         at: Timestamp::from_millis(1_700_000_000_000),
     };
-    let (first, _) =
-        sealane::workset::register(registration(), "lab".parse().unwrap(), &by).unwrap();
+    let (first, _) = sealane::workset::register(registration(), "lab".parse().unwrap(), &by).unwrap();
     Workset { version, state, ..first }
 }
 

@@ -187,7 +187,7 @@ fn reason(text: &str) -> Result<Text<1024>, InvalidText> {
 fn samples(path: PathBuf) -> Result<Value, Fault> {
     let text = fs::read_to_string(&path);
     let text = text.map_err(|source| Fault::File { path: path.clone(), verb: "read", source })?;
-    let value: Value = serde_json::from_str(&text)
-        .map_err(|source| Fault::Content { path, what: "JSON", source })?;
+    let value: Value =
+        serde_json::from_str(&text).map_err(|source| Fault::Content { path, what: "JSON", source })?;
     Ok(if value.is_array() { json!({ "samples": value }) } else { value })
 }

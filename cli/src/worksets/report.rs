@@ -30,8 +30,17 @@ impl fmt::Display for Listed {
 }
 
 fn table(worksets: &[Workset]) -> Table {
-    let mut table =
-        Table::new(["id", "state", "priority", "type", "version", "samples", "bucket", "prefix", "written in"]);
+    let mut table = Table::new([
+        "id",
+        "state",
+        "priority",
+        "type",
+        "version",
+        "samples",
+        "bucket",
+        "prefix",
+        "written in",
+    ]);
     for workset in worksets {
         let samples = workset.metadata.as_ref().map_or(0, |metadata| metadata.samples().len());
         table.row(vec![
