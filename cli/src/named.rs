@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn config() -> Config {
-        let document = "{primary_region: us-west-2, regions: [{name: us-west-2, bucket: my-bucket}, \
+        let document = "{primary_region: us-west-2, health: {voters_min: 1}, regions: [{name: us-west-2, bucket: my-bucket}, \
             {name: us-east-2, role: witness}]}";
         Config::read(Some(document), std::iter::empty()).unwrap()
     }
