@@ -1,5 +1,7 @@
 //! One call to one region's API, without how it travels.
 
+use std::fmt;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sealane::{
     ports::Silence,
@@ -12,7 +14,31 @@ use uuid::Uuid;
 /// The APIs of the regions.
 pub(super) trait Api {
     /// What the API of `region` answers. A server error is as good as none.
-    async fn call(&self, region: RegionName, call: &Call) -> Result<Answer, Silence>;
+    async fn call(&self, region: RegionName, call: &Call) -> Result<Answer, Lost>;
+}
+
+/// An answer that did not come, or that is as good as none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// What came instead.
+    pub(super) how: Silence,
+    /// What a server error said of itself.
+    pub(super) said: Option<String>,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.said {
+            Some(said) => write!(f, "{} ({said})", self.how),
+            None => write!(f, "{}", self.how),
+        }
+    }
+}
+
+impl From<Silence> for Lost {
+    fn from(how: Silence) -> Self {
+        Self { how, said: None }
+    }
 }
 
 /// One call, the same whichever region gets it.
@@ -43,16 +69,18 @@ pub(super) struct Answer {
 }
 
 impl Call {
-    /// Reads a workset.
-    pub(super) fn get(id: &WorksetId) -> Self {
-        Self { path: format!("/v1/worksets/{}", id.as_str()), write: None }
+    /// Reads a workset, from the replica of `region` if one is named.
+    pub(super) fn get(id: &WorksetId, region: Option<RegionName>) -> Self {
+        let forced = region.map(|region| format!("?region={region}")).unwrap_or_default();
+        Self { path: format!("/v1/worksets/{}{forced}", id.as_str()), write: None }
     }
 
-    /// Lists worksets in `state`, from `cursor` on.
-    pub(super) fn list(state: State, limit: usize, cursor: Option<&str>) -> Self {
+    /// Lists worksets, all or those in `state`, from `cursor` on.
+    pub(super) fn list(state: Option<State>, limit: usize, cursor: Option<&str>) -> Self {
+        let state = state.map(|state| format!("&state={state}")).unwrap_or_default();
         let from = |cursor| format!("&cursor={}", utf8_percent_encode(cursor, NON_ALPHANUMERIC));
         let cursor = cursor.map(from).unwrap_or_default();
-        Self { path: format!("/v1/worksets?state={state}&limit={limit}{cursor}"), write: None }
+        Self { path: format!("/v1/worksets?limit={limit}{state}{cursor}"), write: None }
     }
 
     /// Registers a workset.
@@ -62,7 +90,7 @@ impl Call {
 
     /// Moves a workset to another state.
     pub(super) fn transition(id: &WorksetId, transition: &Transition) -> Result<Self, serde_json::Error> {
-        let path = format!("/v1/worksets/{}:transition", id.as_str());
+        let path = format!("/v1/worksets/{}/transitions", id.as_str());
         Ok(Self::post(path, serde_json::to_value(transition)?))
     }
 

@@ -1,7 +1,8 @@
 //! Why a call over the API did not do what was asked.
 
-use sealane::{ports::Silence, region::RegionName, workset::Invalid};
+use sealane::{region::RegionName, workset::Invalid};
 
+use super::api::Lost;
 use crate::exit::Exit;
 
 /// Why a call over the API did not do what was asked.
@@ -12,9 +13,6 @@ pub(crate) enum ApiFault {
         "no region's api can be asked (set `endpoints.api` of a region that is up; see `sealane route --needs api --explain`)"
     )]
     Nowhere,
-    /// The one region that was named has none.
-    #[error("`{0}` has no api endpoint (set `endpoints.api` of that region)")]
-    NoEndpoint(RegionName),
     /// The token cannot be sent.
     #[error("the token holds characters that no header can carry (check `--token` or `SEALANE_TOKEN`)")]
     Token,
@@ -44,10 +42,10 @@ pub(crate) enum ApiFault {
     },
     /// Nobody answered, and nothing was changed.
     #[error("no region's api answered: {}", told(.0))]
-    Silent(Vec<(RegionName, Silence)>),
+    Silent(Vec<(RegionName, Lost)>),
     /// Nobody could say what became of a write.
     #[error("the write may have happened, and no region could tell: {} (look before you repeat it)", told(.0))]
-    Doubtful(Vec<(RegionName, Silence)>),
+    Doubtful(Vec<(RegionName, Lost)>),
     /// The workset is not as this command would have left it.
     #[error(
         "the workset was changed by another writer meanwhile: it is `{state}`, version {version} (look, and decide anew)"
@@ -66,7 +64,6 @@ impl ApiFault {
         match self {
             Self::Token | Self::Invalid(_) => Exit::Usage,
             Self::Nowhere
-            | Self::NoEndpoint(_)
             | Self::Refused { .. }
             | Self::Unreadable { .. }
             | Self::Silent(_)
@@ -76,6 +73,6 @@ impl ApiFault {
     }
 }
 
-fn told(silences: &[(RegionName, Silence)]) -> String {
+fn told(silences: &[(RegionName, Lost)]) -> String {
     silences.iter().map(|(region, how)| format!("{region} {how}")).collect::<Vec<_>>().join(", ")
 }

@@ -5,19 +5,27 @@
 //! another region would do the same, or worse, do it twice.
 
 use sealane::{
-    ports::Silence,
     region::RegionName,
     workset::{Registration, State, Transition, Workset, WorksetId},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    api::{Answer, Api, Call},
+    api::{Answer, Api, Call, Lost},
     fault::ApiFault,
 };
 
 /// Worksets that an API gives at once, at most.
 const PAGE_MAX: usize = 100;
+
+/// One workset, as the API gives it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct One {
+    /// The workset.
+    pub(super) workset: Workset,
+    /// The region whose replica was read or written.
+    pub(super) served_by: Option<RegionName>,
+}
 
 /// One page of a listing, as the API gives it.
 #[derive(Debug, Deserialize)]
@@ -30,7 +38,7 @@ struct Page {
 /// What a look at the workset says of a write whose answer was lost.
 enum Found {
     /// It took effect.
-    Done(Box<Workset>),
+    Done(Box<One>),
     /// It did not.
     NotDone,
 }
@@ -49,7 +57,7 @@ pub(super) async fn read<T: DeserializeOwned>(
 pub(super) async fn list(
     api: &impl Api,
     order: &[RegionName],
-    state: State,
+    state: Option<State>,
     limit: usize,
 ) -> Result<Vec<Workset>, ApiFault> {
     let (mut worksets, mut cursor) = (Vec::new(), None::<String>);
@@ -71,16 +79,16 @@ pub(super) async fn register(
     api: &impl Api,
     order: &[RegionName],
     registration: &Registration,
-) -> Result<Workset, ApiFault> {
+) -> Result<One, ApiFault> {
     let [first, ..] = order else { return Err(ApiFault::Nowhere) };
     let unreadable = |source| ApiFault::Unreadable { region: *first, source };
     let call = Call::register(registration).map_err(unreadable)?;
     let id = registration.id.as_deref().unwrap_or_default().parse::<WorksetId>();
-    let look = id.map(|id| Call::get(&id)).map_err(|_| ApiFault::Nowhere)?;
+    let look = id.map(|id| Call::get(&id, None)).map_err(|_| ApiFault::Nowhere)?;
     write(api, order, &call, &look, |held| match held {
         None => Ok(Found::NotDone),
-        Some(held) if is_same(&held, registration) => Ok(Found::Done(Box::new(held))),
-        Some(held) => Err(ApiFault::Changed { state: held.state, version: held.version }),
+        Some(held) if is_same(&held.workset, registration) => Ok(Found::Done(Box::new(held))),
+        Some(held) => Err(changed(&held)),
     })
     .await
 }
@@ -91,19 +99,19 @@ pub(super) async fn transition(
     order: &[RegionName],
     id: &WorksetId,
     transition: Transition,
-) -> Result<Workset, ApiFault> {
-    let look = Call::get(id);
-    let before: Workset = read(api, order, &look).await?;
+) -> Result<One, ApiFault> {
+    let look = Call::get(id, None);
+    let One { workset: before, .. } = read(api, order, &look).await?;
     let transition = Transition { if_version: Some(before.version), ..transition };
     let [first, ..] = order else { return Err(ApiFault::Nowhere) };
     let unreadable = |source| ApiFault::Unreadable { region: *first, source };
     let call = Call::transition(id, &transition).map_err(unreadable)?;
     write(api, order, &call, &look, |held| match held {
-        Some(held) if held.version <= before.version => Ok(Found::NotDone),
-        Some(held) if held.version == before.version + 1 && held.state == transition.to => {
+        Some(held) if held.workset.version <= before.version => Ok(Found::NotDone),
+        Some(held) if held.workset.version == before.version + 1 && held.workset.state == transition.to => {
             Ok(Found::Done(Box::new(held)))
         }
-        Some(held) => Err(ApiFault::Changed { state: held.state, version: held.version }),
+        Some(held) => Err(changed(&held)),
         // A replica that has not heard of the workset yet has not heard of the write either.
         None => Ok(Found::NotDone),
     })
@@ -116,9 +124,9 @@ async fn write(
     order: &[RegionName],
     call: &Call,
     look: &Call,
-    judge: impl Fn(Option<Workset>) -> Result<Found, ApiFault>,
-) -> Result<Workset, ApiFault> {
-    let mut silences: Vec<(RegionName, Silence)> = Vec::new();
+    judge: impl Fn(Option<One>) -> Result<Found, ApiFault>,
+) -> Result<One, ApiFault> {
+    let mut silences: Vec<(RegionName, Lost)> = Vec::new();
     for &region in order {
         if !silences.is_empty() {
             match api.call(region, look).await {
@@ -134,11 +142,25 @@ async fn write(
             }
         }
         match api.call(region, call).await {
+            // A refusal after a loss may be the refusal of what the loss hid, which a
+            // replica that was behind did not show.
+            Ok(answer) if !answer.is_success() && !silences.is_empty() => {
+                let late =
+                    api.call(region, look).await.ok().map(|answer| held(region, answer)).transpose()?;
+                return match late.map(&judge).transpose()? {
+                    Some(Found::Done(workset)) => Ok(*workset),
+                    Some(Found::NotDone) | None => accepted(region, answer),
+                };
+            }
             Ok(answer) => return accepted(region, answer),
             Err(how) => silences.push((region, how)),
         }
     }
     if silences.is_empty() { Err(ApiFault::Nowhere) } else { Err(ApiFault::Doubtful(silences)) }
+}
+
+const fn changed(held: &One) -> ApiFault {
+    ApiFault::Changed { state: held.workset.state, version: held.workset.version }
 }
 
 async fn first_answer(
@@ -157,7 +179,7 @@ async fn first_answer(
 }
 
 /// The workset in the answer to a look; `None` if there is none.
-fn held(region: RegionName, answer: Answer) -> Result<Option<Workset>, ApiFault> {
+fn held(region: RegionName, answer: Answer) -> Result<Option<One>, ApiFault> {
     if answer.status == 404 { Ok(None) } else { accepted(region, answer).map(Some) }
 }
 

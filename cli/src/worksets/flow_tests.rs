@@ -1,6 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
-use sealane::{time::Timestamp, workset::By};
+use sealane::{ports::Silence, time::Timestamp, workset::By};
 use serde_json::{Value, json};
 
 use super::*;
@@ -27,25 +27,25 @@ fn workset(version: u64, state: State) -> Workset {
     Workset { version, state, ..first }
 }
 
-fn found(workset: &Workset) -> Result<Answer, Silence> {
-    Ok(Answer { status: 200, body: serde_json::to_value(workset).unwrap() })
+fn found(workset: &Workset) -> Result<Answer, Lost> {
+    Ok(Answer { status: 200, body: json!({ "workset": workset, "served_by": "us-west-2" }) })
 }
 
-fn refused(status: u16) -> Result<Answer, Silence> {
+fn refused(status: u16) -> Result<Answer, Lost> {
     Ok(Answer { status, body: json!({"title": "no", "detail": "it is as it is"}) })
 }
 
-const LOST: Result<Answer, Silence> = Err(Silence::Timeout);
+const LOST: Result<Answer, Lost> = Err(Lost { how: Silence::Timeout, said: None });
 
 /// Gives its answers in turn, and remembers what was asked, as `region verb`.
 struct Script {
-    answers: Mutex<Vec<Result<Answer, Silence>>>,
+    answers: Mutex<Vec<Result<Answer, Lost>>>,
     asked: Mutex<Vec<String>>,
     bodies: Mutex<Vec<Value>>,
 }
 
 impl Script {
-    fn new(answers: impl IntoIterator<Item = Result<Answer, Silence>>) -> Self {
+    fn new(answers: impl IntoIterator<Item = Result<Answer, Lost>>) -> Self {
         let mut answers: Vec<_> = answers.into_iter().collect();
         answers.reverse();
         Self { answers: Mutex::new(answers), asked: Mutex::default(), bodies: Mutex::default() }
@@ -57,7 +57,7 @@ impl Script {
 }
 
 impl Api for Script {
-    async fn call(&self, region: RegionName, call: &Call) -> Result<Answer, Silence> {
+    async fn call(&self, region: RegionName, call: &Call) -> Result<Answer, Lost> {
         let verb = if call.write.is_some() { "POST" } else { "GET" };
         self.asked.lock().unwrap().push(format!("{region} {verb}"));
         self.bodies.lock().unwrap().extend(call.write.as_ref().map(|write| write.body.clone()));
@@ -67,16 +67,16 @@ impl Api for Script {
 
 #[tokio::test]
 async fn a_read_goes_on_to_the_next_region_on_an_outage() {
-    let api = Script::new([Err(Silence::ServerError(503)), found(&workset(1, State::Ready))]);
-    let read: Workset = read(&api, &order(), &Call::get(&"ws-001".parse().unwrap())).await.unwrap();
-    assert_eq!(read.id.as_str(), "ws-001");
+    let api = Script::new([Err(Silence::ServerError(503).into()), found(&workset(1, State::Ready))]);
+    let read: One = read(&api, &order(), &Call::get(&"ws-001".parse().unwrap(), None)).await.unwrap();
+    assert_eq!(read.workset.id.as_str(), "ws-001");
     assert_eq!(api.asked(), ["us-west-2 GET", "us-east-1 GET"]);
 }
 
 #[tokio::test]
 async fn an_outage_is_never_told_as_not_found() {
-    let api = Script::new([LOST, Err(Silence::NoConnection)]);
-    let read = read::<Workset>(&api, &order(), &Call::get(&"ws-001".parse().unwrap())).await;
+    let api = Script::new([LOST, Err(Silence::NoConnection.into())]);
+    let read = read::<One>(&api, &order(), &Call::get(&"ws-001".parse().unwrap(), None)).await;
     let text = read.unwrap_err().to_string();
     assert_eq!(text, "no region's api answered: us-west-2 timed out, us-east-1 no connection");
 }
@@ -122,7 +122,7 @@ async fn a_transition_is_sent_from_the_version_that_was_read() {
     let api = Script::new([found(&workset(3, State::Ready)), LOST, found(&after)]);
     let id = "ws-001".parse().unwrap();
     let done = transition(&api, &order(), &id, Transition::to(State::InProgress)).await.unwrap();
-    assert_eq!(done, after);
+    assert_eq!(done.workset, after);
     assert_eq!(api.asked(), ["us-west-2 GET", "us-west-2 POST", "us-east-1 GET"]);
     assert_eq!(*api.bodies.lock().unwrap(), [json!({"to": "in_progress", "if_version": 3})]);
 }
@@ -134,7 +134,21 @@ async fn a_listing_follows_its_pages_to_the_limit() {
         Ok(Answer { status: 200, body: json!({"worksets": worksets, "next": next}) })
     };
     let api = Script::new([page(Some("c1")), page(Some("c2"))]);
-    assert_eq!(list(&api, &order(), State::Ready, 3).await.unwrap().len(), 3);
+    assert_eq!(list(&api, &order(), Some(State::Ready), 3).await.unwrap().len(), 3);
     let api = Script::new([page(Some("c1")), page(None)]);
-    assert_eq!(list(&api, &order(), State::Ready, 50).await.unwrap().len(), 4);
+    assert_eq!(list(&api, &order(), None, 50).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_loss_may_be_that_of_ones_own_success() {
+    let (before, after) = (workset(3, State::Ready), workset(4, State::InProgress));
+    // The look comes too early for the replica, the repetition does not.
+    let api = Script::new([found(&before), LOST, found(&before), refused(412), found(&after)]);
+    let id = "ws-001".parse().unwrap();
+    let done = transition(&api, &order(), &id, Transition::to(State::InProgress)).await.unwrap();
+    assert_eq!(done.workset, after);
+
+    let api = Script::new([found(&before), LOST, found(&before), refused(412), found(&before)]);
+    let fault = transition(&api, &order(), &id, Transition::to(State::InProgress)).await.unwrap_err();
+    assert!(matches!(fault, ApiFault::Refused { status: 412, .. }), "{fault}");
 }

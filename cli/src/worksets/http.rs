@@ -23,7 +23,7 @@ use sealane::{
 use serde_json::Value;
 
 use super::{
-    api::{Answer, Api, Call},
+    api::{Answer, Api, Call, Lost},
     fault::ApiFault,
 };
 
@@ -90,25 +90,27 @@ impl HttpApi {
         Ok(request)
     }
 
-    async fn exchange(&self, request: HttpRequest) -> Result<Answer, Silence> {
-        let silence =
-            |e: ConnectorError| if e.is_timeout() { Silence::Timeout } else { Silence::NoConnection };
+    async fn exchange(&self, request: HttpRequest) -> Result<Answer, Lost> {
+        let silence = |e: ConnectorError| {
+            if e.is_timeout() { Silence::Timeout } else { Silence::NoConnection }
+        };
         let reply = self.connector.call(request).await.map_err(silence)?;
         let status = reply.status().as_u16();
-        if status >= 500 {
-            return Err(Silence::ServerError(status));
-        }
         let body = Limited::new(reply.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|_| Silence::NoConnection)?.to_bytes();
         let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
-        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_else(|_| text()) })
+        let answer = Answer { status, body: serde_json::from_slice(&body).unwrap_or_else(|_| text()) };
+        if status >= 500 {
+            return Err(Lost { how: Silence::ServerError(status), said: Some(answer.detail()) });
+        }
+        Ok(answer)
     }
 }
 
 impl Api for HttpApi {
-    async fn call(&self, region: RegionName, call: &Call) -> Result<Answer, Silence> {
+    async fn call(&self, region: RegionName, call: &Call) -> Result<Answer, Lost> {
         let endpoint = self.endpoints.get(&region).ok_or(Silence::NoConnection)?;
         let request = self.request(endpoint, call).map_err(|_| Silence::NoConnection)?;
-        tokio::time::timeout(ANSWER_MAX, self.exchange(request)).await.unwrap_or(Err(Silence::Timeout))
+        tokio::time::timeout(ANSWER_MAX, self.exchange(request)).await.unwrap_or(Err(Silence::Timeout.into()))
     }
 }

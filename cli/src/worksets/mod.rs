@@ -24,7 +24,7 @@ use crate::{
 };
 use api::Call;
 use http::HttpApi;
-use report::{Listed, One};
+use report::Listed;
 
 /// Arguments of `sealane worksets`.
 ///
@@ -59,15 +59,15 @@ enum Command {
     Get {
         /// Its id
         id: WorksetId,
-        /// Ask this region's API and no other
+        /// Read this region's replica and no other
         #[arg(long)]
         region: Option<String>,
     },
-    /// List worksets, the most urgent first
+    /// List worksets; those of one state come most urgent first
     List {
-        /// Only those in this state [default: ready]
-        #[arg(long, default_value = "ready", hide_default_value = true)]
-        state: State,
+        /// Only those in this state
+        #[arg(long)]
+        state: Option<State>,
         /// Most worksets to list
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
         limit: u16,
@@ -115,16 +115,13 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
         Command::Register(new) => {
             let registration = new.checked(&config)?;
             let order = order(config, &api, Purpose::Write).await;
-            console.show(&One(flow::register(&api, &order, &registration).await?))?;
+            console.show(&flow::register(&api, &order, &registration).await?)?;
         }
         Command::Get { id, region } => {
-            let only = region.map(|name| named::full_region(&config, "--region", &name)).transpose()?;
-            let order = match only {
-                Some(region) if api.serves(region) => vec![region],
-                Some(region) => return Err(ApiFault::NoEndpoint(region).into()),
-                None => order(config, &api, Purpose::Read).await,
-            };
-            console.show(&One(flow::read(&api, &order, &Call::get(&id)).await?))?;
+            let forced = region.map(|name| named::full_region(&config, "--region", &name)).transpose()?;
+            let mut order = order(config, &api, Purpose::Read).await;
+            order.sort_by_key(|region| forced.is_some_and(|forced| *region != forced));
+            console.show(&flow::read::<flow::One>(&api, &order, &Call::get(&id, forced)).await?)?;
         }
         Command::List { state, limit } => {
             let order = order(config, &api, Purpose::Read).await;
@@ -133,7 +130,7 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
         Command::Transition { id, to, reason } => {
             let order = order(config, &api, Purpose::Write).await;
             let transition = Transition { reason, ..Transition::to(to) };
-            console.show(&One(flow::transition(&api, &order, &id, transition).await?))?;
+            console.show(&flow::transition(&api, &order, &id, transition).await?)?;
         }
     }
     Ok(Exit::Done)

@@ -5,12 +5,8 @@ use std::fmt;
 use sealane::workset::Workset;
 use serde::Serialize;
 
+use super::flow::One;
 use crate::table::Table;
-
-/// One workset.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(super) struct One(pub(super) Workset);
 
 /// Several worksets.
 #[derive(Debug, Serialize)]
@@ -19,13 +15,14 @@ pub(super) struct Listed(pub(super) Vec<Workset>);
 
 impl fmt::Display for One {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        table(std::slice::from_ref(&self.0)).fmt(f)
+        table(std::slice::from_ref(&self.workset)).fmt(f)?;
+        self.served_by.map_or(Ok(()), |region| write!(f, "served by {region}"))
     }
 }
 
 impl fmt::Display for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { f.write_str("no workset is in this state") } else { table(&self.0).fmt(f) }
+        if self.0.is_empty() { f.write_str("no such workset") } else { table(&self.0).fmt(f) }
     }
 }
 
