@@ -124,14 +124,15 @@ impl Args {
     }
 }
 
-/// Refuses a file that could not be written, before anything is shipped.
+/// Refuses a file that has no place to be, before anything is shipped. Leaves no trace.
 fn writable(file: &Path) -> Result<(), Fault> {
     let refuse = |source| Fault::File { path: file.to_owned(), verb: "written", source };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if file.is_dir() {
         return Err(refuse(io::ErrorKind::IsADirectory.into()));
     }
-    // Opened without truncation: an older receipt stays until there is a newer one.
-    fs::OpenOptions::new().append(true).create(true).open(file).map(drop).map_err(refuse)
+    let folder = fs::metadata(folder).map_err(refuse)?;
+    if folder.is_dir() { Ok(()) } else { Err(refuse(io::ErrorKind::NotADirectory.into())) }
 }
 
 fn keep(receipt: &Receipt, file: PathBuf) -> Result<(), Fault> {
@@ -162,6 +163,12 @@ fn exit(receipt: &Receipt, plan: &Plan) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use sealane::{
+        checksum::Crc64,
+        units::ByteSize,
+        upload::{CopyLine, How, Policy, Shipment},
+    };
+
     use super::*;
 
     fn args(path: &Path) -> Args {
@@ -191,12 +198,54 @@ mod tests {
     }
 
     #[test]
-    fn a_check_for_writing_leaves_the_older_receipt() {
+    fn a_check_for_writing_leaves_no_trace() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("receipt.json");
+        writable(&file).unwrap();
+        assert!(!file.exists());
         fs::write(&file, "older").unwrap();
         writable(&file).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "older");
         assert!(writable(root.path()).is_err() && writable(&root.path().join("no/such")).is_err());
+        assert!(writable(&file.join("below")).is_err());
+    }
+
+    /// A receipt with `copies` verified copies, of which the plan wants three and needs two.
+    fn receipt(outcome: Outcome, copies: usize) -> (Receipt, Plan) {
+        let regions: Vec<RegionName> =
+            ["us-west-2", "us-east-1", "eu-west-1"].map(|name| name.parse().unwrap()).to_vec();
+        let policy = Policy { copies: 3, ..Policy::default() };
+        let plan = Plan::new(&policy, &regions, &regions).unwrap();
+        let (key, checksum) = ("reads".parse::<ObjectKey>().unwrap(), Crc64::new().finish());
+        let shipment =
+            Shipment { upload_id: "u".to_owned(), key: key.clone(), size: ByteSize(0), checksum, files: 1 };
+        let copy = |region: &RegionName| CopyLine {
+            region: *region,
+            bucket: "bucket".to_owned(),
+            key: key.clone(),
+            version_id: None,
+            size: ByteSize(0),
+            checksum,
+            verified: true,
+            how: How::ReadBack,
+            attempts: 1,
+            duration_ms: 1,
+            throughput_bytes_s: 0,
+        };
+        let copies = regions.iter().take(copies).map(copy).collect();
+        (Receipt { outcome, copies, ..Receipt::judge(&shipment, &plan, &[]) }, plan)
+    }
+
+    #[test]
+    fn the_exit_code_tells_owed_from_too_few() {
+        let code = |outcome, copies| {
+            let (receipt, plan) = receipt(outcome, copies);
+            exit(&receipt, &plan)
+        };
+        assert_eq!(code(Outcome::Complete, 3), Exit::Done);
+        assert_eq!(code(Outcome::Degraded, 2), Exit::Done);
+        assert_eq!(code(Outcome::Degraded, 1), Exit::Degraded);
+        assert_eq!(code(Outcome::Failed, 0), Exit::Failed);
+        assert_eq!(code(Outcome::Unknown, 1), Exit::Unknown);
     }
 }

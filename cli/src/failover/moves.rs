@@ -116,7 +116,7 @@ impl Order {
 impl fmt::Display for Ordered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { to, approved_by, reason, active, .. } = self;
-        write!(f, "the move from {active} to {to} is approved by {approved_by}: {reason}\n")?;
+        writeln!(f, "the move from {active} to {to} is approved by {approved_by}: {reason}")?;
         f.write_str("the next controller that looks carries it out (see `sealane failover status`)")
     }
 }
