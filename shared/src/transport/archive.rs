@@ -15,7 +15,8 @@ use zstd::Encoder;
 
 use super::{
     blocks::{Block, Blocks, Whole},
-    source::{Item, MANIFEST_NAME, SourceError},
+    item::Item,
+    source::{MANIFEST_NAME, SourceError},
 };
 use crate::{
     units::ByteSize,

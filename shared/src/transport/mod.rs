@@ -7,6 +7,7 @@
 mod archive;
 mod blocks;
 mod calls;
+mod item;
 mod progress;
 mod proof;
 mod ship;

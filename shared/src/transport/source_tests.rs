@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     os::unix::{ffi::OsStrExt, fs::symlink},
 };
 
@@ -10,7 +10,10 @@ use proptest::{collection::btree_map, prelude::*};
 use tempfile::TempDir;
 
 use super::*;
-use crate::upload::{Manifest, manifest::Entry};
+use crate::{
+    checksum::Checksum,
+    upload::{Manifest, manifest::Entry},
+};
 
 const PART: ByteSize = ByteSize(1_000);
 
@@ -155,11 +158,13 @@ fn reading_stops_when_nobody_takes_more() {
     }
 }
 
-/// Opens a source of one file of 5,000 bytes, changes it after the first block, and reads on.
+/// Opens a source of one file, changes it after the first block, and reads on.
 fn changed_by(as_folder: bool, change: impl Fn(&Path)) -> SourceError {
     let folder = TempDir::new().unwrap();
-    let noise: Vec<u8> = (0..5_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let path = file(&folder, "a", &noise.repeat(200));
+    // Bytes that do not compress, so that blocks come out while the file is still read.
+    let noise = std::iter::successors(Some(1_u32), |x| Some(x.wrapping_mul(1_664_525).wrapping_add(1)));
+    let noise: Vec<u8> = noise.map(|x| x.to_be_bytes()[0]).take(1_000_000).collect();
+    let path = file(&folder, "a", &noise);
     let source = Source::open(if as_folder { folder.path() } else { &path }).unwrap();
     let mut changed = false;
     let whole = source.read(PART, |_| {
@@ -229,7 +234,7 @@ fn a_file_without_permission_is_found_before_anything_is_sent() {
     use std::os::unix::fs::PermissionsExt;
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "locked", b"x");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     // Whoever may read everything, such as root, is not refused.
     if File::open(&path).is_ok() {
         return;

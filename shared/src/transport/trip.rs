@@ -175,8 +175,16 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
     }
 
     /// Stores the one block that there is.
+    ///
+    /// A region that does not answer a question first is sent nothing: so the fate
+    /// of a copy is in doubt only where the region was there a moment ago.
     async fn put(&self, bytes: Bytes, whole: Whole) -> Result<Option<String>, Failed> {
-        let Cargo { key, attributes, .. } = self.cargo;
+        let Cargo { key, attributes, patience, .. } = self.cargo;
+        let asked = proof::look(self.bucket, key, None, patience.at_most(LOOK_LIMIT)).await;
+        // A refusal is an answer too: not everyone who may write may look.
+        if let Err(silent @ Failed { in_doubt: true, .. }) = asked {
+            return Err(Failed { in_doubt: false, ..silent });
+        }
         let version_id =
             self.settle(whole, || self.bucket.put(key, bytes.clone(), whole.checksum, attributes)).await?;
         self.acknowledge(whole.size.0);
