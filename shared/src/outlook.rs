@@ -6,7 +6,7 @@
 use crate::{
     config::Config,
     failover::{Pin, Record},
-    health::{Freshness, Observation, Verdicts, View, judge},
+    health::{Freshness, Observation, Policy, Verdicts, View, judge},
     ports::{Rows, RowsError},
     region::RegionName,
     store::{ControlTable, HealthTable},
@@ -31,6 +31,13 @@ pub struct Memory {
     verdicts: Option<Verdicts>,
     record: Option<Record>,
     pins: Vec<Pin>,
+}
+
+impl Memory {
+    /// Whether the observer's row was seen to advance lately.
+    pub fn is_fresh(&self, observer: RegionName, policy: &Policy, now: Timestamp) -> bool {
+        self.freshness.is_fresh(observer, policy, now)
+    }
 }
 
 /// What is known now.

@@ -1,2 +1,19 @@
-//! xtask
-fn main() {}
+//! Every chore of the workspace, so that nobody has to remember a script.
+
+pub mod cloud;
+pub mod commands;
+pub mod gates;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let ended = commands::run(commands::Xtask::parse());
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            commands::complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}

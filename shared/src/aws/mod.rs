@@ -114,6 +114,12 @@ impl Aws {
         Some(S3Objects::new(client, bucket, owner.map(str::to_owned), region.kms_key.clone()))
     }
 
+    /// What a client of another service in `region` is built from.
+    pub fn client_config(&self, region: &Region, limits: Limits) -> SdkConfig {
+        let config = self.sdk.to_builder().region(SdkRegion::new(region.name.to_string()));
+        config.timeout_config(limits.timeouts()).retry_config(limits.retries()).build()
+    }
+
     /// The control table through every region that serves it, best first.
     pub fn control(&self, config: &Config) -> ControlTable<DynamoRows> {
         let serving = config.control_regions.iter().filter_map(|name| config.region(*name));

@@ -23,6 +23,8 @@ const FIRST: u64 = 1;
 pub struct Due {
     /// The rows, the one that is due first first.
     pub entries: Vec<Versioned<Entry>>,
+    /// What is wrong with rows that this version cannot read. They keep no others back.
+    pub unreadable: Vec<String>,
     /// Ask again from here; `None` at the end. A short page is not the end.
     pub next: Option<Cursor>,
 }
@@ -100,7 +102,7 @@ impl<R: Rows> LedgerTable<R> {
     /// The index may lag behind the table, so a row may be settled already.
     ///
     /// # Errors
-    /// When the table does not answer or a row is not readable.
+    /// When the table does not answer.
     pub async fn due(
         &self,
         payer: RegionName,
@@ -111,10 +113,10 @@ impl<R: Rows> LedgerTable<R> {
         self.indexed(payer, Some(&due_key(now)), from, limit).await
     }
 
-    /// Up to `limit` rows that `payer` owes, due or not.
+    /// Up to `limit` rows that `payer` owes, due or not, without those that this version cannot read.
     ///
     /// # Errors
-    /// When the table does not answer or a row is not readable.
+    /// When the table does not answer.
     pub async fn owed(&self, payer: RegionName, limit: usize) -> Result<Vec<Versioned<Entry>>, RowsError> {
         let (mut entries, mut from) = (Vec::new(), None);
         while entries.len() < limit {
@@ -136,8 +138,14 @@ impl<R: Rows> LedgerTable<R> {
         limit: usize,
     ) -> Result<Due, RowsError> {
         let page = self.rows.list_index(&owed_key(payer), up_to, from, limit).await?;
-        let entries = page.rows.iter().map(versioned).collect::<Result<_, _>>()?;
-        Ok(Due { entries, next: page.next })
+        let mut due = Due { entries: Vec::new(), unreadable: Vec::new(), next: page.next };
+        for row in &page.rows {
+            match versioned(row) {
+                Ok(entry) => due.entries.push(entry),
+                Err(error) => due.unreadable.push(error.to_string()),
+            }
+        }
+        Ok(due)
     }
 
     async fn write(&self, entry: &Entry, version: u64, when: When) -> Result<(), RowsError> {

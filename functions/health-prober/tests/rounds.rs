@@ -1,0 +1,219 @@
+//! Whole rounds of several probers on tables and buckets in memory.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use health_prober::{Deps, Doors, Ended, Reach, State, watch};
+use sealane::{
+    config::Config,
+    memory::{Cloud, MemoryObjects, MemoryRows},
+    ports::{ApiError, Apis, Clock, Silence},
+    region::{Capability, RegionName, Status},
+    store::{ControlTable, HealthTable},
+    time::Timestamp,
+};
+use tokio::time::Instant;
+
+const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
+    {"name": "us-west-2", "bucket": "west", "priority": 1},
+    {"name": "us-east-1", "bucket": "east", "priority": 2},
+    {"name": "eu-west-1", "bucket": "europe", "priority": 3},
+    {"name": "us-east-2", "role": "witness"}]}"#;
+
+/// A clock that runs with the paused time of the test.
+#[derive(Clone, Copy)]
+struct TestClock(Instant);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::default().after(self.0.elapsed())
+    }
+}
+
+/// APIs that answer while their bucket does.
+struct LiveWith(Cloud);
+
+impl Apis for LiveWith {
+    async fn live(&self, region: RegionName) -> Result<(), ApiError> {
+        use sealane::ports::Objects;
+        let bucket = self.0.bucket(bucket_of(region));
+        bucket
+            .head("none", None)
+            .await
+            .map(drop)
+            .map_err(|_| ApiError::NoAnswer { region, how: Silence::Timeout })
+    }
+}
+
+fn bucket_of(region: RegionName) -> &'static str {
+    match region.as_str() {
+        "us-west-2" => "west",
+        "us-east-1" => "east",
+        "eu-west-1" => "europe",
+        _ => "none",
+    }
+}
+
+/// One table for all regions, with a door to each region's replica, and all buckets.
+#[derive(Clone)]
+struct World {
+    config: Config,
+    health: MemoryRows,
+    control: MemoryRows,
+    replicas: Arc<BTreeMap<RegionName, MemoryRows>>,
+    cloud: Cloud,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        let health = MemoryRows::default();
+        let replicas = config.regions.iter().map(|r| (r.name, health.replica())).collect();
+        let (control, cloud) = (MemoryRows::default(), Cloud::default());
+        Self { config, health, control, replicas: Arc::new(replicas), cloud }
+    }
+
+    /// Cuts a region off, with its own prober in it.
+    fn cut(&self, region: RegionName, cut: bool) {
+        self.replicas[&region].cut(cut);
+        self.cloud.cut(bucket_of(region), cut);
+    }
+
+    fn doors(&self) -> Doors<MemoryRows, MemoryObjects, LiveWith> {
+        let full = self.config.full_regions();
+        Doors {
+            tables: self
+                .replicas
+                .iter()
+                .map(|(name, rows)| (*name, HealthTable::new(rows.clone())))
+                .collect(),
+            buckets: full.map(|r| (r.name, self.cloud.bucket(bucket_of(r.name)))).collect(),
+            apis: LiveWith(self.cloud.clone()),
+        }
+    }
+
+    fn prober(&self, here: &str, start: Instant) -> (Deps<Pooled, MemoryRows, TestClock>, State) {
+        let here: RegionName = here.parse().unwrap();
+        let own = self.replicas[&here].clone();
+        let control = self.control.replica();
+        // A region that is cut off does not reach the control table either.
+        let reach = Pooled { world: self.clone(), pooled: self.doors() };
+        let deps = Deps {
+            config: self.config.clone(),
+            here,
+            reach,
+            own: HealthTable::new(own),
+            control: ControlTable::new(vec![control]),
+            clock: TestClock(start),
+            print: |_| {},
+        };
+        (deps, State::new(here))
+    }
+
+    async fn status(&self, region: &str) -> Vec<Status> {
+        let rows = HealthTable::new(self.health.clone()).observations().await.unwrap();
+        let judged: Vec<_> = rows.iter().map(|r| (r, true)).collect();
+        let verdicts = sealane::health::judge(&judged, &self.config.regions, &self.config.health, None);
+        let region = region.parse().unwrap();
+        Capability::ALL.into_iter().map(|c| verdicts.status(region, c)).collect()
+    }
+}
+
+struct Pooled {
+    world: World,
+    pooled: Doors<MemoryRows, MemoryObjects, LiveWith>,
+}
+
+impl Reach for Pooled {
+    type Rows = MemoryRows;
+    type Objects = MemoryObjects;
+    type Apis = LiveWith;
+
+    fn pooled(&self) -> &Doors<MemoryRows, MemoryObjects, LiveWith> {
+        &self.pooled
+    }
+
+    fn fresh(&self) -> Doors<MemoryRows, MemoryObjects, LiveWith> {
+        self.world.doors()
+    }
+}
+
+const OBSERVERS: [&str; 3] = ["us-east-1", "eu-west-1", "us-east-2"];
+
+/// One round of the three probers that are not in the primary region.
+async fn round(probers: &mut [(Deps<Pooled, MemoryRows, TestClock>, State)]) {
+    futures::future::join_all(probers.iter_mut().map(|(deps, state)| watch(deps, state))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_region_is_left_and_taken_back() {
+    let world = World::new();
+    let start = Instant::now();
+    let mut probers: Vec<_> = OBSERVERS.iter().map(|here| world.prober(here, start)).collect();
+    round(&mut probers).await;
+    assert_eq!(world.status("us-west-2").await, [Status::Healthy; 5]);
+    let control = ControlTable::new(vec![world.control.clone()]);
+    assert_eq!(control.record().await.unwrap().unwrap().epoch, 1);
+
+    world.cut("us-west-2".parse().unwrap(), true);
+    round(&mut probers).await;
+    assert_eq!(world.status("us-west-2").await, [Status::Unhealthy; 5]);
+    let moved = control.record().await.unwrap().unwrap();
+    assert_eq!((moved.epoch, moved.active.as_str()), (2, "us-east-1"));
+
+    world.cut("us-west-2".parse().unwrap(), false);
+    probers.push(world.prober("us-west-2", start));
+    for _ in 0..5 {
+        round(&mut probers).await;
+    }
+    let home = control.record().await.unwrap().unwrap();
+    assert_eq!((home.epoch, home.active.as_str()), (3, "us-west-2"), "{home:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sick_observer_moves_nothing() {
+    let world = World::new();
+    let start = Instant::now();
+    let mut probers: Vec<_> =
+        ["us-west-2", "us-east-1", "eu-west-1"].iter().map(|h| world.prober(h, start)).collect();
+    round(&mut probers).await;
+    // The witness reaches nobody: everything but its own replica is silent to it alone.
+    let blind = World { cloud: Cloud::default(), ..World::new() };
+    for region in ["us-west-2", "us-east-1", "eu-west-1"] {
+        blind.cut(region.parse().unwrap(), true);
+    }
+    let (mut deps, state) = blind.prober("us-east-2", start);
+    deps.own = HealthTable::new(world.replicas[&"us-east-2".parse().unwrap()].clone());
+    deps.control = ControlTable::new(vec![world.control.replica()]);
+    probers.push((deps, state));
+    round(&mut probers).await;
+    round(&mut probers).await;
+    assert_eq!(world.status("us-west-2").await, [Status::Healthy; 5]);
+    let control = ControlTable::new(vec![world.control.clone()]);
+    assert_eq!(control.record().await.unwrap().unwrap().epoch, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn overlapping_invocations_leave_one_at_work() {
+    let world = World::new();
+    let (start, mut a, mut b) = {
+        let start = Instant::now();
+        (start, world.prober("us-east-1", start), world.prober("us-east-1", start))
+    };
+    let (one, two) = tokio::join!(watch(&a.0, &mut a.1), watch(&b.0, &mut b.1));
+    let mut ended = [one.ended, two.ended];
+    ended.sort_by_key(|e| *e == Ended::AnotherAtWork);
+    assert_eq!(ended, [Ended::RoundOver, Ended::AnotherAtWork]);
+    assert_eq!(start.elapsed().as_secs(), 50, "six ticks of ten seconds, the last one at fifty");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prober_that_reaches_nothing_ends_its_round_all_the_same() {
+    let world = World::new();
+    for region in ["us-west-2", "us-east-1", "eu-west-1", "us-east-2"] {
+        world.cut(region.parse().unwrap(), true);
+    }
+    let (deps, mut state) = world.prober("us-east-1", Instant::now());
+    let round = watch(&deps, &mut state).await;
+    assert_eq!((round.ticks, round.ended), (6, Ended::RoundOver));
+}

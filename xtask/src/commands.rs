@@ -1,0 +1,210 @@
+//! The commands and their words.
+
+use crate::{
+    cloud::{self, Cloud, Up, folder::Folder, functions::Binaries, region::REGIONS, supervisor},
+    gates::{
+        client::Gates,
+        control::Reply,
+        fault::{CLIENT, Effect, Fault, Service},
+    },
+};
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
+use std::{error::Error, path::PathBuf};
+
+/// What can be asked of `cargo xtask`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Every chore of the Sealane workspace")]
+pub struct Xtask {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings the local cloud up: four regions on this machine, with the templates deployed
+    Up(UpArgs),
+    /// Takes it down; nothing is kept
+    Down,
+    /// Says what is up, where it is reached, and what is cut
+    Status,
+    /// Cuts a region off: refuses new connections and resets those under way
+    Cut(CutArgs),
+    /// Delays everything to and from a region
+    Slow(SlowArgs),
+    /// Takes cuts and delays back, in one region or everywhere
+    Heal {
+        /// The region; all of them if left out
+        #[arg(value_parser = region())]
+        region: Option<String>,
+    },
+    /// The process behind `up`
+    #[command(hide = true)]
+    Supervise,
+}
+
+#[derive(Debug, Args)]
+struct UpArgs {
+    /// Cargo profile of the functions
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Takes the functions' binaries from this folder instead of building them
+    #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
+    functions: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Where {
+    /// The region
+    #[arg(value_parser = region())]
+    region: String,
+    /// Only this service of it: s3, dynamodb, api or other
+    #[arg(long)]
+    service: Option<Service>,
+    /// Only what this region, or `client`, sends to it
+    #[arg(long, value_parser = source())]
+    from: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct CutArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Accepts connections and never answers, instead of refusing
+    #[arg(long)]
+    silent: bool,
+}
+
+#[derive(Debug, Args)]
+struct SlowArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Milliseconds added in each direction
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    ms: u64,
+}
+
+impl Where {
+    fn fault(self, effect: Effect) -> Fault {
+        Fault { region: self.region, service: self.service, from: self.from, effect }
+    }
+}
+
+fn region() -> PossibleValuesParser {
+    PossibleValuesParser::new(REGIONS.map(|region| region.name))
+}
+
+fn source() -> PossibleValuesParser {
+    PossibleValuesParser::new(std::iter::once(CLIENT).chain(REGIONS.map(|region| region.name)))
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// When it fails; [`complain`] prints the error with its causes.
+pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
+    let folder = Folder::of_workspace();
+    match xtask.command {
+        Command::Up(args) => up(&folder, args)?,
+        Command::Down => {
+            let was_up = cloud::down(&folder)?;
+            say(if was_up { "the local cloud is down" } else { "the local cloud was not up" });
+        }
+        Command::Status => status(&folder)?,
+        Command::Cut(args) => {
+            let effect = if args.silent { Effect::Silence } else { Effect::Refuse };
+            say(&faults(&gates(&folder)?.add(args.place.fault(effect))?));
+        }
+        Command::Slow(args) => say(&faults(&gates(&folder)?.add(args.place.fault(Effect::SlowMs(args.ms)))?)),
+        Command::Heal { region } => say(&faults(&gates(&folder)?.heal(region.as_deref())?)),
+        Command::Supervise => {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            runtime.block_on(supervisor::supervise(&folder))?;
+        }
+    }
+    Ok(())
+}
+
+fn up(folder: &Folder, args: UpArgs) -> Result<(), Box<dyn Error>> {
+    let binaries = match args.functions {
+        Some(place) => Binaries::From(place),
+        None => Binaries::Built { profile: args.profile },
+    };
+    let cloud = match cloud::up(folder, &binaries, &|step| say(&format!("{step} ...")))? {
+        Up::Already(cloud) => {
+            say("the local cloud is already up");
+            cloud
+        }
+        Up::Started(cloud) => cloud,
+    };
+    say(&addresses(&cloud));
+    Ok(())
+}
+
+fn status(folder: &Folder) -> Result<(), Box<dyn Error>> {
+    let Some(cloud) = Cloud::running(folder) else {
+        say("the local cloud is not up (start it with `cargo xtask up`)");
+        return Ok(());
+    };
+    let state = cloud.gates().state()?;
+    say(&addresses(&cloud));
+    say(&faults(&state));
+    let busy = state.gates.iter().filter(|gate| gate.sent + gate.received > 0 || !gate.condition.is_open());
+    for gate in busy {
+        let id = &gate.id;
+        let (from, to, service) = (&id.from, &id.to, id.service.name());
+        let (port, sent, received, now) = (gate.port, gate.sent, gate.received, gate.condition.to_string());
+        say(&format!(
+            "{from:>10} -> {to:<10} {service:<9} :{port:<6} {now:<14} {sent:>12} B out {received:>12} B back"
+        ));
+    }
+    Ok(())
+}
+
+fn gates(folder: &Folder) -> Result<Gates, Box<dyn Error>> {
+    let not_up = "the local cloud is not up (start it with `cargo xtask up`)";
+    Ok(Cloud::running(folder).ok_or(not_up)?.gates())
+}
+
+fn addresses(cloud: &Cloud) -> String {
+    let record = &cloud.record;
+    let mut lines = vec![format!("the local cloud is up (process {})", cloud.supervisor.pid)];
+    for region in &record.regions {
+        let (name, api, s3) = (&region.name, &region.api_url, &region.endpoint);
+        lines.push(format!(
+            "  {name:<10} api {api}  s3 {s3}  dynamodb {}  bucket {}",
+            region.endpoints.dynamodb, region.bucket
+        ));
+    }
+    for witness in &record.witnesses {
+        lines.push(format!("  {:<10} witness  dynamodb {}", witness.name, witness.endpoints.dynamodb));
+    }
+    lines.push(format!("status page {}", record.status_url));
+    lines.push(format!(
+        "for clients {}  for `sealane` {}",
+        cloud.folder.cloud_json().display(),
+        record.config
+    ));
+    lines.join("\n")
+}
+
+fn faults(state: &Reply) -> String {
+    if state.faults.is_empty() {
+        return "every gate is open".to_owned();
+    }
+    let lines: Vec<String> = state.faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Prints an error with its causes, each once.
+#[expect(clippy::print_stderr, reason = "this is a program for a terminal")]
+pub fn complain(error: &dyn Error) {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let words: Vec<String> = causes.map(ToString::to_string).collect();
+    eprintln!("error: {}", words.join(": "));
+}
+
+#[expect(clippy::print_stdout, reason = "this is a program for a terminal")]
+fn say(line: &str) {
+    println!("{line}");
+}
