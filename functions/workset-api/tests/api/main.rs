@@ -3,6 +3,7 @@
 
 mod events;
 mod hostile;
+mod meddled;
 mod outages;
 mod status;
 mod worksets;
