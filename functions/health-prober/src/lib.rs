@@ -14,7 +14,7 @@ mod metrics;
 mod probe;
 mod tick;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use sealane::{
     config::Config,
@@ -60,8 +60,10 @@ pub struct State {
     pub(crate) observation: Observation,
     /// The version of the row that the next write replaces; `None` until it was read.
     pub(crate) row: Row,
+    /// What each region last acknowledged of this observer's writes.
+    pub(crate) acknowledged: BTreeMap<RegionName, probe::Acknowledged>,
     /// When each region is to be probed again.
-    pub(crate) due: std::collections::BTreeMap<RegionName, Instant>,
+    pub(crate) due: BTreeMap<RegionName, Instant>,
     /// Whose rows advanced, and the last verdicts.
     pub(crate) memory: outlook::Memory,
     /// For how long the record has been the same.
@@ -89,7 +91,8 @@ impl State {
         Self {
             observation: Observation::new(here),
             row: Row::Unread,
-            due: std::collections::BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            due: BTreeMap::new(),
             memory: outlook::Memory::default(),
             watch: Watch::default(),
             ticks: 0,

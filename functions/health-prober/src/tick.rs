@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use sealane::{
     failover::Decision,
-    health::{Observation, Verdicts},
+    health::{Observation, Probe, Verdicts},
     outlook::{Trust, weigh},
     ports::{Apis, Clock, Objects, Rows, RowsError},
     region::{Capability, Region, RegionName},
@@ -108,12 +108,14 @@ where
     }
     let stamp = Stamp { observer: deps.here, number: state.observation.seq() + 1 };
     let raise = timeout(OWN_ANSWER_MAX, deps.own.raise_watermark(deps.here, stamp.number));
-    let probes = join_all(due.iter().map(|region| probe::region(doors, region, stamp)));
+    let held = |region: &Region| state.acknowledged.get(&region.name).copied().unwrap_or_default();
+    let probes = join_all(due.iter().map(|region| probe::region(doors, region, stamp, held(region))));
     let (raised, answers) = futures::join!(raise, probes);
     if !matches!(raised, Ok(Ok(()))) {
         tracing::warn!(region.name = %deps.here, "own watermark was not raised");
     }
     fold(deps, state, &answers);
+    acknowledge(state, &answers, stamp);
     measure(deps, state, &answers).await;
     confirm(deps, doors, state, &due, stamp).await;
 }
@@ -127,6 +129,20 @@ fn fold<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, answers: &[Answ
             seen.observe(region, *capability, *outcome, &deps.config.health, now)
         };
         state.observation = answer.probes.iter().fold(seen, fold);
+    }
+}
+
+/// Remembers what each region acknowledged: a read may find nothing older from now on.
+fn acknowledge(state: &mut State, answers: &[Answers], stamp: Stamp) {
+    for answer in answers {
+        let held = state.acknowledged.entry(answer.region).or_default();
+        for (capability, outcome) in &answer.probes {
+            match (capability, outcome) {
+                (Capability::ObjectWrite, Probe::Good(_)) => held.object = Some(stamp.number),
+                (Capability::TableWrite, Probe::Good(_)) => held.row = Some(stamp.number),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -157,9 +173,10 @@ async fn confirm<D, R, C: Clock, T: Rows, O: Objects, A: Apis>(
     let doubtful: Vec<(RegionName, Capability)> = state.observation.unconfirmed().collect();
     let in_doubt = |region: &&&Region| doubtful.iter().any(|(name, _)| *name == region.name);
     let again = due.iter().filter(in_doubt).flat_map(|region| {
+        let held = state.acknowledged.get(&region.name).copied().unwrap_or_default();
         (1..region.health_check.failure_threshold).map(move |round| async move {
             sleep(CONFIRM_EVERY * round).await;
-            (round, probe::region(doors, region, stamp).await)
+            (round, probe::region(doors, region, stamp, held).await)
         })
     });
     let mut rounds = join_all(again).await;
