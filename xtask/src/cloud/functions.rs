@@ -32,7 +32,7 @@ impl Binaries {
     /// When the build fails or a binary is missing.
     pub fn find(&self, folder: &Folder) -> Result<BTreeMap<String, PathBuf>, CloudError> {
         match self {
-            Self::Built { profile } => build(folder, profile),
+            Self::Built { profile } => built(folder, profile, &FUNCTIONS.map(|name| (name, name))),
             Self::From(place) => FUNCTIONS.iter().map(|name| in_place(place, name)).collect(),
         }
     }
@@ -47,25 +47,34 @@ fn in_place(place: &Path, name: &str) -> Result<(String, PathBuf), CloudError> {
     Err(CloudError::failed(what, "the folder needs one for each function".to_owned()))
 }
 
-fn build(folder: &Folder, profile: &str) -> Result<BTreeMap<String, PathBuf>, CloudError> {
+/// Builds programs, each given as package and binary, and returns the path of each by its binary's name.
+///
+/// # Errors
+/// When the build fails or a package has no such binary.
+pub fn built(
+    folder: &Folder,
+    profile: &str,
+    programs: &[(&str, &str)],
+) -> Result<BTreeMap<String, PathBuf>, CloudError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(folder.workspace()).args(["build", "--profile", profile]);
     command.arg("--message-format=json-render-diagnostics");
-    command.args(FUNCTIONS.iter().flat_map(|name| ["-p", name]));
+    command.args(programs.iter().flat_map(|(package, _)| ["-p", package]));
     let built = command.stderr(Stdio::inherit()).output().doing("running `cargo build`")?;
     if !built.status.success() {
         let what = format!("`cargo build` ended with {}", built.status);
         return Err(CloudError::failed(what, "the compiler's words are above".to_owned()));
     }
-    let found = executables(&String::from_utf8_lossy(&built.stdout));
-    match FUNCTIONS.iter().find(|name| !found.contains_key(**name)) {
-        None => Ok(found),
-        Some(name) => {
-            let what = format!("`{name}` was built without a binary");
+    let mut found = executables(&String::from_utf8_lossy(&built.stdout));
+    let wanted = programs.iter().map(|(package, name)| match found.remove(*name) {
+        Some(path) => Ok(((*name).to_owned(), path)),
+        None => {
+            let what = format!("`{package}` was built without a binary `{name}`");
             Err(CloudError::failed(what, format!("it needs a `[[bin]]` called `{name}`")))
         }
-    }
+    });
+    wanted.collect()
 }
 
 /// The binaries among Cargo's messages, by target name.
@@ -75,7 +84,7 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
         let name = message["target"]["name"].as_str()?;
         Some((name.to_owned(), PathBuf::from(message["executable"].as_str()?)))
     });
-    named.filter(|(name, _)| FUNCTIONS.contains(&name.as_str())).collect()
+    named.collect()
 }
 
 #[cfg(test)]
@@ -83,11 +92,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_binaries_of_functions_are_taken_from_cargos_messages() {
+    fn only_binaries_are_taken_from_cargos_messages() {
         let messages = r#"
             {"reason":"compiler-artifact","target":{"name":"sealane"},"executable":null}
             {"reason":"compiler-artifact","target":{"name":"health-prober"},"executable":"/t/release/health-prober"}
-            {"reason":"compiler-artifact","target":{"name":"xtask"},"executable":"/t/release/xtask"}
             {"reason":"build-finished","success":true}"#;
         let found = executables(messages);
         assert_eq!(found.len(), 1);
