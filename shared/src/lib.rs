@@ -6,7 +6,8 @@
 //! [`replication`], [`workset`] and [`config`] have no clock, no random source
 //! and no I/O; `now` and seeds are arguments. [`ports`] names what the domain
 //! needs from the world. The adapters (feature `aws`) are those ports on the
-//! AWS SDK, and `memory` has the same rules without a network.
+//! AWS SDK, and `memory` has the same rules without a network. `transport`
+//! (feature of that name) carries files and folders into several regions at once.
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -29,6 +30,8 @@ pub mod route;
 pub mod steer;
 pub mod store;
 pub mod time;
+#[cfg(feature = "transport")]
+pub mod transport;
 pub mod units;
 pub mod upload;
 pub mod workset;

@@ -274,10 +274,10 @@ class PlantedMistakes(unittest.TestCase):
     def test_a_definition_that_is_no_key(self) -> None:
         def edit(r: dict[str, dict[str, Any]]) -> None:
             r["HealthTable"]["AttributeDefinitions"].append(
-                {"AttributeName": "sk", "AttributeType": "S"}
+                {"AttributeName": "rank", "AttributeType": "S"}
             )
 
-        self.caught(SHARED, edit, "`sk`, which is no key")
+        self.caught(SHARED, edit, "`rank`, which is no key")
 
 
 class PlantedRegions(unittest.TestCase):

@@ -1,1 +1,132 @@
-//! upload-orchestrator
+//! Copies new objects to the regions that want them, and pays what is owed.
+//!
+//! Woken by a batch of queue messages (S3's events, which are hints) or by the
+//! schedule's tick (the sweep). What a message leads to is written into the
+//! ledger first and paid second, so a destination that is down is no error of the
+//! message: its copy stays owed until a sweep pays it. No byte of an object
+//! passes through, except those that are compared as a proof.
+//!
+//! What a copy keeps: key, bytes, content type and user metadata. Of the versions of a key only
+//! the newest is copied, because a version that is written later lies on top. A key is
+//! written in one region at a time: two regions that write the same key at once each send
+//! theirs to the other.
+
+mod copy;
+mod deps;
+mod intake;
+mod job;
+mod pay;
+mod proof;
+mod source;
+mod sweep;
+mod trouble;
+mod wake;
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt as _, stream};
+use sealane::{
+    ports::{Clock, Objects, Rows, RowsError},
+    replication::{Disposition, Outcome},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+pub use deps::{Deps, Invocation, NoBucket, Policy};
+pub use sweep::{OWED_MAX, Sweep};
+pub use wake::{QueueMessage, Wake, WakeError};
+
+/// Messages of a batch that are read at once.
+const MESSAGES_AT_ONCE: usize = 16;
+
+/// What the function replies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To a batch: which messages the queue shall keep.
+    Batch(Outcome),
+    /// To the tick: what the sweep did.
+    Sweep(Sweep),
+}
+
+/// What one invocation leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// What the function replies.
+    pub answer: Answer,
+    /// Lines to print, which CloudWatch reads as metrics.
+    pub metrics: Vec<String>,
+}
+
+/// Why an invocation failed as a whole.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The event is none that this function takes.
+    #[error("the event was refused")]
+    Wake(#[from] WakeError),
+    /// The sweep could not read what is owed.
+    #[error("the sweep could not read what is owed")]
+    Ledger(#[from] RowsError),
+}
+
+/// Does what `event` asks for.
+///
+/// # Errors
+/// When the event is neither a batch of messages nor the tick, or the sweep cannot read the ledger.
+pub async fn run<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    invocation: &Invocation,
+    event: &Value,
+) -> Result<Reply, RunError> {
+    let (answer, line) = match Wake::read(event)? {
+        Wake::Batch(messages) => {
+            let (outcome, failed) = batch(deps, invocation, messages).await;
+            let line = sweep::batch_metrics(deps.here.as_str(), failed, deps.clock.now());
+            (Answer::Batch(outcome), line)
+        }
+        Wake::Tick => {
+            let swept = sweep::sweep(deps, invocation).await?;
+            tracing::info!(
+                copied = swept.copied,
+                found = swept.found,
+                void = swept.void,
+                failed = swept.failed,
+                owed = swept.owed,
+                oldest_age_s = swept.oldest_age_s,
+                "swept"
+            );
+            let line = sweep::metrics(deps.here.as_str(), &swept, deps.clock.now());
+            (Answer::Sweep(swept), line)
+        }
+    };
+    let metrics = deps.config.metrics_interval.map(|_| line).into_iter().collect();
+    Ok(Reply { answer, metrics })
+}
+
+/// Writes down what the messages lead to, and pays what is due of it; answers with the reply and
+/// with the number of tries that failed.
+async fn batch<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    invocation: &Invocation,
+    messages: Vec<QueueMessage>,
+) -> (Outcome, usize) {
+    let taking = stream::iter(&messages).map(|message| Box::pin(intake::take(deps, message)));
+    let taken: Vec<_> = taking.buffered(MESSAGES_AT_ONCE).collect().await;
+    let (mut told, mut rows) = (Vec::new(), Vec::new());
+    for (message, taken) in messages.iter().zip(taken) {
+        match &taken.disposition {
+            Disposition::Done => {}
+            Disposition::Retry(why) => tracing::warn!(message.id = message.id, why, "will retry a message"),
+            Disposition::Poison(why) => {
+                tracing::error!(message.id = message.id, why, "left a message to the dead-letter queue");
+            }
+        }
+        told.push((message.id.clone(), taken.disposition));
+        rows.extend(taken.rows);
+    }
+    let now = deps.clock.now();
+    rows.retain(|row| row.value.due().is_some_and(|due| due <= now));
+    let tally = pay::pay_all(deps, invocation, rows, &BTreeSet::new()).await;
+    (Outcome::of(told), tally.failed)
+}

@@ -1,2 +1,44 @@
-//! main
-fn main() {}
+//! The upload orchestrator on Lambda: wires the flow to AWS.
+
+use lambda_runtime::LambdaEvent;
+use sealane::{
+    aws::{Aws, Limits, SystemClock},
+    checksum::Checksum,
+    edge, lambda,
+    region::Region,
+    store::LedgerTable,
+    time::Timestamp,
+};
+use serde_json::Value;
+use upload_orchestrator::{Deps, Invocation, NoBucket, Policy, run};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    lambda::init_log();
+    let (config, here) = (edge::config()?, edge::home()?);
+    let aws = Aws::connect(here.as_str()).await;
+    let policy = Policy::default();
+    let home = config.region(here).ok_or(NoBucket(here))?;
+    let ledger = LedgerTable::new(aws.rows(home, &config.tables.ledger, "by-due", Limits::CALL));
+    // Two attempts within the longest wait for a call.
+    let limits = Limits::data(policy.call_max / 2);
+    let owner = config.account_id.as_deref();
+    let bucket = |r: &Region| Some((r.name, aws.objects(r, owner, limits)?));
+    let buckets = config.full_regions().filter_map(bucket).collect();
+    let deps = Deps { config, here, buckets, ledger, clock: SystemClock, policy };
+    lambda::serve(|event: LambdaEvent<Value>| {
+        let deps = &deps;
+        async move {
+            let context = event.context;
+            let invocation = Invocation {
+                seed: Checksum::of(context.request_id.as_bytes()).as_u64(),
+                owner: context.request_id,
+                deadline: Timestamp::from_millis(context.deadline),
+            };
+            let reply = Box::pin(run(deps, &invocation, &event.payload)).await?;
+            lambda::print_metrics(&reply.metrics);
+            Ok::<_, upload_orchestrator::RunError>(reply.answer)
+        }
+    })
+    .await
+}

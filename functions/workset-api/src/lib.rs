@@ -1,1 +1,71 @@
-//! workset-api
+//! The HTTPS API of one region: worksets, and what the system thinks of its regions.
+//!
+//! Reads ask this region's replica first and the others when it does not answer;
+//! writes go to the replica of the active primary and to no other. An outage is a
+//! 503 that says when to come back, never a 404 and never an empty list. Who the
+//! caller is comes from the gateway's authorizer and from nowhere else.
+
+mod app;
+mod caller;
+mod dress;
+mod extract;
+mod page;
+mod problem;
+mod replica;
+mod status;
+mod time;
+mod worksets;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::Method,
+    middleware,
+    routing::{get, post},
+};
+use sealane::ports::{Clock, Rows};
+
+pub use app::Deps;
+pub use problem::{Kind, Problem};
+
+use app::App;
+
+/// The largest body that is read, in bytes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Every route of the API on these tables.
+pub fn router<R, C>(deps: Deps<R, C>) -> Router
+where
+    R: Rows + Clone + Send + Sync + 'static,
+    C: Clock + 'static,
+{
+    let app = Arc::new(App::new(deps));
+    Router::new()
+        .route("/", get(page::show::<R, C>))
+        .route("/v1/live", get(status::live::<R, C>))
+        .route("/v1/ready", get(status::ready::<R, C>))
+        .route("/v1/regions", get(status::regions::<R, C>))
+        .route("/v1/route", get(status::route::<R, C>))
+        .route("/v1/failovers", get(status::failovers::<R, C>))
+        .route("/v1/copies/owed", get(status::owed::<R, C>))
+        .route("/v1/worksets", get(worksets::list::<R, C>).post(worksets::register::<R, C>))
+        .route("/v1/worksets/{id}", get(worksets::show::<R, C>))
+        .route("/v1/worksets/{id}/events", get(worksets::events::<R, C>))
+        .route("/v1/worksets/{id}/transitions", post(worksets::transition::<R, C>))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), dress::dress::<R, C>))
+        .with_state(app)
+}
+
+async fn no_such_route(request: Request) -> Problem {
+    let path: String = request.uri().path().chars().take(200).flat_map(char::escape_debug).collect();
+    Problem::new(Kind::NoSuchRoute, format!("there is no `{path}` (the API begins at `/v1/worksets`)"))
+}
+
+async fn no_such_method(method: Method) -> Problem {
+    Problem::new(Kind::MethodNotAllowed, format!("this resource has no `{method}` (see the `allow` header)"))
+}

@@ -1,2 +1,46 @@
-//! main
-fn main() {}
+//! The API of one region as a Lambda function behind an HTTP API.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sealane::{
+    aws::{Aws, DynamoRows, Limits, SystemClock},
+    config::Config,
+    edge,
+    region::{Region, RegionName},
+    store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
+};
+use workset_api::{Deps, router};
+
+/// A replica that is cut off must leave time to ask the others within the function's 15 s.
+const LIMITS: Limits =
+    Limits { connect: Duration::from_millis(800), attempt: Duration::from_secs(1), attempts: 2 };
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    sealane::lambda::init_log();
+    let (config, home) = (edge::config()?, edge::home()?);
+    let aws = Aws::connect(home.as_str()).await;
+    lambda_http::run(router(deps(&aws, config, home))).await
+}
+
+fn deps(aws: &Aws, config: Config, home: RegionName) -> Deps<DynamoRows, SystemClock> {
+    let tables = &config.tables;
+    let rows = |region: &Region, table: &str, index| aws.rows(region, table, index, LIMITS);
+    let full = || config.regions.iter().filter(|r| r.is_full());
+    let worksets = |r: &Region| (r.name, WorksetTable::new(rows(r, &tables.worksets, "by-state")));
+    let ledger = |r: &Region| (r.name, LedgerTable::new(rows(r, &tables.ledger, "by-due")));
+    let own_first = |r: &&Region| r.name != home;
+    let mut watched: Vec<_> = config.regions.iter().collect();
+    watched.sort_by_key(own_first);
+    let named = |name: &RegionName| config.regions.iter().find(|r| r.name == *name);
+    let control = config.control_regions.iter().filter_map(named);
+    Deps {
+        home,
+        worksets: full().map(worksets).collect::<BTreeMap<_, _>>(),
+        ledger: full().map(ledger).collect::<BTreeMap<_, _>>(),
+        health: watched.into_iter().map(|r| HealthTable::new(rows(r, &tables.health, ""))).collect(),
+        control: ControlTable::new(control.map(|r| rows(r, &tables.control, "")).collect()),
+        clock: SystemClock,
+        config: config.clone(),
+    }
+}

@@ -1,11 +1,13 @@
 //! The ports in memory, with the rules of the real ones: conditions, versions,
 //! checksums, pages, and outages on command. For tests of flows.
 
+mod flaky;
 mod objects;
 mod rows;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use flaky::{Fault, Flaky};
 pub use objects::{Cloud, MemoryObjects};
 pub use rows::MemoryRows;
 

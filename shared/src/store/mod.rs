@@ -5,11 +5,15 @@
 
 mod control;
 mod health;
+mod ledger;
+mod worksets;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use control::ControlTable;
 pub use health::HealthTable;
+pub use ledger::{Due, LedgerTable};
+pub use worksets::{Held, History, Listed, WorksetTable, WriteError};
 
 use crate::ports::{Key, Row, RowsError};
 

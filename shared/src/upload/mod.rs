@@ -21,4 +21,4 @@ pub use parts::{Layout, OBJECT_MAX, PART_MAX, PART_MIN, PARTS_MAX, Part, TooLarg
 pub use plan::{Plan, PlanError, majority};
 pub use policy::Policy;
 pub use reason::Reason;
-pub use receipt::{AttemptLine, CopyLine, How, Outcome, Receipt, RegionReason, Shipment};
+pub use receipt::{AttemptLine, CopyLine, How, Leftover, Outcome, Receipt, RegionReason, Shipment};

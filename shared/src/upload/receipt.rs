@@ -138,6 +138,20 @@ pub struct AttemptLine {
     pub reason: Option<String>,
 }
 
+/// A multipart upload that was not finished and could not be given up. The bucket's
+/// lifecycle rule frees it in the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// The region.
+    pub region: RegionName,
+    /// The bucket that it lies in.
+    pub bucket: String,
+    /// The key that it was for.
+    pub key: String,
+    /// Its id; `None` when it may have begun, but the answer that names it was lost.
+    pub upload: Option<String>,
+}
+
 /// What an upload can show for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -163,6 +177,9 @@ pub struct Receipt {
     pub failed: Vec<RegionReason>,
     /// Every try in every region, in order of time.
     pub attempts: Vec<AttemptLine>,
+    /// Unfinished multipart uploads that are, or may be, left behind.
+    #[serde(default)]
+    pub leftovers: Vec<Leftover>,
 }
 
 impl Receipt {
@@ -191,7 +208,14 @@ impl Receipt {
             owed,
             failed: lanes.iter().flat_map(|lane| failures(shipment, lane)).collect(),
             attempts,
+            leftovers: Vec::new(),
         }
+    }
+
+    /// This receipt with what was left behind on the way.
+    #[must_use]
+    pub fn leaving(self, leftovers: Vec<Leftover>) -> Self {
+        Self { leftovers, ..self }
     }
 }
 
@@ -340,6 +364,16 @@ impl fmt::Display for Receipt {
         }
         for line in &self.failed {
             writeln!(f, "  failed    {}  {}", line.region, line.reason)?;
+        }
+        for Leftover { region, bucket, key, upload } in &self.leftovers {
+            match upload {
+                Some(id) => {
+                    writeln!(f, "  left      {region}  s3://{bucket}/{key}  unfinished upload `{id}`")?
+                }
+                None => {
+                    writeln!(f, "  left      {region}  s3://{bucket}/{key}  perhaps an unfinished upload")?
+                }
+            }
         }
         Ok(())
     }

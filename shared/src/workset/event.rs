@@ -16,9 +16,9 @@ use crate::{region::RegionName, time::Timestamp};
 pub struct By {
     /// The verified caller.
     pub actor: Actor,
-    /// The region whose API serves the call.
+    /// The region whose replica takes the write.
     pub region: RegionName,
-    /// The time there.
+    /// The time at the API that serves the call.
     pub at: Timestamp,
 }
 
@@ -34,10 +34,10 @@ pub struct Event {
     pub from: Option<State>,
     /// The state after. The same as `from` when only progress was reported.
     pub to: State,
-    /// When it was written, by the clock of `region`.
+    /// When it was written, by the clock of the API that wrote it. For people only.
     #[serde(rename = "at_ms")]
     pub at: Timestamp,
-    /// The region whose API wrote it.
+    /// The region whose replica took the write.
     pub region: RegionName,
     /// Why, in the caller's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

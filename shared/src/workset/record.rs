@@ -95,7 +95,7 @@ pub struct Workset {
     pub fence: u64,
     /// Writes so far. Every write is conditional on the one it read.
     pub version: u64,
-    /// The region whose API wrote it last. Two writes of one version from two
+    /// The region whose replica took the last write. Two writes of one version from two
     /// regions are a collision, and this tells them apart.
     pub written_in: RegionName,
 }

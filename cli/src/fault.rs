@@ -1,0 +1,144 @@
+//! Why a command did not do what was asked.
+
+use std::{error::Error, io, iter, path::PathBuf};
+
+use sealane::{
+    ports::RowsError,
+    region::RegionName,
+    transport::{ShipError, SourceError},
+    upload::{InvalidKey, PlanError},
+};
+
+use crate::{exit::Exit, named::UnknownRegion, settings::SettingsError, worksets::ApiFault};
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// There is no usable configuration.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A region was named that is not configured.
+    #[error(transparent)]
+    Region(#[from] UnknownRegion),
+    /// The copies that are wanted do not fit the regions.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// What is to be shipped has no name that could be its key.
+    #[error("`{}` gives no object key (give one with `--key`)", path.display())]
+    NoKey {
+        /// What is to be shipped.
+        path: PathBuf,
+        /// Why its own name will not do.
+        #[source]
+        source: Option<InvalidKey>,
+    },
+    /// A file could not be read or written.
+    #[error("`{}` cannot be {verb}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was tried: `read` or `written`.
+        verb: &'static str,
+        /// What the system reported.
+        #[source]
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("`{}` is not {what}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+        /// What the parser reported.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Standard output did not take the result.
+    #[error("the result cannot be printed")]
+    Output(#[source] io::Error),
+    /// A table could not be read.
+    #[error("{what} cannot be read")]
+    Read {
+        /// What was looked for.
+        what: &'static str,
+        /// What the table reported.
+        #[source]
+        source: RowsError,
+    },
+    /// A table could not be written, or its answer was lost.
+    #[error("{what} cannot be written")]
+    Write {
+        /// What was to be written.
+        what: &'static str,
+        /// What the table reported.
+        #[source]
+        source: RowsError,
+    },
+    /// Nobody has decided yet which region is active.
+    #[error("no region is active yet (the first prober that runs writes the record)")]
+    NoRecord,
+    /// There is nothing to approve.
+    #[error("no move to `{to}` waits for approval (see `sealane failover status`)")]
+    NothingToApprove {
+        /// The region that was named.
+        to: RegionName,
+    },
+    /// Work is there already.
+    #[error("`{to}` is the active region already")]
+    AlreadyThere {
+        /// The region that was named.
+        to: RegionName,
+    },
+    /// Other writers were first, again and again.
+    #[error("the record of the active region changes too fast to be written (try again)")]
+    Contended,
+    /// The API of the regions did not do what was asked.
+    #[error(transparent)]
+    Api(#[from] ApiFault),
+    /// There is nothing fit to be shipped.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Nothing is verified anywhere.
+    #[error(transparent)]
+    Ship(#[from] ShipError),
+}
+
+impl Fault {
+    /// What the exit code says of it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::Region(_) | Self::NoKey { .. } => Exit::Usage,
+            Self::Plan(PlanError::NoRoute) => Exit::Failed,
+            Self::Plan(
+                PlanError::NoCopies | PlanError::TooManyCopies { .. } | PlanError::MinCopies { .. },
+            ) => Exit::Usage,
+            Self::Write { source: RowsError::NoAnswer { .. }, .. } => Exit::Unknown,
+            Self::Api(fault) => fault.exit(),
+            Self::File { .. }
+            | Self::Content { .. }
+            | Self::Output(_)
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::NoRecord
+            | Self::NothingToApprove { .. }
+            | Self::AlreadyThere { .. }
+            | Self::Contended
+            | Self::Source(_)
+            | Self::Ship(_) => Exit::Failed,
+        }
+    }
+
+    /// The message and those of all causes, outermost first, on one line.
+    pub(crate) fn on_one_line(&self) -> String {
+        let causes = iter::successors(Some(self as &dyn Error), |&e| e.source());
+        let mut told: Vec<String> = Vec::new();
+        for text in causes.map(|e| e.to_string().trim().replace("\n- ", "; ").replace('\n', " ")) {
+            // Some causes are quoted by what they cause.
+            if !told.last().is_some_and(|last| last.ends_with(&text)) {
+                told.push(text);
+            }
+        }
+        told.join(": ")
+    }
+}

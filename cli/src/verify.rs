@@ -1,0 +1,162 @@
+//! `sealane verify`: reads the copies of an upload again, by its receipt.
+
+use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
+
+use sealane::{
+    config::Config,
+    ports::Objects,
+    region::RegionName,
+    transport::{Checked, Finding, recheck},
+    upload::{CopyLine, How, Receipt},
+};
+use serde::Serialize;
+
+use crate::{console::Console, exit::Exit, fault::Fault, table::Table, world::World};
+
+/// Arguments of `sealane verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The receipt, as `sealane upload --receipt` wrote it
+    receipt: PathBuf,
+
+    /// Look at the copies that were owed as well, to see whether they have been paid
+    #[arg(long)]
+    all_regions: bool,
+}
+
+/// What the receipt says of a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Claim {
+    /// It holds a verified copy.
+    Verified,
+    /// It is to get one.
+    Owed,
+}
+
+/// One copy, and what was found of it.
+#[derive(Debug, PartialEq, Serialize)]
+struct Line {
+    region: RegionName,
+    claim: Claim,
+    finding: Finding,
+}
+
+/// Every copy that was looked at.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+struct Report {
+    copies: Vec<Line>,
+}
+
+/// Reads the copies that a receipt names.
+pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
+    let receipt = read(args.receipt)?;
+    let world = World::connect(config).await;
+    let report = check(&receipt, args.all_regions, &world.buckets()).await;
+    console.show(&report)?;
+    Ok(report.exit())
+}
+
+fn read(path: PathBuf) -> Result<Receipt, Fault> {
+    let text = fs::read_to_string(&path);
+    let text = text.map_err(|source| Fault::File { path: path.clone(), verb: "read", source })?;
+    serde_json::from_str(&text).map_err(|source| Fault::Content { path, what: "a receipt", source })
+}
+
+async fn check<O: Objects>(receipt: &Receipt, owed_too: bool, buckets: &BTreeMap<RegionName, O>) -> Report {
+    let mut copies = lines(recheck(receipt, buckets).await, Claim::Verified);
+    if owed_too {
+        copies.extend(lines(recheck(&as_if_paid(receipt, buckets), buckets).await, Claim::Owed));
+    }
+    Report { copies }
+}
+
+fn lines(checked: Vec<Checked>, claim: Claim) -> Vec<Line> {
+    checked.into_iter().map(|Checked { region, finding }| Line { region, claim, finding }).collect()
+}
+
+/// The receipt as it would be if every owed copy were there, in whatever version.
+fn as_if_paid<O: Objects>(receipt: &Receipt, buckets: &BTreeMap<RegionName, O>) -> Receipt {
+    let paid = receipt.owed.iter().map(|owed| CopyLine {
+        region: owed.region,
+        bucket: buckets.get(&owed.region).map_or_else(String::new, |bucket| bucket.bucket().to_owned()),
+        key: receipt.key.clone(),
+        version_id: None,
+        size: receipt.size,
+        checksum: receipt.checksum,
+        verified: false,
+        how: How::ReadBack,
+        attempts: 0,
+        duration_ms: 0,
+        throughput_bytes_s: 0,
+    });
+    Receipt { copies: paid.collect(), ..receipt.clone() }
+}
+
+impl Report {
+    /// Success only if there is a claim, and every claim holds. Owed copies are no claims.
+    fn exit(&self) -> Exit {
+        let claimed: Vec<_> = self.copies.iter().filter(|line| line.claim == Claim::Verified).collect();
+        let is_broken = |line: &&&Line| matches!(line.finding, Finding::Differs { .. } | Finding::Missing);
+        if claimed.is_empty() || claimed.iter().any(|line| is_broken(&line)) {
+            Exit::Failed
+        } else if claimed.iter().all(|line| line.finding == Finding::Whole) {
+            Exit::Done
+        } else {
+            Exit::Unknown
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.copies.is_empty() {
+            return f.write_str("the receipt claims no copy");
+        }
+        let mut table = Table::new(["region", "by the receipt", "found"]);
+        for line in &self.copies {
+            let (claim, found) = match (line.claim, &line.finding) {
+                (Claim::Verified, finding) => ("verified", finding.to_string()),
+                (Claim::Owed, Finding::Whole) => ("owed", "paid: whole".to_owned()),
+                (Claim::Owed, Finding::Missing) => ("owed", "not paid yet".to_owned()),
+                (Claim::Owed, finding) => ("owed", finding.to_string()),
+            };
+            table.row(vec![line.region.to_string(), claim.to_owned(), found]);
+        }
+        table.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(findings: impl IntoIterator<Item = (Claim, Finding)>) -> Report {
+        let region = "eu-west-1".parse().unwrap();
+        let line = |(claim, finding)| Line { region, claim, finding };
+        Report { copies: findings.into_iter().map(line).collect() }
+    }
+
+    #[test]
+    fn success_needs_a_claim_and_every_claim_to_hold() {
+        let unknown = || Finding::Unknown { detail: "timed out".to_owned() };
+        assert_eq!(report([]).exit(), Exit::Failed);
+        assert_eq!(report([(Claim::Verified, Finding::Whole)]).exit(), Exit::Done);
+        assert_eq!(
+            report([(Claim::Verified, Finding::Whole), (Claim::Verified, Finding::Missing)]).exit(),
+            Exit::Failed
+        );
+        assert_eq!(
+            report([(Claim::Verified, Finding::Whole), (Claim::Verified, unknown())]).exit(),
+            Exit::Unknown
+        );
+    }
+
+    #[test]
+    fn an_unpaid_debt_breaks_no_claim() {
+        let report = report([(Claim::Verified, Finding::Whole), (Claim::Owed, Finding::Missing)]);
+        assert_eq!(report.exit(), Exit::Done);
+        assert!(report.to_string().contains("not paid yet"), "{report}");
+    }
+}

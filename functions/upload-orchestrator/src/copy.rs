@@ -1,0 +1,120 @@
+//! Copying an object from bucket to bucket: the bytes go from store to store, never through here.
+//!
+//! The source is pinned by version and entity tag. A large object goes in
+//! ranges; the multipart upload that gathers them is written into the row
+//! before the first one, so that a successor goes on from what the store lists.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use sealane::{
+    ports::{Attributes, Clock, CopySource, Objects, ObjectsError, Part, Rows, Stored},
+    replication::CopyPlan,
+    units::ByteSize,
+    upload::{self, Layout, Reason},
+};
+
+use crate::{
+    job::Job,
+    trouble::{Trouble, chain},
+};
+
+impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
+    /// Copies the source to the destination.
+    pub(crate) async fn copy(&mut self, attributes: &Attributes) -> Result<Stored, Trouble> {
+        self.keep().await?;
+        let source = self.source();
+        let pin = CopySource {
+            bucket: source.bucket,
+            key: source.key,
+            version_id: source.version_id,
+            etag: Some(source.etag).filter(|etag| !etag.is_empty()),
+        };
+        let policy = &self.deps.policy;
+        if source.size <= policy.whole_max {
+            return self.at_destination(self.destination.copy(&pin, &pin.key, attributes).await);
+        }
+        let layout = Layout::new(source.size, policy.part_target);
+        let layout = layout.map_err(|e| Trouble::Failure(Reason::Refused { detail: e.to_string() }))?;
+        self.copy_ranges(&pin, layout, attributes).await
+    }
+
+    async fn copy_ranges(
+        &mut self,
+        pin: &CopySource,
+        layout: Layout,
+        attributes: &Attributes,
+    ) -> Result<Stored, Trouble> {
+        let (upload, mut parts) = self.open(pin, layout, attributes).await?;
+        let done = parts.iter().map(|(number, part)| (*number, ByteSize(part.size_bytes))).collect();
+        let missing = CopyPlan::Ranges(layout).missing(&done);
+        for wave in missing.chunks(self.deps.policy.parts_at_once.max(1)) {
+            self.keep().await?;
+            for copied in join_all(wave.iter().map(|part| self.copy_part(pin, &upload, part))).await {
+                let part = self.or_restart(copied).await?;
+                parts.insert(part.number, part);
+            }
+        }
+        self.keep().await?;
+        let parts: Vec<Part> = parts.into_values().collect();
+        let checksum = self.source().checksum;
+        let completed = self.destination.complete(&pin.key, &upload, &parts, checksum).await;
+        self.or_restart(completed).await
+    }
+
+    async fn copy_part(
+        &self,
+        pin: &CopySource,
+        upload: &str,
+        part: &upload::Part,
+    ) -> Result<Part, ObjectsError> {
+        let range = part.offset..part.offset + part.length.0;
+        self.destination.copy_part(pin, &pin.key, upload, part.number, range).await
+    }
+
+    /// The multipart upload to go on with, and the parts of this layout that it has.
+    async fn open(
+        &mut self,
+        pin: &CopySource,
+        layout: Layout,
+        attributes: &Attributes,
+    ) -> Result<(String, BTreeMap<u32, Part>), Trouble> {
+        if let Some(upload) = self.multipart() {
+            match self.destination.parts(&pin.key, &upload).await {
+                Ok(parts) => {
+                    let fits = |p: &Part| layout.part(p.number).is_some_and(|l| l.length.0 == p.size_bytes);
+                    let parts = parts.into_iter().filter(fits).map(|p| (p.number, p)).collect();
+                    return Ok((upload, parts));
+                }
+                // It was completed or freed since; what it made was looked for before.
+                Err(ObjectsError::Missing { .. }) => self.advance(|row, token| row.restarted(token)).await?,
+                Err(error) => return self.at_destination(Err(error)),
+            }
+        }
+        let upload = self.at_destination(self.destination.begin(&pin.key, attributes).await)?;
+        let named = upload.clone();
+        if let Err(trouble) = self.advance(|row, token| row.journaled(token, named)).await {
+            // Nobody else knows of it. If this fails, too, the bucket's lifecycle rule frees it.
+            if let Err(error) = self.destination.abort(&pin.key, &upload).await {
+                tracing::warn!(error = chain(&error), upload.id = upload, "could not free an upload");
+            }
+            return Err(trouble);
+        }
+        Ok((upload, BTreeMap::new()))
+    }
+
+    /// Gives up parts that do not make up the source, so that the next try starts afresh.
+    async fn or_restart<T>(&mut self, answer: Result<T, ObjectsError>) -> Result<T, Trouble> {
+        let Err(error) = &answer else { return self.at_destination(answer) };
+        match error {
+            ObjectsError::Mismatch { key, .. } | ObjectsError::Missing { key, .. } => {
+                if let Some(upload) = self.multipart() {
+                    self.at_destination(self.destination.abort(key, &upload).await)?;
+                    self.advance(|row, token| row.restarted(token)).await?;
+                }
+                self.at_destination(answer)
+            }
+            _ => self.at_destination(answer),
+        }
+    }
+}

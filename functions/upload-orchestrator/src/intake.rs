@@ -1,0 +1,221 @@
+//! From a queue message to rows of the ledger.
+//!
+//! Events are hints: what counts is what the bucket holds now. A message is done once all that it
+//! leads to is written down as owed; whether it can be paid at once is no matter of
+//! the message. Deletes and delete markers are not replicated: a copy outlives its
+//! source until somebody deletes it where it lies.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use sealane::{
+    ports::{Clock, Head, Objects, ObjectsError, Rows, RowsError},
+    region::RegionName,
+    replication::{
+        Disposition, Entry, EventError, Hint, InvalidOrigin, Kind, Message, ObjectId, Origin, Phase,
+        Presence, destinations, payer,
+    },
+    store::Versioned,
+};
+
+use crate::{
+    Deps, NoBucket,
+    source::{Standing, pinned, same_bytes, standing},
+    trouble::chain,
+    wake::QueueMessage,
+};
+
+/// What a message led to.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// What the queue is told.
+    pub(crate) disposition: Disposition,
+    /// The rows that it led to, settled ones too.
+    pub(crate) rows: Vec<Versioned<Entry>>,
+}
+
+/// Why a hint did not lead to rows.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IntakeError {
+    #[error("the message is no event that this function reads")]
+    Event(#[source] EventError),
+    #[error(
+        "the event is about bucket `{found}`, and this function copies from `{own}`; check what the queue is subscribed to"
+    )]
+    ForeignBucket { found: String, own: String },
+    #[error("the object does not say where it belongs")]
+    Origin(#[source] InvalidOrigin),
+    #[error("the source could not be read")]
+    Source(#[source] ObjectsError),
+    #[error("what is owed could not be written down")]
+    Ledger(#[source] RowsError),
+    #[error(transparent)]
+    NoBucket(#[from] NoBucket),
+}
+
+impl IntakeError {
+    fn disposition(&self) -> Disposition {
+        match self {
+            Self::Event(_) | Self::ForeignBucket { .. } | Self::Origin(_) => Disposition::Poison(chain(self)),
+            Self::Source(_) | Self::Ledger(_) | Self::NoBucket(_) => Disposition::Retry(chain(self)),
+        }
+    }
+}
+
+/// Reads one message and writes down what it leads to.
+pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    message: &QueueMessage,
+) -> Taken {
+    let hints = match Message::parse(message.body.as_bytes()) {
+        Ok(Message::Hints(hints)) => hints,
+        Ok(Message::Test { bucket }) => {
+            tracing::info!(bucket, "tested the connection");
+            Vec::new()
+        }
+        Err(error) => {
+            let disposition = IntakeError::Event(error).disposition();
+            return Taken { disposition, rows: Vec::new() };
+        }
+    };
+    let mut taken = Taken { disposition: Disposition::Done, rows: Vec::new() };
+    for hint in &hints {
+        match follow(deps, hint).await {
+            Ok(rows) => taken.rows.extend(rows),
+            // The rest is taken all the same: one bad record must not keep the others back.
+            Err(error) => taken.disposition = error.disposition(),
+        }
+    }
+    taken
+}
+
+/// The rows that a hint leads to.
+async fn follow<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    hint: &Hint,
+) -> Result<Vec<Versioned<Entry>>, IntakeError> {
+    match hint.kind {
+        Kind::Created => {}
+        Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(Vec::new()),
+    }
+    let own = deps.own()?;
+    if hint.bucket != own.bucket() {
+        let (found, own) = (hint.bucket.clone(), own.bucket().to_owned());
+        return Err(IntakeError::ForeignBucket { found, own });
+    }
+    let now = standing(own, &hint.key, hint.version_id.as_deref(), hint.etag.as_deref()).await;
+    match now.map_err(IntakeError::Source)? {
+        Standing::Current(head) => owe(deps, &hint.key, &head).await,
+        // The event of the version that is there now leads to its copies.
+        Standing::Replaced(_) | Standing::Gone => {
+            tracing::info!(object.key = hint.key, "left an object alone that is no longer there");
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Writes down who lacks the object that `head` describes, if it is for this region to pay.
+async fn owe<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    key: &str,
+    head: &Head,
+) -> Result<Vec<Versioned<Entry>>, IntakeError> {
+    let origin = Origin::of(deps.here, key, &head.attributes.metadata).map_err(IntakeError::Origin)?;
+    let mut lacking = destinations(&origin, deps.here, &deps.full());
+    if let Origin::Upload { wanted, .. } = &origin {
+        let presence = look(deps, key, head, &lacking).await;
+        if payer(wanted, &presence).is_some_and(|region| region != deps.here) {
+            return Ok(Vec::new());
+        }
+        lacking.retain(|region| presence.get(region) != Some(&Presence::Whole));
+    }
+    let mut rows = Vec::new();
+    for destination in lacking {
+        let Some(entry) = entry(deps, key, head, &origin, destination)? else { continue };
+        rows.push(record(deps, entry).await.map_err(IntakeError::Ledger)?);
+    }
+    Ok(rows)
+}
+
+/// A fresh row for the object that `head` describes; `None` for what is never copied.
+pub(crate) fn entry<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    key: &str,
+    head: &Head,
+    origin: &Origin,
+    destination: RegionName,
+) -> Result<Option<Entry>, NoBucket> {
+    let source = pinned(deps.own()?, deps.here, key, head);
+    let now = deps.clock.now();
+    let (object, since) = match origin {
+        Origin::Upload { id, .. } => (ObjectId::of_upload(id), now.after(deps.policy.upload_grace)),
+        Origin::Plain => {
+            (ObjectId::of_version(deps.here, key, source.version_id.as_deref(), &source.etag), now)
+        }
+        Origin::Copy { .. } | Origin::System => return Ok(None),
+    };
+    Ok(Some(Entry::owed(object, destination, source, since)))
+}
+
+/// Writes `entry` down, and answers with the row that the ledger holds then.
+pub(crate) async fn record<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    mut entry: Entry,
+) -> Result<Versioned<Entry>, RowsError> {
+    let held = deps.ledger.owe(&entry).await?;
+    if held.value.source.key != entry.source.key {
+        // An object that was copied to another key carries the upload's id along, and is another object.
+        let source = &entry.source;
+        entry.object =
+            ObjectId::of_version(source.region, &source.key, source.version_id.as_deref(), &source.etag);
+        return deps.ledger.owe(&entry).await;
+    }
+    match renewed(&held.value, &entry) {
+        Some(fresh) => deps.ledger.swap(&held, &fresh).await,
+        None => Ok(held),
+    }
+}
+
+/// The row that has to take the place of `held`, which does not stand for the object of `wanted`.
+fn renewed(held: &Entry, wanted: &Entry) -> Option<Entry> {
+    let stands = match &held.phase {
+        // The object is there, whatever was found when the row was given up.
+        Phase::Void { .. } => false,
+        Phase::Verified { .. } => same_bytes(&held.source, &wanted.source),
+        Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } => {
+            let elsewhere = held.source.region != wanted.source.region;
+            held.source == wanted.source || elsewhere && same_bytes(&held.source, &wanted.source)
+        }
+    };
+    // The epoch goes on, so that no worker of the old row moves the new one.
+    (!stands).then(|| Entry { epoch: held.epoch, ..wanted.clone() })
+}
+
+/// What is known of the object in each of `regions`, and here.
+async fn look<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    key: &str,
+    head: &Head,
+    regions: &[RegionName],
+) -> BTreeMap<RegionName, Presence> {
+    let looks = regions.iter().map(async |region| {
+        let found = match deps.buckets.get(region) {
+            Some(bucket) => bucket.head(key, None).await,
+            None => Ok(None),
+        };
+        let presence = match found {
+            Ok(Some(found)) if is_whole(head, &found) => Presence::Whole,
+            Ok(_) => Presence::Absent,
+            Err(_) => Presence::Unreachable,
+        };
+        (*region, presence)
+    });
+    let mut presence: BTreeMap<_, _> = join_all(looks).await.into_iter().collect();
+    presence.insert(deps.here, Presence::Whole);
+    presence
+}
+
+/// Whether `found` has the size and the checksum of `head`; a checksum that nobody knows equals none.
+fn is_whole(head: &Head, found: &Head) -> bool {
+    found.size_bytes == head.size_bytes && head.checksum.is_some() && found.checksum == head.checksum
+}

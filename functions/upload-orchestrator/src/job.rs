@@ -1,0 +1,293 @@
+//! One claimed row, from the claim to its outcome.
+//!
+//! Every step may be the last one: a worker that dies leaves a claim that
+//! expires, and whoever takes over finds the copy there or goes on with its parts.
+
+use sealane::{
+    checksum::Checksum,
+    ports::{Clock, Head, Objects, ObjectsError, Rows, RowsError},
+    replication::{Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, Source, Token, origin_value},
+    store::Versioned,
+    upload::Reason,
+};
+
+use crate::{
+    Deps, Invocation,
+    intake::{entry, record},
+    source::{Standing, standing},
+    trouble::{Side, Trouble, chain},
+};
+
+/// How a try ended that found or made what it wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// The destination holds a proved copy.
+    Verified {
+        /// Its version there.
+        version_id: Option<String>,
+        /// Whether this try made it.
+        copied: bool,
+    },
+    /// There is nothing to copy any more.
+    Void(Reason),
+    /// The row stands for a newer version now, and is owed.
+    Renewed,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Payment {
+    /// The destination holds a proved copy, which this try made or found.
+    Verified {
+        /// Whether this try made it.
+        copied: bool,
+    },
+    /// There was nothing to copy any more.
+    Void,
+    /// The destination does not answer; the copy is owed still.
+    Outage,
+    /// The try failed; the copy is owed still.
+    Failed,
+    /// The copy goes on in another invocation, or is another worker's.
+    Left,
+}
+
+/// A row and the claim on it.
+#[derive(Debug)]
+pub(crate) struct Job<'a, O, R, C> {
+    pub(crate) deps: &'a Deps<O, R, C>,
+    pub(crate) invocation: &'a Invocation,
+    /// The bucket that is copied from.
+    pub(crate) own: &'a O,
+    /// The bucket that is copied to.
+    pub(crate) destination: &'a O,
+    row: Versioned<Entry>,
+    token: Token,
+}
+
+impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
+    /// Claims `row`; `None` if it is settled, not due or another worker's.
+    pub(crate) async fn claim(
+        deps: &'a Deps<O, R, C>,
+        invocation: &'a Invocation,
+        row: Versioned<Entry>,
+    ) -> Option<Self> {
+        let own = deps.buckets.get(&row.value.source.region)?;
+        let destination = deps.buckets.get(&row.value.destination)?;
+        let claim = row.value.clone().claim(&invocation.owner, deps.clock.now(), deps.policy.lease);
+        let (claimed, token) = claim.ok()?;
+        match deps.ledger.swap(&row, &claimed).await {
+            Ok(row) => Some(Self { deps, invocation, own, destination, row, token }),
+            Err(RowsError::Conflict) => None,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), copy = %row.value, "could not claim a row");
+                None
+            }
+        }
+    }
+
+    /// Works on the row and writes down what came of it.
+    pub(crate) async fn finish(mut self) -> Payment {
+        let outcome = self.attempt().await;
+        self.free_parts(&outcome).await;
+        let policy = &self.deps.policy;
+        let (payment, written) = match outcome {
+            Ok(Settled::Renewed) | Err(Trouble::Lost) => return Payment::Left,
+            Ok(Settled::Verified { version_id, copied }) => {
+                let written = self.advance(|row, token| row.verified(token, version_id)).await;
+                (Payment::Verified { copied }, written)
+            }
+            Ok(Settled::Void(reason)) => {
+                (Payment::Void, self.advance(|row, token| row.voided(token, reason)).await)
+            }
+            Err(Trouble::OutOfTime) => (Payment::Left, self.retry(Reason::Stopped, policy.outage).await),
+            Err(Trouble::Outage(reason)) => (Payment::Outage, self.retry(reason, policy.outage).await),
+            Err(Trouble::Failure(reason)) => (Payment::Failed, self.retry(reason, policy.failure).await),
+        };
+        let row = &self.row.value;
+        tracing::info!(region.name = %row.destination, object.key = row.source.key,
+            size_bytes = row.source.size.0, attempts = row.attempts, outcome = %row, "worked on a copy");
+        // What is not written down is not claimed: the next worker finds it out.
+        if written.is_ok() { payment } else { Payment::Left }
+    }
+
+    async fn retry(
+        &mut self,
+        reason: Reason,
+        policy: sealane::replication::RetryPolicy,
+    ) -> Result<(), Trouble> {
+        let now = self.deps.clock.now();
+        // Rows that failed together are not to come back together.
+        let seed = self.invocation.seed ^ Checksum::of(self.row.value.object.as_str().as_bytes()).as_u64();
+        self.advance(|row, token| row.failed(token, reason, now, &policy, seed)).await
+    }
+
+    /// Finds or makes the copy, and proves it.
+    async fn attempt(&mut self) -> Result<Settled, Trouble> {
+        let head = match self.standing().await? {
+            Standing::Current(head) => head,
+            Standing::Replaced(newest) => return self.give_way(&newest).await,
+            Standing::Gone => return Ok(Settled::Void(gone())),
+        };
+        if let Some(version_id) = self.found().await? {
+            return Ok(Settled::Verified { version_id, copied: false });
+        }
+        let stored = self.copy(&self.attributes(&head)).await?;
+        let version_id = self.prove(stored.version_id.as_deref()).await?;
+        match self.standing().await? {
+            Standing::Current(_) => Ok(Settled::Verified { version_id, copied: true }),
+            Standing::Replaced(newest) => self.give_way(&newest).await,
+            Standing::Gone => Ok(Settled::Void(gone())),
+        }
+    }
+
+    async fn standing(&self) -> Result<Standing, Trouble> {
+        let source = &self.row.value.source;
+        let etag = Some(source.etag.as_str()).filter(|etag| !etag.is_empty());
+        self.at_source(standing(self.own, &source.key, source.version_id.as_deref(), etag).await)
+    }
+
+    /// The version of a proved copy that the destination holds already.
+    async fn found(&mut self) -> Result<Option<Option<String>>, Trouble> {
+        let head = self.at_destination(self.destination.head(&self.row.value.source.key, None).await)?;
+        let Some(head) = head.filter(|head| self.may_be_whole(head)) else { return Ok(None) };
+        match self.prove(head.version_id.as_deref()).await {
+            Ok(version_id) => Ok(Some(version_id)),
+            Err(Trouble::Failure(
+                Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. } | Reason::Unverified { .. },
+            )) => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Whether it is worth proving that `head` is a whole copy. Without checksums, only
+    /// what says of itself that it is one is read for that.
+    fn may_be_whole(&self, head: &Head) -> bool {
+        let source = &self.row.value.source;
+        let marked = |name: &str, value: &str| head.attributes.metadata.get(name).is_some_and(|v| v == value);
+        let sums_agree = match (source.checksum, head.checksum) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (None, _) | (_, None) => {
+                marked(META_ORIGIN, &self.mark())
+                    || self
+                        .row
+                        .value
+                        .object
+                        .as_str()
+                        .strip_prefix("upload#")
+                        .is_some_and(|id| marked(META_UPLOAD, id))
+            }
+        };
+        head.size_bytes == source.size.0 && sums_agree
+    }
+
+    /// Type and metadata of the source, and where the copy came from.
+    fn attributes(&self, head: &Head) -> sealane::ports::Attributes {
+        let mut attributes = head.attributes.clone();
+        attributes.metadata.insert(META_ORIGIN.to_owned(), self.mark());
+        attributes
+    }
+
+    fn mark(&self) -> String {
+        let source = &self.row.value.source;
+        origin_value(source.region, source.version_id.as_deref().unwrap_or("null"))
+    }
+
+    /// Leaves the destination to a newer version. This row's copy may have been written
+    /// on top of the newer one's, so that one is owed once more and looked at again.
+    async fn give_way(&self, newest: &Head) -> Result<Settled, Trouble> {
+        let (key, destination) = (&self.row.value.source.key, self.row.value.destination);
+        let replaced =
+            Settled::Void(Reason::SourceChanged { detail: "a newer version took its place".to_owned() });
+        // What does not say where it belongs leads to no copies, and so lies under none.
+        let Ok(origin) = Origin::of(self.deps.here, key, &newest.attributes.metadata) else {
+            return Ok(replaced);
+        };
+        let fresh = entry(self.deps, key, newest, &origin, destination);
+        let Some(fresh) = fresh.map_err(|e| Trouble::unverified(chain(&e)))? else { return Ok(replaced) };
+        let unwritten = |e: RowsError| Trouble::unverified(chain(&e));
+        let held = record(self.deps, Entry { since: self.deps.clock.now(), ..fresh.clone() })
+            .await
+            .map_err(unwritten)?;
+        if held.value.object == self.row.value.object {
+            return Ok(Settled::Renewed);
+        }
+        match held.value.phase {
+            Phase::Copying(_) | Phase::Verified { .. } => {
+                let again = Entry { epoch: held.value.epoch, object: held.value.object.clone(), ..fresh };
+                self.deps.ledger.swap(&held, &again).await.map_err(unwritten)?;
+            }
+            Phase::Pending | Phase::Failed { .. } | Phase::Void { .. } => {}
+        }
+        Ok(replaced)
+    }
+
+    /// Frees the parts of an upload that nobody will go on with.
+    async fn free_parts(&self, outcome: &Result<Settled, Trouble>) {
+        let Some(upload) = &self.row.value.multipart else { return };
+        if matches!(outcome, Ok(Settled::Verified { copied: false, .. } | Settled::Void(_))) {
+            let freed = self.destination.abort(&self.row.value.source.key, upload).await;
+            if let Err(error) = freed {
+                // The bucket's lifecycle rule frees them in the end.
+                tracing::warn!(error = chain(&error), upload.id = upload, "could not free parts");
+            }
+        }
+    }
+
+    /// Goes on only while there is time, and with a claim that holds.
+    pub(crate) async fn keep(&mut self) -> Result<(), Trouble> {
+        if !self.deps.has_time(self.invocation) {
+            return Err(Trouble::OutOfTime);
+        }
+        let (now, lease) = (self.deps.clock.now(), self.deps.policy.lease);
+        match &self.row.value.phase {
+            Phase::Copying(claim) if claim.expires > now.after(lease / 2) => Ok(()),
+            Phase::Pending
+            | Phase::Copying(_)
+            | Phase::Verified { .. }
+            | Phase::Failed { .. }
+            | Phase::Void { .. } => self.advance(|row, token| row.renewed(token, now, lease)).await,
+        }
+    }
+
+    /// Moves the row on, if the claim on it still holds.
+    pub(crate) async fn advance(
+        &mut self,
+        change: impl FnOnce(Entry, &Token) -> Result<Entry, Refused>,
+    ) -> Result<(), Trouble> {
+        let next = change(self.row.value.clone(), &self.token).map_err(|_| Trouble::Lost)?;
+        match self.deps.ledger.swap(&self.row, &next).await {
+            Ok(row) => {
+                self.row = row;
+                Ok(())
+            }
+            Err(error) => {
+                // The claim expires, and the next worker goes on from the last row written.
+                tracing::warn!(error = chain(&error), copy = %next, "could not move a row on");
+                Err(Trouble::Lost)
+            }
+        }
+    }
+
+    /// What is copied.
+    pub(crate) fn source(&self) -> Source {
+        self.row.value.source.clone()
+    }
+
+    /// The multipart upload that the row names.
+    pub(crate) fn multipart(&self) -> Option<String> {
+        self.row.value.multipart.clone()
+    }
+
+    pub(crate) fn at_source<T>(&self, answer: Result<T, ObjectsError>) -> Result<T, Trouble> {
+        answer.map_err(|e| Trouble::of(&e, Side::Source, &self.deps.policy))
+    }
+
+    pub(crate) fn at_destination<T>(&self, answer: Result<T, ObjectsError>) -> Result<T, Trouble> {
+        answer.map_err(|e| Trouble::of(&e, Side::Destination, &self.deps.policy))
+    }
+}
+
+fn gone() -> Reason {
+    Reason::SourceChanged { detail: "it was deleted".to_owned() }
+}

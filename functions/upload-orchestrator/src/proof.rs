@@ -1,0 +1,120 @@
+//! The proof that a copy is whole.
+//!
+//! A server-side copy carries the source's checksum along, so equal checksums
+//! alone are a weak proof: some bytes of both are read and compared as well.
+
+use std::ops::Range;
+
+use sealane::{
+    checksum::{Checksum, Crc64},
+    ports::{Clock, Objects, Rows},
+    units::ByteSize,
+    upload::Reason,
+};
+
+use crate::{
+    job::Job,
+    trouble::{Side, Trouble},
+};
+
+/// Bytes read at each of the sampled places.
+const SAMPLE: u64 = 64 << 10;
+/// Bytes read at once where a whole object has to be read.
+const CHUNK: u64 = 8 << 20;
+
+/// The places where source and copy are compared byte by byte: the beginning, the middle and the end.
+pub(crate) fn samples(size: u64) -> Vec<Range<u64>> {
+    let starts = [0, (size / 2).saturating_sub(SAMPLE / 2), size.saturating_sub(SAMPLE)];
+    let mut ranges: Vec<_> = starts.into_iter().map(|start| start..size.min(start + SAMPLE)).collect();
+    ranges.dedup();
+    ranges.retain(|range| !range.is_empty());
+    ranges
+}
+
+impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
+    /// Proves that what the key holds at the destination is a whole copy, and is
+    /// `version` if that is given; answers with its version.
+    pub(crate) async fn prove(&mut self, version: Option<&str>) -> Result<Option<String>, Trouble> {
+        let source = self.source();
+        let head = self.at_destination(self.destination.head(&source.key, None).await)?;
+        let head = head.ok_or_else(|| Trouble::unverified("the copy is not there"))?;
+        if version.is_some_and(|wanted| head.version_id.as_deref() != Some(wanted)) {
+            return Err(Trouble::unverified("another version was written on top of the copy"));
+        }
+        let found = ByteSize(head.size_bytes);
+        if found != source.size {
+            return Err(Trouble::Failure(Reason::SizeDiffers { expected: source.size, found }));
+        }
+        let expected = match source.checksum {
+            Some(sum) => sum,
+            None => self.sum(Side::Source, source.version_id.as_deref()).await?,
+        };
+        let found = match head.checksum {
+            Some(sum) => sum,
+            None => self.sum(Side::Destination, head.version_id.as_deref()).await?,
+        };
+        if expected != found {
+            return Err(Trouble::Failure(Reason::ChecksumDiffers { expected, found }));
+        }
+        self.sample(head.version_id.as_deref()).await?;
+        Ok(head.version_id)
+    }
+
+    /// Compares some bytes of the source with those of version `copy`.
+    async fn sample(&self, copy: Option<&str>) -> Result<(), Trouble> {
+        let source = self.source();
+        for range in samples(source.size.0) {
+            let ours = self.own.read(&source.key, source.version_id.as_deref(), range.clone()).await;
+            let theirs = self.destination.read(&source.key, copy, range.clone()).await;
+            if self.at_source(ours)? != self.at_destination(theirs)? {
+                let detail = format!("its bytes {} to {} differ", range.start, range.end);
+                return Err(Trouble::unverified(detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// The checksum of one side's object where its store keeps none, by reading all of it.
+    async fn sum(&mut self, side: Side, version: Option<&str>) -> Result<Checksum, Trouble> {
+        let source = self.source();
+        let mut sum = Crc64::new();
+        while sum.len() < source.size.0 {
+            self.keep().await?;
+            let range = sum.len()..source.size.0.min(sum.len() + CHUNK);
+            let bytes = match side {
+                Side::Source => self.at_source(self.own.read(&source.key, version, range).await)?,
+                Side::Destination => {
+                    self.at_destination(self.destination.read(&source.key, version, range).await)?
+                }
+            };
+            if bytes.is_empty() {
+                return Err(Trouble::unverified("it ended before its size while it was read"));
+            }
+            sum.update(&bytes);
+        }
+        Ok(sum.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Samples lie within the object, are small, and hold its first and last byte.
+        #[test]
+        fn samples_hold_both_ends(size in prop_oneof![0..300_000_u64, 0..u64::MAX / 2]) {
+            let ranges = samples(size);
+            prop_assert!(ranges.iter().all(|r| r.end <= size && r.end - r.start <= SAMPLE && !r.is_empty()));
+            prop_assert_eq!(ranges.is_empty(), size == 0);
+            if size > 0 {
+                prop_assert_eq!(ranges[0].start, 0);
+                prop_assert_eq!(ranges.last().map(|r| r.end), Some(size));
+            }
+            if size <= SAMPLE {
+                prop_assert!(ranges.len() <= 1);
+            }
+        }
+    }
+}

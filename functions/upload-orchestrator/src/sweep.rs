@@ -1,0 +1,94 @@
+//! The sweep: pays what this region owes and what is due, and says how much is owed.
+
+use std::time::Duration;
+
+use sealane::{
+    emf::{Metric, Unit, line},
+    ports::{Clock, Objects, Rows, RowsError},
+    replication::Entry,
+    store::Versioned,
+    time::Timestamp,
+};
+use serde::Serialize;
+
+use crate::{
+    Deps, Invocation,
+    pay::{Tally, pay_all},
+};
+
+/// Rows read with one call.
+const PAGE: usize = 100;
+/// Most owed rows that are counted; a region that owes more reports this many.
+pub const OWED_MAX: usize = 10_000;
+
+/// What one sweep did, and what it leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sweep {
+    /// Copies made and proved.
+    pub copied: usize,
+    /// Copies found whole and proved.
+    pub found: usize,
+    /// Rows given up because there is nothing to copy any more.
+    pub void: usize,
+    /// Tries that failed.
+    pub failed: usize,
+    /// Copies that are owed still, at most [`OWED_MAX`].
+    pub owed: usize,
+    /// How long the oldest of them has been owed, in seconds.
+    pub oldest_age_s: u64,
+}
+
+/// Pays what is due, one pass over the index.
+///
+/// Rows of a destination that does not answer are read over and not tried, so
+/// that they keep no other destination's rows back.
+pub(crate) async fn sweep<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    invocation: &Invocation,
+) -> Result<Sweep, RowsError> {
+    let (now, mut tally, mut from) = (deps.clock.now(), Tally::default(), None);
+    while deps.has_time(invocation) {
+        let page = deps.ledger.due(deps.here, now, from.as_ref(), PAGE).await?;
+        for problem in &page.unreadable {
+            tracing::error!(error = problem, "passed over a row");
+        }
+        tally.merge(pay_all(deps, invocation, page.entries, &tally.down.clone()).await);
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    let owed = deps.ledger.owed(deps.here, OWED_MAX).await?;
+    let oldest = oldest(&owed, deps.clock.now());
+    let Tally { copied, found, void, failed, down: _ } = tally;
+    Ok(Sweep { copied, found, void, failed, owed: owed.len(), oldest_age_s: oldest.as_secs() })
+}
+
+/// How long the oldest of `owed` has been owed.
+fn oldest(owed: &[Versioned<Entry>], now: Timestamp) -> Duration {
+    owed.iter().map(|row| now.since(row.value.since)).max().unwrap_or_default()
+}
+
+/// The metric line of a sweep.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "CloudWatch takes floating point, and no count comes near 2^53"
+)]
+pub(crate) fn metrics(region: &str, sweep: &Sweep, now: Timestamp) -> String {
+    let metrics = [
+        Metric { name: "OwedCopies", unit: Unit::Count, value: sweep.owed as f64 },
+        Metric { name: "OldestUnreplicatedAge", unit: Unit::Seconds, value: sweep.oldest_age_s as f64 },
+        Metric { name: "ReplicationFailures", unit: Unit::Count, value: sweep.failed as f64 },
+    ];
+    line(&[("Region", region)], &metrics, now)
+}
+
+/// The metric line of a batch.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "CloudWatch takes floating point, and no count comes near 2^53"
+)]
+pub(crate) fn batch_metrics(region: &str, failed: usize, now: Timestamp) -> String {
+    let metric = Metric { name: "ReplicationFailures", unit: Unit::Count, value: failed as f64 };
+    line(&[("Region", region)], &[metric], now)
+}

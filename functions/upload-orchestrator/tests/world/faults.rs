@@ -1,0 +1,232 @@
+//! A bucket and a table whose calls fail, or never come back, on command.
+
+use std::{
+    future::pending,
+    ops::Range,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use bytes::Bytes;
+use sealane::{
+    checksum::Checksum,
+    memory::{MemoryObjects, MemoryRows},
+    ports::{
+        Attributes, CopySource, Cursor, Head, Key, Objects, ObjectsError, Page, Part, Row, Rows, RowsError,
+        Silence, Stored, When,
+    },
+};
+use std::sync::Arc;
+
+/// What befalls one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The worker dies before the call takes effect.
+    CrashBefore,
+    /// The worker dies after the call took effect.
+    CrashAfter,
+    /// No answer, and no effect.
+    SilenceBefore,
+    /// No answer, but it took effect.
+    SilenceAfter,
+}
+
+impl Fault {
+    pub const ALL: [Self; 4] = [Self::CrashBefore, Self::CrashAfter, Self::SilenceBefore, Self::SilenceAfter];
+}
+
+/// Which calls fail, shared by all buckets and tables of a world.
+#[derive(Debug, Default)]
+pub struct Script {
+    calls: AtomicUsize,
+    next: Mutex<Option<(usize, Fault)>>,
+    /// Stores report no checksums.
+    pub hide_sums: AtomicBool,
+    /// Parts that were copied.
+    pub parts_copied: AtomicUsize,
+    /// Copies still to be damaged on their way.
+    pub damage: AtomicUsize,
+    /// A bucket that reads back other bytes than its checksums promise.
+    pub rotten: Mutex<Option<String>>,
+}
+
+impl Script {
+    /// Lets `fault` befall the call number `at`, counted from now.
+    pub fn plan(&self, at: usize, fault: Fault) {
+        *self.next.lock().unwrap() = Some((self.calls.load(SeqCst) + at, fault));
+    }
+
+    /// Whether the planned fault has happened.
+    pub fn happened(&self) -> bool {
+        self.next.lock().unwrap().is_none()
+    }
+
+    pub fn heal(&self) {
+        *self.next.lock().unwrap() = None;
+    }
+
+    fn step(&self) -> Option<Fault> {
+        let number = self.calls.fetch_add(1, SeqCst);
+        let mut next = self.next.lock().unwrap();
+        let (_, fault) = next.filter(|(at, _)| *at == number)?;
+        *next = None;
+        Some(fault)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Faulty<T> {
+    pub inner: T,
+    pub script: Arc<Script>,
+}
+
+macro_rules! call {
+    ($self:ident, $silence:expr, $call:expr) => {{
+        let fault = $self.script.step();
+        match fault {
+            Some(Fault::CrashBefore) => pending().await,
+            Some(Fault::SilenceBefore) => return Err($silence),
+            _ => {}
+        }
+        let answer = $call.await;
+        match fault {
+            Some(Fault::CrashAfter) => pending().await,
+            Some(Fault::SilenceAfter) => Err($silence),
+            _ => answer,
+        }
+    }};
+}
+
+fn silent_bucket(bucket: &MemoryObjects) -> ObjectsError {
+    ObjectsError::NoAnswer {
+        bucket: bucket.bucket().to_owned(),
+        how: Silence::Timeout,
+        source: "planned".into(),
+    }
+}
+
+fn silent_table() -> RowsError {
+    RowsError::NoAnswer { table: "ledger".to_owned(), how: Silence::Timeout, source: "planned".into() }
+}
+
+impl Objects for Faulty<MemoryObjects> {
+    fn bucket(&self) -> &str {
+        self.inner.bucket()
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        sum: Checksum,
+        a: &Attributes,
+    ) -> Result<Stored, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.put(key, body, sum, a))
+    }
+
+    async fn begin(&self, key: &str, a: &Attributes) -> Result<String, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.begin(key, a))
+    }
+
+    async fn put_part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: u32,
+        body: Bytes,
+        sum: Checksum,
+    ) -> Result<Part, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.put_part(key, upload, number, body, sum))
+    }
+
+    async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.parts(key, upload))
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: &[Part],
+        sum: Option<Checksum>,
+    ) -> Result<Stored, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.complete(key, upload, parts, sum))
+    }
+
+    async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.abort(key, upload))
+    }
+
+    async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError> {
+        let head: Result<Option<Head>, _> =
+            call!(self, silent_bucket(&self.inner), self.inner.head(key, version_id));
+        let hidden = self.script.hide_sums.load(SeqCst);
+        Ok(head?.map(|h| Head { checksum: h.checksum.filter(|_| !hidden), ..h }))
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        version_id: Option<&str>,
+        range: Range<u64>,
+    ) -> Result<Bytes, ObjectsError> {
+        let bytes: Result<Bytes, _> =
+            call!(self, silent_bucket(&self.inner), self.inner.read(key, version_id, range));
+        let rotten = self.script.rotten.lock().unwrap().as_deref() == Some(self.bucket());
+        Ok(if rotten { bytes?.iter().map(|b| b ^ 1).collect() } else { bytes? })
+    }
+
+    async fn copy(&self, source: &CopySource, key: &str, a: &Attributes) -> Result<Stored, ObjectsError> {
+        let stored: Result<Stored, _> =
+            call!(self, silent_bucket(&self.inner), self.inner.copy(source, key, a));
+        if self.script.damage.load(SeqCst) > 0 {
+            self.script.damage.fetch_sub(1, SeqCst);
+            self.inner.corrupt(key);
+        }
+        stored
+    }
+
+    async fn copy_part(
+        &self,
+        source: &CopySource,
+        key: &str,
+        upload: &str,
+        number: u32,
+        range: Range<u64>,
+    ) -> Result<Part, ObjectsError> {
+        self.script.parts_copied.fetch_add(1, SeqCst);
+        call!(self, silent_bucket(&self.inner), self.inner.copy_part(source, key, upload, number, range))
+    }
+}
+
+impl Rows for Faulty<MemoryRows> {
+    async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
+        call!(self, silent_table(), self.inner.read(key))
+    }
+
+    async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
+        call!(self, silent_table(), self.inner.write(row, when))
+    }
+
+    async fn list(
+        &self,
+        partition: &str,
+        newest_first: bool,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError> {
+        call!(self, silent_table(), self.inner.list(partition, newest_first, from, limit))
+    }
+
+    async fn list_index(
+        &self,
+        partition: &str,
+        up_to: Option<&str>,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError> {
+        call!(self, silent_table(), self.inner.list_index(partition, up_to, from, limit))
+    }
+}

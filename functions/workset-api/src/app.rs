@@ -1,0 +1,149 @@
+//! What all handlers share: the tables, the clock, and the last look at the regions.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures::lock::Mutex;
+use sealane::{
+    config::Config,
+    failover::Phase,
+    outlook::{Memory, Outlook, outlook},
+    ports::{Clock, Rows},
+    region::{Region, RegionName},
+    store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
+    time::Timestamp,
+};
+
+use crate::problem::{Kind, Problem};
+
+/// What the API works on. Built once, in main.
+#[derive(Debug)]
+pub struct Deps<R, C> {
+    /// The configuration.
+    pub config: Config,
+    /// The region that this API runs in.
+    pub home: RegionName,
+    /// The replica of the worksets table in every full region.
+    pub worksets: BTreeMap<RegionName, WorksetTable<R>>,
+    /// The replica of the ledger in every full region.
+    pub ledger: BTreeMap<RegionName, LedgerTable<R>>,
+    /// The replicas of the health table, this region's own first.
+    pub health: Vec<HealthTable<R>>,
+    /// The control table.
+    pub control: ControlTable<R>,
+    /// Tells the time.
+    pub clock: C,
+}
+
+/// The state of the router.
+pub(crate) struct App<R, C> {
+    pub(crate) deps: Deps<R, C>,
+    last: Mutex<Last>,
+    requests: AtomicU64,
+}
+
+/// The last look, and what is remembered for the next.
+#[derive(Default)]
+struct Last {
+    memory: Memory,
+    looked: Option<(Timestamp, Arc<Outlook>)>,
+}
+
+impl<R, C> fmt::Debug for App<R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("home", &self.deps.home).finish_non_exhaustive()
+    }
+}
+
+impl<R, C: Clock> App<R, C> {
+    pub(crate) fn new(deps: Deps<R, C>) -> Self {
+        Self { deps, last: Mutex::default(), requests: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+
+    /// An id for a request that the gateway gave none.
+    pub(crate) fn next_request_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{:x}-{number}", self.deps.home, self.now().as_millis())
+    }
+
+    /// The regions that hold data and are in use: only the primary while the rest is off.
+    pub(crate) fn full_regions(&self) -> impl Iterator<Item = &Region> {
+        let config = &self.deps.config;
+        let used = |r: &&Region| r.is_full() && (config.enabled || r.name == config.primary_region);
+        config.regions.iter().filter(used)
+    }
+
+    /// The full region of that name.
+    pub(crate) fn known(&self, name: &str) -> Result<RegionName, Problem> {
+        let named = self.full_regions().find(|r| r.name.as_str() == name);
+        named.map(|r| r.name).ok_or_else(|| {
+            let names: Vec<_> = self.full_regions().map(|r| format!("`{}`", r.name)).collect();
+            let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
+            let detail = format!("`{shown}` is not a region here (want one of {})", names.join(", "));
+            Problem::new(Kind::UnknownRegion, detail)
+        })
+    }
+}
+
+impl<R: Rows, C: Clock> App<R, C> {
+    /// How the regions stand, looked up at most once in `api.cache_ttl`.
+    pub(crate) async fn outlook(&self) -> Arc<Outlook> {
+        let Deps { config, home, health, control, .. } = &self.deps;
+        let now = self.now();
+        let mut guard = self.last.lock().await;
+        let last = &mut *guard;
+        let held = last.looked.as_ref().filter(|(at, _)| now.since(*at) < config.api.cache_ttl);
+        if let Some((_, looked)) = held {
+            return Arc::clone(looked);
+        }
+        let looked = Arc::new(outlook(config, *home, health, control, &mut last.memory, now).await);
+        for problem in &looked.problems {
+            tracing::warn!(problem, "looked at the regions in part");
+        }
+        last.looked = Some((now, Arc::clone(&looked)));
+        looked
+    }
+
+    /// Makes the next look a new one, since the last one led astray.
+    pub(crate) async fn forget_outlook(&self) {
+        self.last.lock().await.looked = None;
+    }
+
+    /// The region that takes the writes.
+    ///
+    /// While nobody knows it, or writes are about to move, none does: two regions
+    /// that both take them would be worse than a pause.
+    pub(crate) async fn primary(&self) -> Result<RegionName, Problem> {
+        let config = &self.deps.config;
+        if !config.enabled {
+            return Ok(config.primary_region);
+        }
+        let outlook = self.outlook().await;
+        let Some(record) = &outlook.record else {
+            let why = match outlook.problems.as_slice() {
+                [] => "nobody has decided yet which region takes writes (the first prober to run does)"
+                    .to_owned(),
+                problems => problems.join("; "),
+            };
+            return Err(Problem::new(Kind::PrimaryUnknown, format!("{why}; read meanwhile, and try again")));
+        };
+        match record.phase {
+            Phase::Steady | Phase::Returning { .. } | Phase::Verifying { .. } => Ok(record.active),
+            Phase::Draining { to } | Phase::Switching { to } => {
+                let (from, phase) = (record.active, record.phase.as_str());
+                let detail = format!("writes move from `{from}` to `{to}` ({phase}); try again in a moment");
+                Err(Problem::new(Kind::PrimaryMoving, detail))
+            }
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! An upload from its first byte to its receipt.
+//!
+//! The source is read once for all regions. A region that fails, or would make
+//! the others wait longer than one part may take, is left behind; when the
+//! others are done, the next regions of the plan are fed by reading the source
+//! again, and only if it still is what it was.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use futures::future::{join, join_all};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    blocks::{Block, Whole},
+    calls::Patience,
+    progress::Progress,
+    source::{Source, SourceError},
+    trip::{Cargo, End, Feed, Log, Trip},
+};
+use crate::{
+    ports::{Attributes, Clock, Metadata, Objects},
+    region::RegionName,
+    replication::{InvalidOrigin, META_REGIONS, META_UPLOAD, Origin, regions_value},
+    units::ByteSize,
+    upload::{
+        Event, Lane, Leftover, ObjectKey, OutOfTurn, Plan, Policy, Reason, Receipt, Shipment, State, jitter,
+        next_region,
+    },
+};
+
+/// Blocks that wait for one region besides those in flight.
+const QUEUE: usize = 2;
+
+/// What is to be shipped where.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The id of the upload: 1 to 64 letters, digits, dashes and underscores.
+    pub upload_id: String,
+    /// The key in every region.
+    pub key: ObjectKey,
+    /// The regions, and how many copies make a success.
+    pub plan: Plan,
+    /// How hard to try.
+    pub policy: Policy,
+    /// Spreads the waits of uploads that fail together.
+    pub seed: u64,
+}
+
+/// Why there is no receipt: nothing is verified anywhere.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShipError {
+    /// The source could not be read, or changed, before any copy was completed.
+    #[error("the source could not be shipped")]
+    Source {
+        /// What is wrong with it.
+        #[source]
+        source: SourceError,
+        /// Unfinished multipart uploads that are, or may be, left behind.
+        leftovers: Vec<Leftover>,
+    },
+    /// The plan names a region without a bucket.
+    #[error("the plan names `{region}`, which has no bucket (set `bucket` of that region)")]
+    NoBucket {
+        /// The region.
+        region: RegionName,
+    },
+    /// The order does not fit into the object's metadata.
+    #[error("the upload cannot be named in its metadata")]
+    Metadata(#[from] InvalidOrigin),
+    /// A lane was moved on out of turn: a defect of this library.
+    #[error("the upload lost count of its lanes")]
+    Lanes(#[from] OutOfTurn),
+}
+
+/// Ships `source` by `order` and says what came of it.
+///
+/// A receipt is no success by itself: its outcome may be `failed` or `unknown`.
+/// Reading the source takes a thread of its own until it ends.
+pub async fn ship<O: Objects>(
+    source: &Source,
+    buckets: &BTreeMap<RegionName, O>,
+    order: &Order,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+    clock: &impl Clock,
+) -> Result<Receipt, ShipError> {
+    let Order { plan, policy, seed, .. } = order;
+    if let Some(region) = plan.lanes.iter().chain(&plan.spare).find(|region| !buckets.contains_key(region)) {
+        return Err(ShipError::NoBucket { region: *region });
+    }
+    let attributes = attributes(source, order)?;
+    let cargo = Cargo {
+        key: order.key.as_str(),
+        upload_id: &order.upload_id,
+        attributes: &attributes,
+        concurrency: policy.concurrency,
+        validate: policy.sync_validation,
+        patience: Patience { limit: policy.part_timeout, seed: *seed },
+        progress,
+        clock,
+    };
+    let mut upload = Upload { order, lanes: Lane::all(plan), leftovers: Vec::new() };
+    let mut known = None;
+    let mut round = 0;
+    let whole = loop {
+        let regions = upload.waiting();
+        if let (Some(whole), true) = (known, regions.is_empty()) {
+            break whole;
+        }
+        if round > 0 && !regions.is_empty() {
+            tokio::time::sleep(jitter(policy.failover_delay, *seed, round)).await;
+        }
+        // With no region left this only reads on, so that the receipt names what was not shipped.
+        let (read, logs) = pass(source, buckets, &cargo, policy, &regions, known).await;
+        upload.record(logs, read.as_ref().err())?.into_iter().for_each(progress);
+        match (read, known) {
+            (Ok(found), _) => known = known.or(found),
+            (Err(_), Some(whole)) => break whole,
+            (Err(source), None) => return Err(ShipError::Source { source, leftovers: upload.leftovers }),
+        }
+        round += 1;
+    };
+    Ok(upload.receipt(whole))
+}
+
+/// The type and metadata that every copy carries.
+fn attributes(source: &Source, order: &Order) -> Result<Attributes, InvalidOrigin> {
+    let metadata = Metadata::from([
+        (META_UPLOAD.to_owned(), order.upload_id.clone()),
+        (META_REGIONS.to_owned(), regions_value(order.plan.wanted())),
+    ]);
+    for region in &order.plan.lanes {
+        Origin::of(*region, order.key.as_str(), &metadata)?;
+    }
+    Ok(Attributes { content_type: Some(source.content_type().to_owned()), metadata })
+}
+
+/// The lanes of an upload and what they left behind.
+struct Upload<'a> {
+    order: &'a Order,
+    lanes: Vec<Lane>,
+    leftovers: Vec<Leftover>,
+}
+
+impl Upload<'_> {
+    /// The lanes that wait to be sent, with the region of each.
+    fn waiting(&self) -> Vec<(usize, RegionName)> {
+        let waiting = |(_, lane): &(usize, &Lane)| matches!(lane.state(), State::Waiting);
+        self.lanes.iter().enumerate().filter(waiting).map(|(i, lane)| (i, lane.region())).collect()
+    }
+
+    /// Moves the lanes on by how their trips ended, and to their next regions.
+    fn record(
+        &mut self,
+        logs: Vec<(usize, Log)>,
+        spoilt: Option<&SourceError>,
+    ) -> Result<Vec<Progress>, OutOfTurn> {
+        let ended: Vec<usize> = logs.iter().map(|(i, _)| *i).collect();
+        for (i, log) in logs {
+            let next = self.next(i, spoilt);
+            self.leftovers.extend(log.leftover);
+            let lane = &mut self.lanes[i];
+            lane.apply(Event::Begun(log.began))?;
+            if log.sent {
+                lane.apply(Event::Sent)?;
+            }
+            lane.apply(match (log.end, spoilt) {
+                (End::Proved(stored), _) => Event::Proved(stored),
+                (End::Failed(reason), _) => Event::Failed(reason),
+                (End::LostSight(reason), _) => Event::LostSight(reason),
+                (End::Dropped(_), Some(error)) => {
+                    Event::GivenUp(Reason::SourceChanged { detail: error.to_string() })
+                }
+                (End::Dropped(reason), None) if next.is_some() => Event::Failed(reason),
+                (End::Dropped(reason), None) => Event::GivenUp(reason),
+            })?;
+        }
+        let mut moves = Vec::new();
+        for i in ended {
+            let (State::Failed(reason) | State::Unknown(reason)) = self.lanes[i].state().clone() else {
+                continue;
+            };
+            let (from, next) = (self.lanes[i].region(), self.next(i, spoilt));
+            self.lanes[i].apply(next.map_or(Event::GivenUp(reason), Event::MovedTo))?;
+            moves.extend(next.map(|to| Progress::Moved { from, to }));
+        }
+        Ok(moves)
+    }
+
+    /// The region that would take over this lane.
+    fn next(&self, lane: usize, spoilt: Option<&SourceError>) -> Option<RegionName> {
+        let Order { plan, policy, .. } = self.order;
+        next_region(plan, &self.lanes, lane, policy.cross_region_retries).filter(|_| spoilt.is_none())
+    }
+
+    fn receipt(self, whole: Whole) -> Receipt {
+        let Whole { size, checksum, files } = whole;
+        let Order { upload_id, key, plan, .. } = self.order;
+        let shipment = Shipment { upload_id: upload_id.clone(), key: key.clone(), size, checksum, files };
+        Receipt::judge(&shipment, plan, &self.lanes).leaving(self.leftovers)
+    }
+}
+
+/// Reads the source once and feeds `regions`; says what it was, and how each trip ended.
+///
+/// Nothing is known of the whole when every trip ended before the source did.
+async fn pass<O: Objects, C: Clock>(
+    source: &Source,
+    buckets: &BTreeMap<RegionName, O>,
+    cargo: &Cargo<'_, C>,
+    policy: &Policy,
+    regions: &[(usize, RegionName)],
+    expected: Option<Whole>,
+) -> (Result<Option<Whole>, SourceError>, Vec<(usize, Log)>) {
+    let mut lines = Vec::new();
+    let mut trips = Vec::new();
+    for (lane, region) in regions {
+        let Some(bucket) = buckets.get(region) else { continue };
+        let (feed, fed) = mpsc::channel(QUEUE);
+        let (call_off, called_off) = oneshot::channel();
+        let acked = Arc::new(AtomicU64::new(0));
+        let trip = Trip::new(cargo, *region, bucket, Arc::clone(&acked));
+        trips.push(async move { (*lane, trip.run(fed, called_off).await) });
+        lines.push(Line { feed, call_off, acked });
+    }
+    let fed = async {
+        let reading = read_aside(source, source.part_size(policy.part_size))?;
+        feed(source, reading, lines, expected, policy.part_timeout).await
+    };
+    join(fed, join_all(trips)).await
+}
+
+/// The connection to one trip.
+struct Line {
+    feed: mpsc::Sender<Feed>,
+    call_off: oneshot::Sender<Reason>,
+    acked: Arc<AtomicU64>,
+}
+
+impl Line {
+    /// Hands on one piece, of which the source's first `read` bytes end; `None` when the
+    /// trip is over, or is called off because it did not take the piece in time.
+    async fn give(self, piece: Feed, read: u64, limit: Duration) -> Option<Self> {
+        match tokio::time::timeout(limit, self.feed.send(piece)).await {
+            Ok(sent) => sent.is_ok().then_some(self),
+            Err(_) => {
+                let behind = ByteSize(read.saturating_sub(self.acked.load(Ordering::Relaxed)));
+                // The trip may be over by now, and then nobody needs to be told.
+                let _ = self.call_off.send(Reason::FellBehind { behind });
+                None
+            }
+        }
+    }
+}
+
+async fn give_all(lines: Vec<Line>, piece: Feed, read: u64, limit: Duration) -> Vec<Line> {
+    let given = lines.into_iter().map(|line| line.give(piece.clone(), read, limit));
+    join_all(given).await.into_iter().flatten().collect()
+}
+
+/// Hands every block to every trip that still takes them, and at the end what the whole was.
+async fn feed(
+    source: &Source,
+    mut reading: Reading,
+    mut lines: Vec<Line>,
+    expected: Option<Whole>,
+    limit: Duration,
+) -> Result<Option<Whole>, SourceError> {
+    let for_nobody = lines.is_empty();
+    let mut read = 0;
+    while let Some(block) = reading.blocks.recv().await {
+        read += block.bytes.len() as u64;
+        lines = give_all(lines, Feed::Block(block), read, limit).await;
+        if lines.is_empty() && !for_nobody {
+            return Ok(None);
+        }
+    }
+    let path = source.path().to_owned();
+    let ended = reading.end.await.map_err(|_| SourceError::Unreadable {
+        path: path.clone(),
+        source: io::Error::other("the thread that reads it ended early"),
+    })?;
+    let Some(whole) = ended? else { return Ok(None) };
+    if expected.is_some_and(|first| first != whole) {
+        let detail = "it was read twice and was not the same".to_owned();
+        return Err(SourceError::Changed { path, detail });
+    }
+    give_all(lines, Feed::Whole(whole), read, limit).await;
+    Ok(Some(whole))
+}
+
+/// A source that is being read.
+struct Reading {
+    blocks: mpsc::Receiver<Block>,
+    end: oneshot::Receiver<Result<Option<Whole>, SourceError>>,
+}
+
+/// Reads `source` on a thread of its own, one block ahead; it ends when nobody takes the blocks.
+///
+/// The runtime's pool is for short work, and this lasts as long as the upload.
+fn read_aside(source: &Source, part_size: ByteSize) -> Result<Reading, SourceError> {
+    let (send, blocks) = mpsc::channel(1);
+    let (ended, end) = oneshot::channel();
+    let reader = source.clone();
+    let read = move || {
+        let whole = reader.read(part_size, |block| match send.blocking_send(block) {
+            Ok(()) => std::ops::ControlFlow::Continue(()),
+            Err(_) => std::ops::ControlFlow::Break(()),
+        });
+        // Said before the channel of blocks closes; if nobody waits for it, nobody needs it.
+        let _ = ended.send(whole);
+    };
+    let spawned = thread::Builder::new().name("sealane-source".to_owned()).spawn(read);
+    let refused =
+        |source_error| SourceError::Unreadable { path: source.path().to_owned(), source: source_error };
+    spawned.map_err(refused)?;
+    Ok(Reading { blocks, end })
+}
+
+#[cfg(test)]
+#[path = "ship_tests.rs"]
+mod tests;
