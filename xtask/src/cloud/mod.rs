@@ -153,7 +153,12 @@ fn start(folder: &Folder) -> Result<SupervisorRecord, CloudError> {
     let errors = log.try_clone().doing("opening the supervisor's log")?;
     let program = std::env::current_exe().doing("finding this program")?;
     let mut command = Command::new(program);
-    command.arg("supervise").arg("--folder").arg(folder.name()).current_dir(folder.workspace()).process_group(0);
+    command
+        .arg("supervise")
+        .arg("--folder")
+        .arg(folder.name())
+        .current_dir(folder.workspace())
+        .process_group(0);
     command.stdin(Stdio::null()).stdout(log).stderr(errors);
     let mut child = command.spawn().doing("starting the supervisor")?;
     wait_until("the supervisor does not answer", folder, || {

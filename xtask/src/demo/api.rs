@@ -33,7 +33,8 @@ impl Reply {
     /// The status and the problem's words.
     #[must_use]
     pub fn words(&self) -> String {
-        let detail = self.body["detail"].as_str().or(self.body["title"].as_str()).unwrap_or("no problem document");
+        let detail =
+            self.body["detail"].as_str().or(self.body["title"].as_str()).unwrap_or("no problem document");
         format!("{} ({detail})", self.status)
     }
 }
@@ -91,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_the_words_of_its_problem() {
-        let reply = Reply { status: 503, body: json!({"title": "writes are moving", "detail": "from a to b"}) };
+        let reply =
+            Reply { status: 503, body: json!({"title": "writes are moving", "detail": "from a to b"}) };
         assert_eq!((reply.is_success(), reply.words()), (false, "503 (from a to b)".to_owned()));
         assert_eq!(Reply { status: 502, body: Value::Null }.words(), "502 (no problem document)");
     }

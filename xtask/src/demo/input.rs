@@ -126,7 +126,8 @@ fn walk(path: &Path, visit: &mut impl FnMut(&Path) -> Result<(), CloudError>) ->
     }
     let reading = || format!("reading the folder `{}`", path.display());
     let listed = fs::read_dir(path).doing(reading())?;
-    let mut below = listed.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().doing(reading())?;
+    let mut below =
+        listed.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().doing(reading())?;
     below.sort();
     below.iter().try_for_each(|path| walk(path, visit))
 }

@@ -21,7 +21,7 @@ use crate::cloud::{
     self, Cloud,
     error::{CloudError, Doing},
     folder::{Folder, write_whole},
-    functions::{self, Binaries, FUNCTIONS},
+    functions::{self, Binaries, CLI},
     region::PRIMARY,
 };
 use input::Input;
@@ -35,9 +35,6 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-
-/// The binary of the command line program, with its package.
-const CLI: (&str, &str) = ("sealane-cli", "sealane");
 
 /// Size of the generated file of the demo's own input.
 pub const GENERATED: u64 = 256 << 20;
@@ -56,10 +53,19 @@ pub struct Story {
     pub generated: u64,
     /// Where to write the report.
     pub report: Option<PathBuf>,
-    /// Cargo profile of the functions and of the command line program.
-    pub profile: String,
+    /// The functions and the command line program.
+    pub programs: Programs,
     /// Whether to wait until work is back in the primary region.
     pub failback: bool,
+}
+
+/// Where the functions and the command line program come from.
+#[derive(Debug, Clone)]
+pub enum Programs {
+    /// Built at the beginning, with this Cargo profile.
+    Built(String),
+    /// Built before: the path of each, by name.
+    Found(BTreeMap<String, PathBuf>),
 }
 
 /// Tells the story, and writes the report whether it ends well or not.
@@ -125,16 +131,18 @@ fn play(
 /// Builds, and brings a fresh local cloud up.
 fn prepare(story: &Story, narrator: Narrator) -> Result<(Cloud, PathBuf), CloudError> {
     let folder = &story.folder;
-    narrator.say(&format!("building the functions and `sealane` (profile `{}`)", story.profile));
-    let mut programs: Vec<(&str, &str)> = FUNCTIONS.map(|name| (name, name)).to_vec();
-    programs.push(CLI);
-    let mut built = functions::built(folder, &story.profile, &programs)?;
-    let sealane = built.remove(CLI.1).unwrap_or_default();
+    let programs = match &story.programs {
+        Programs::Found(programs) => programs.clone(),
+        Programs::Built(profile) => {
+            narrator.say(&format!("building the functions and `sealane` (profile `{profile}`)"));
+            functions::built(folder, profile)?
+        }
+    };
+    let sealane = functions::program(&programs, CLI.1)?;
     if cloud::down(folder)? {
         narrator.say("took down the local cloud of an earlier run");
     }
-    let binaries = Binaries::From(together(folder, &built)?);
-    let up = cloud::up(folder, &binaries, &|step| narrator.say(step))?.cloud();
+    let up = cloud::up(folder, &Binaries::Found(programs), &|step| narrator.say(step))?.cloud();
     narrator.say(&format!(
         "the local cloud is up: {} full regions, {} that only observes\nstatus page {}",
         up.record.regions.len(),
@@ -142,18 +150,6 @@ fn prepare(story: &Story, narrator: Narrator) -> Result<(Cloud, PathBuf), CloudE
         up.record.status_url
     ));
     Ok((up, sealane))
-}
-
-/// The folder that holds all of `built`, which one build puts in one place.
-fn together(folder: &Folder, built: &BTreeMap<String, PathBuf>) -> Result<PathBuf, CloudError> {
-    let places: Vec<&Path> = built.values().filter_map(|path| path.parent()).collect();
-    match places.split_first() {
-        Some((first, rest)) if rest.iter().all(|place| place == first) => Ok(first.to_path_buf()),
-        Some(_) | None => {
-            let what = format!("the functions were not built into one folder below `{}`", folder.workspace().display());
-            Err(CloudError::failed(what, "see `[profile]` and `[build]` of Cargo's configuration".to_owned()))
-        }
-    }
 }
 
 /// Refuses a report that could not be written, before anything is done.

@@ -14,7 +14,10 @@ pub struct Narrator {
 impl Narrator {
     /// The story begins now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the story's clock: every time in it is an argument from here on")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the story's clock: every time in it is an argument from here on"
+    )]
     pub fn begin() -> Self {
         Self { began: Instant::now() }
     }
@@ -23,6 +26,12 @@ impl Narrator {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Time since the story began, in words.
+    #[must_use]
+    pub fn elapsed(&self) -> String {
+        seconds(self.now_ms())
     }
 
     /// Tells one event.
@@ -38,7 +47,10 @@ impl Narrator {
     }
 
     /// Waits before looking again.
-    #[expect(clippy::disallowed_methods, reason = "other processes are watched, and they offer nothing to wait on")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "other processes are watched, and they offer nothing to wait on"
+    )]
     pub fn rest(&self, time: Duration) {
         thread::sleep(time);
     }
@@ -74,6 +86,13 @@ pub fn size(bytes: u64) -> String {
     format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
 }
 
+/// The first `chars` characters of a text, with a mark where the rest was.
+#[must_use]
+pub fn clipped(text: &str, chars: usize) -> String {
+    let kept: String = text.chars().take(chars).collect();
+    if kept.len() < text.len() { format!("{kept}...") } else { kept }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,8 +103,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_reason_is_clipped_between_characters() {
+        assert_eq!([clipped("äbc", 3), clipped("äbcd", 3)], ["äbc", "äbc..."]);
+    }
+
+    #[test]
     fn spans_and_sizes_read_like_speech() {
         assert_eq!([seconds(0), seconds(99_999), seconds(125_400)], ["0.0 s", "99.9 s", "2 m 05 s"]);
-        assert_eq!([size(1023), size(1536), size(256 << 20), size(3 << 29)], ["1023 B", "1.5 KiB", "256.0 MiB", "1.5 GiB"]);
+        assert_eq!(
+            [size(1023), size(1536), size(256 << 20), size(3 << 29)],
+            ["1023 B", "1.5 KiB", "256.0 MiB", "1.5 GiB"]
+        );
     }
 }

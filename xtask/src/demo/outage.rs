@@ -96,7 +96,8 @@ impl Scene {
         loop {
             let debts = self.debts(receipt)?;
             if !debts.is_empty() && !debts.iter().any(Entry::is_owed) {
-                report.repair.paid = debts.iter().filter(|debt| matches!(debt.phase, Debt::Verified { .. })).count();
+                report.repair.paid =
+                    debts.iter().filter(|debt| matches!(debt.phase, Debt::Verified { .. })).count();
                 break;
             }
             self.attend(STANDBY, report)?;
@@ -126,7 +127,9 @@ impl Scene {
     /// # Errors
     /// When it does not in time.
     pub fn come_home(&mut self, report: &mut Report) -> Result<(), CloudError> {
-        self.narrator.say("it returns once the region has stayed up for its hold-down, in steps of 10, 25, 50 and 100%");
+        self.narrator.say(
+            "it returns once the region has stayed up for its hold-down, in steps of 10, 25, 50 and 100%",
+        );
         let until = self.deadline(HOME_WITHIN);
         let home = |record: &Record| record.active.as_str() == PRIMARY && record.epoch > 2;
         let mut at_ms = None;

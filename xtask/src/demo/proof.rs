@@ -28,17 +28,23 @@ impl Scene {
             region: copy.region.clone(),
             key: self.key.clone(),
             checksum: copy.crc64nvme.clone(),
-            verified: whole && copy.bytes == report.upload.bytes,
+            verified: whole && copy.bytes == report.upload.bytes && copy.crc64nvme == self.checksum,
         });
         report.upload.copies = copies.collect();
         report.upload.files = found.archive.files;
         let bytes = report.upload.bytes;
         report.claim(found.missing.is_empty(), "every region has a copy");
         report.claim(found.equal, "the copies equal one another byte for byte");
-        report.claim(found.copies.iter().all(|copy| copy.bytes == bytes), "the copies have the receipt's size");
+        report
+            .claim(found.copies.iter().all(|copy| copy.bytes == bytes), "the copies have the receipt's size");
+        let summed = found.copies.iter().all(|copy| copy.crc64nvme == self.checksum);
+        report.claim(summed, "the bytes of each copy have the receipt's checksum");
         report.claim(found.archive.files == self.input.files, "the archive has every file of the input");
         let differences = &found.archive.differences;
-        report.claim(differences.is_empty(), &format!("the archive equals the input ({})", differences.join("; ")));
+        report.claim(
+            differences.is_empty(),
+            &format!("the archive equals the input ({})", differences.join("; ")),
+        );
         self.narrator.say(&format!(
             "{} copies of {} are equal byte for byte; unpacked, {} files equal their sources",
             found.copies.len(),
@@ -56,7 +62,8 @@ impl Scene {
             let moves: Vec<String> = moves.iter().map(|row| row.body.to_string()).collect();
             seen.push((record, moves));
         }
-        report.claim(seen.windows(2).all(|two| two[0] == two[1]), "every control region holds the same record");
+        report
+            .claim(seen.windows(2).all(|two| two[0] == two[1]), "every control region holds the same record");
         let Some((Some(record), moves)) = seen.pop() else {
             report.claim(false, "there is a record of the active region");
             return Ok(());

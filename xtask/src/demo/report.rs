@@ -138,10 +138,14 @@ mod tests {
     #[test]
     fn the_keys_are_those_that_readers_know() {
         let report = json!(Report { failback: Some(Failback::default()), ..Report::default() }.closed());
-        let keys = |part: &Value| part.as_object().expect("a map").keys().cloned().collect::<Vec<_>>().join(" ");
+        let keys =
+            |part: &Value| part.as_object().expect("a map").keys().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(keys(&report), "failback failover ok repair upload worksets");
         assert_eq!(keys(&report["upload"]), "attempts bytes copies files owed");
-        assert_eq!(keys(&report["failover"]), "cut_at_ms detected_ms epoch_after epoch_before reason switched_ms");
+        assert_eq!(
+            keys(&report["failover"]),
+            "cut_at_ms detected_ms epoch_after epoch_before reason switched_ms"
+        );
         assert_eq!(keys(&report["repair"]), "healed_ms owed paid");
         assert_eq!(keys(&report["failback"]), "at_ms reason");
         assert_eq!(keys(&report["worksets"]), "lost read_during_outage written_during_outage");

@@ -4,7 +4,7 @@ use super::{
     api::Api,
     at_rate,
     input::Input,
-    narrator::{Narrator, seconds, size},
+    narrator::{self, Narrator, seconds, size},
     readback::Readback,
     report::Report,
     shipping::Shipping,
@@ -22,7 +22,7 @@ use sealane::{
     upload::{How, Receipt},
 };
 use serde_json::json;
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 /// The region that the demo's client asks while the primary is away.
 pub const STANDBY: &str = "us-east-1";
@@ -39,6 +39,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the bytes of an upload are counted.
 const COUNT_EVERY: Duration = Duration::from_millis(15);
 
+/// Characters of a reason that are told; the report has the rest.
+const REASON_MAX: usize = 90;
+
 /// How long an upload may take.
 const SHIPPED_WITHIN: Duration = Duration::from_secs(600);
 
@@ -54,6 +57,8 @@ pub struct Scene {
     pub(super) input: Input,
     /// The key of what is shipped.
     pub(super) key: String,
+    /// The checksum that the receipt names.
+    pub(super) checksum: String,
     /// When the region was cut off.
     pub(super) cut_at_ms: u64,
     /// Whether it is cut off now.
@@ -76,6 +81,7 @@ impl Scene {
             readback: Readback::start(&cloud)?,
             writer: Writer::default(),
             watch: Watch::default(),
+            checksum: String::new(),
             cut_at_ms: 0,
             cut: false,
             told: None,
@@ -94,16 +100,18 @@ impl Scene {
         self.narrator.say("waiting until the regions have judged one another");
         let until = self.deadline(within);
         loop {
-            let regions = self.look(PRIMARY);
-            let waiting = regions.as_ref().map_or(vec!["the API"], Regions::waiting);
+            // Each API judges for itself, and each has to be ready before one of them is left alone.
+            let seen = FULL.map(|region| self.look(region));
+            let waiting: BTreeSet<&str> =
+                seen.iter().flat_map(|seen| seen.as_ref().map_or(vec!["an API"], Regions::waiting)).collect();
             let record = self.record(PRIMARY)?;
             let steady = record.as_ref().filter(|r| r.active.as_str() == PRIMARY && r.phase == Phase::Steady);
             if let (true, Some(record)) = (waiting.is_empty(), steady) {
                 report.failover.epoch_before = Some(record.epoch);
                 break;
             }
-            let what = || format!("after {} s not yet up: {}", within.as_secs(), waiting.join(", "));
-            self.in_time(until, what)?;
+            let waiting = waiting.into_iter().collect::<Vec<_>>().join(", ");
+            self.in_time(until, || format!("after {} s not yet up: {waiting}", within.as_secs()))?;
         }
         report.claim(report.failover.epoch_before == Some(1), "the story begins in epoch 1");
         while self.writer.done() == 0 {
@@ -134,6 +142,7 @@ impl Scene {
             self.in_time(until, || "the upload does not end".to_owned())?;
         };
         let receipt = shipping.receipt(status)?;
+        self.checksum = receipt.checksum.to_string();
         self.tell_receipt(&receipt, began, status.success(), report);
         Ok(receipt)
     }
@@ -146,7 +155,8 @@ impl Scene {
             }
             if let Some(status) = shipping.ended()? {
                 let receipt = shipping.receipt(status)?;
-                let what = format!("the upload ended ({}) when {PRIMARY} had {}", receipt.rule, size(carried));
+                let what =
+                    format!("the upload ended ({}) when {PRIMARY} had {}", receipt.rule, size(carried));
                 return Err(CloudError::failed(what, "ship more, or what is less easily packed".to_owned()));
             }
             self.narrator.rest(COUNT_EVERY);
@@ -173,7 +183,8 @@ impl Scene {
             };
             lines.push(format!("  verified  {:<10} {how}, CRC64NVME {}", copy.region, copy.checksum));
         }
-        lines.extend(receipt.owed.iter().map(|owed| format!("  owed      {:<10} {}", owed.region, owed.reason)));
+        let owed = receipt.owed.iter().map(|owed| (owed.region, narrator::clipped(&owed.reason, REASON_MAX)));
+        lines.extend(owed.map(|(region, reason)| format!("  owed      {region:<10} {reason}")));
         self.narrator.say(&lines.join("\n"));
         report.upload.bytes = receipt.size.0;
         report.upload.owed = receipt.owed.iter().map(|owed| json!(owed)).collect();
@@ -194,7 +205,8 @@ impl Scene {
         let now = self.narrator.now_ms();
         if self.cut {
             let since = now.saturating_sub(self.cut_at_ms);
-            let down = regions.as_ref().and_then(|seen| seen.region(PRIMARY)).is_some_and(|r| r.down().is_some());
+            let down =
+                regions.as_ref().and_then(|seen| seen.region(PRIMARY)).is_some_and(|r| r.down().is_some());
             if down {
                 report.failover.detected_ms.get_or_insert(since);
             }
@@ -217,19 +229,29 @@ impl Scene {
     fn look(&mut self, region: &str) -> Option<Regions> {
         let reply = self.api.get(region, "/v1/regions").ok().filter(super::api::Reply::is_success)?;
         let seen: Regions = serde_json::from_value(reply.body).ok()?;
-        for news in self.watch.regions(&seen) {
-            self.tell(&news);
+        // The others' views differ by seconds; the story is told from where the client will be.
+        if region == STANDBY {
+            for news in self.watch.regions(&seen) {
+                self.tell(&news);
+            }
         }
         Some(seen)
     }
 
     /// The record of the active region, as `region`'s API reads it; `None` while it does not answer.
     pub(super) fn record(&mut self, region: &str) -> Result<Option<Record>, CloudError> {
-        let Some(mut reply) = self.api.get(region, "/v1/failovers").ok().filter(super::api::Reply::is_success) else {
+        let Some(mut reply) =
+            self.api.get(region, "/v1/failovers").ok().filter(super::api::Reply::is_success)
+        else {
             return Ok(None);
         };
-        let record: Option<Record> = serde_json::from_value(reply.body["record"].take())
-            .map_err(|error| CloudError::failed(format!("`{region}` shows no record: {error}"), "see `GET /v1/failovers`".into()))?;
+        let record: Option<Record> =
+            serde_json::from_value(reply.body["record"].take()).map_err(|error| {
+                CloudError::failed(
+                    format!("`{region}` shows no record: {error}"),
+                    "see `GET /v1/failovers`".into(),
+                )
+            })?;
         if let Some(news) = record.as_ref().and_then(|record| self.watch.record(record)) {
             self.tell(&news);
         }
@@ -241,20 +263,21 @@ impl Scene {
             Sent::Done(write) => {
                 if self.told.take().is_some() {
                     let (_, put_off) = self.writer.put_off();
-                    self.tell(&format!("writes are taken again after {} ({write:?})", seconds(put_off)));
+                    self.tell(&format!("writes are taken again, after {}: {write}", seconds(put_off)));
                 }
                 Ok(())
             }
             Sent::Later(why) => {
                 if self.told.is_none() {
-                    self.tell(&format!("a write is put off: {why}"));
+                    self.tell(&format!("a write is put off: {}", narrator::clipped(&why, REASON_MAX)));
                 }
                 self.told = Some(why);
                 Ok(())
             }
-            Sent::Refused(why) => {
-                Err(CloudError::failed(format!("a write was refused: {why}"), "see the logs of `workset-api`".into()))
-            }
+            Sent::Refused(why) => Err(CloudError::failed(
+                format!("a write was refused: {why}"),
+                "see the logs of `workset-api`".into(),
+            )),
         }
     }
 

@@ -44,7 +44,8 @@ impl Shipping {
         command.env("AWS_ACCESS_KEY_ID", &keys.access_key_id);
         command.env("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key);
         command.env("AWS_EC2_METADATA_DISABLED", "true");
-        for other in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION", "SEALANE_CONFIG"] {
+        for other in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION", "SEALANE_CONFIG"]
+        {
             command.env_remove(other);
         }
         command.stdin(Stdio::null()).stdout(out).stderr(folder.log("upload")?);
@@ -75,10 +76,15 @@ impl Shipping {
     /// # Errors
     /// When there is none; the error has the program's own words.
     pub fn receipt(&self, status: ExitStatus) -> Result<Receipt, CloudError> {
-        let text = fs::read_to_string(&self.receipt).doing(format!("reading `{}`", self.receipt.display()))?;
+        let text =
+            fs::read_to_string(&self.receipt).doing(format!("reading `{}`", self.receipt.display()))?;
         serde_json::from_str(&text).map_err(|error| {
             let said = fs::read_to_string(&self.log).unwrap_or_default();
-            let last = said.lines().rev().find(|line| !line.trim().is_empty()).map_or(error.to_string(), str::to_owned);
+            let last = said
+                .lines()
+                .rev()
+                .find(|line| !line.trim().is_empty())
+                .map_or(error.to_string(), str::to_owned);
             let what = format!("`sealane upload` left no receipt ({status}): {last}");
             CloudError::failed(what, format!("see `{}`", self.log.display()))
         })

@@ -84,7 +84,8 @@ impl Watch {
             match (before, region.down()) {
                 (Some(false) | None, _) if up => news.push(format!("{} is judged up", region.name)),
                 (Some(true), Some(down)) => {
-                    let why = if down.verdict.is_empty() { String::new() } else { format!(": {}", down.verdict) };
+                    let why =
+                        if down.verdict.is_empty() { String::new() } else { format!(": {}", down.verdict) };
                     news.push(format!("{} is judged down for {}{why}", region.name, down.capability));
                 }
                 (Some(true), None) if !up => news.push(format!("nobody can judge {} any more", region.name)),
@@ -127,7 +128,8 @@ mod tests {
 
     fn seen(status: &str) -> Regions {
         let capability = json!({"capability": "object_write", "status": status, "verdict": "3 of 3 votes"});
-        serde_json::from_value(json!({"regions": [{"name": "us-west-2", "capabilities": [capability]}]})).expect("regions")
+        serde_json::from_value(json!({"regions": [{"name": "us-west-2", "capabilities": [capability]}]}))
+            .expect("regions")
     }
 
     #[test]
@@ -135,7 +137,10 @@ mod tests {
         let mut watch = Watch::default();
         assert_eq!(watch.regions(&seen("healthy")), ["us-west-2 is judged up"]);
         assert!(watch.regions(&seen("degraded")).is_empty());
-        assert_eq!(watch.regions(&seen("unhealthy")), ["us-west-2 is judged down for object_write: 3 of 3 votes"]);
+        assert_eq!(
+            watch.regions(&seen("unhealthy")),
+            ["us-west-2 is judged down for object_write: 3 of 3 votes"]
+        );
         assert!(watch.regions(&seen("unhealthy")).is_empty());
         assert_eq!(watch.regions(&seen("healthy")), ["us-west-2 is judged up"]);
     }

@@ -5,6 +5,7 @@
 
 use super::api::{Api, Reply};
 use serde_json::{Value, json};
+use std::fmt;
 
 /// What every workset of the demo is called first.
 const PREFIX: &str = "demo";
@@ -44,6 +45,15 @@ impl Write {
                 let body = json!({ "to": "in_progress", "reason": "the demo begins its run" });
                 api.post(region, &format!("/v1/worksets/{id}/transitions"), &body)
             }
+        }
+    }
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register(id) => write!(f, "`{id}` is registered"),
+            Self::Begin(id) => write!(f, "`{id}` has begun its run"),
         }
     }
 }
