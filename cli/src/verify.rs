@@ -97,11 +97,12 @@ fn as_if_paid<O: Objects>(receipt: &Receipt, buckets: &BTreeMap<RegionName, O>) 
 impl Report {
     /// Success only if there is a claim, and every claim holds. Owed copies are no claims.
     fn exit(&self) -> Exit {
-        let claimed: Vec<_> = self.copies.iter().filter(|line| line.claim == Claim::Verified).collect();
-        let is_broken = |line: &&&Line| matches!(line.finding, Finding::Differs { .. } | Finding::Missing);
-        if claimed.is_empty() || claimed.iter().any(|line| is_broken(&line)) {
+        let claims = self.copies.iter().filter(|line| line.claim == Claim::Verified);
+        let findings: Vec<_> = claims.map(|line| &line.finding).collect();
+        let is_broken = |finding: &&Finding| matches!(finding, Finding::Differs { .. } | Finding::Missing);
+        if findings.is_empty() || findings.iter().any(is_broken) {
             Exit::Failed
-        } else if claimed.iter().all(|line| line.finding == Finding::Whole) {
+        } else if findings.iter().all(|finding| **finding == Finding::Whole) {
             Exit::Done
         } else {
             Exit::Unknown
@@ -130,7 +131,49 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
+    use sealane::{
+        memory::{Cloud, ManualClock, MemoryObjects},
+        time::Timestamp,
+        transport::{Order, Source, ship},
+        upload::{Plan, Policy},
+    };
+
     use super::*;
+
+    /// Ships a file to `us-west-2`; `eu-west-1` is to have a copy as well, and is not routed to.
+    async fn shipped(cloud: &Cloud) -> (Receipt, BTreeMap<RegionName, MemoryObjects>) {
+        let regions: Vec<RegionName> = ["us-west-2", "eu-west-1"].map(|name| name.parse().unwrap()).to_vec();
+        let buckets = regions.iter().map(|name| (*name, cloud.bucket(name.as_str()))).collect();
+        let policy = Policy { copies: 2, min_copies: Some(1), ..Policy::default() };
+        let plan = Plan::new(&policy, &regions, &regions[..1]).unwrap();
+        let (upload_id, key) = ("u-1".to_owned(), "reads".parse().unwrap());
+        let order = Order { upload_id, key, plan, policy, seed: 7 };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "ACGT").unwrap();
+        let (source, clock) = (Source::open(file.path()).unwrap(), ManualClock::at(Timestamp::default()));
+        let receipt = ship(&source, &buckets, &order, &|_| {}, &clock).await.unwrap();
+        (receipt, buckets)
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_rots_after_its_receipt_is_found_out() {
+        let cloud = Cloud::default();
+        let (receipt, buckets) = shipped(&cloud).await;
+        assert_eq!(check(&receipt, false, &buckets).await.exit(), Exit::Done);
+        buckets.values().next_back().unwrap().corrupt("reads");
+        assert_eq!(check(&receipt, false, &buckets).await.exit(), Exit::Failed);
+        cloud.cut("us-west-2", true);
+        assert_eq!(check(&receipt, false, &buckets).await.exit(), Exit::Unknown);
+    }
+
+    #[tokio::test]
+    async fn owed_copies_are_looked_at_when_asked() {
+        let cloud = Cloud::default();
+        let (receipt, buckets) = shipped(&cloud).await;
+        let report = check(&receipt, true, &buckets).await;
+        assert_eq!(report.copies.len(), 2);
+        assert!(report.to_string().contains("not paid yet"), "{report}");
+    }
 
     fn report(findings: impl IntoIterator<Item = (Claim, Finding)>) -> Report {
         let region = "eu-west-1".parse().unwrap();

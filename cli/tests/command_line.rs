@@ -201,3 +201,16 @@ fn silence_is_told_as_silence() {
     refused(&folder, "worksets get ws-001 --region us-west-2", 1, &["no region's api answered: us-west-2"]);
     refused(&folder, "replication owed", 1, &["the ledger cannot be read"]);
 }
+
+#[test]
+fn an_upload_that_reaches_nobody_claims_nothing() {
+    let folder = Folder::new(&CONFIG.replace("{copies: 2}", "{copies: 2, failover_delay: 0s}"));
+    fs::write(folder.path().join("reads"), "x").unwrap();
+    let output = folder.sealane("upload reads --json --receipt receipt.json");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let kept = fs::read_to_string(folder.path().join("receipt.json")).unwrap();
+    assert_eq!(kept, text(&output.stdout), "the receipt is kept as it was printed");
+    let verified = folder.sealane("verify receipt.json");
+    assert_eq!(verified.status.code(), Some(1));
+    assert_eq!(text(&verified.stdout), "the receipt claims no copy\n");
+}

@@ -5,8 +5,10 @@
 
 use sealane::{
     checksum::Checksum,
-    ports::{Clock, Head, Objects, ObjectsError, Rows, RowsError},
-    replication::{Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, Source, Token, origin_value},
+    ports::{Attributes, Clock, Head, Objects, ObjectsError, Rows, RowsError},
+    replication::{
+        Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token, origin_value,
+    },
     store::Versioned,
     upload::Reason,
 };
@@ -111,11 +113,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         if written.is_ok() { payment } else { Payment::Left }
     }
 
-    async fn retry(
-        &mut self,
-        reason: Reason,
-        policy: sealane::replication::RetryPolicy,
-    ) -> Result<(), Trouble> {
+    async fn retry(&mut self, reason: Reason, policy: RetryPolicy) -> Result<(), Trouble> {
         let now = self.deps.clock.now();
         // Rows that failed together are not to come back together.
         let seed = self.invocation.seed ^ Checksum::of(self.row.value.object.as_str().as_bytes()).as_u64();
@@ -182,7 +180,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Type and metadata of the source, and where the copy came from.
-    fn attributes(&self, head: &Head) -> sealane::ports::Attributes {
+    fn attributes(&self, head: &Head) -> Attributes {
         let mut attributes = head.attributes.clone();
         attributes.metadata.insert(META_ORIGIN.to_owned(), self.mark());
         attributes

@@ -2,6 +2,7 @@
 
 use sealane::{
     ports::{Head, Objects, ObjectsError},
+    region::RegionName,
     replication::Source,
     units::ByteSize,
 };
@@ -36,12 +37,7 @@ pub(crate) async fn standing<O: Objects>(
 }
 
 /// The object that `head` describes, pinned.
-pub(crate) fn pinned<O: Objects>(
-    own: &O,
-    here: sealane::region::RegionName,
-    key: &str,
-    head: &Head,
-) -> Source {
+pub(crate) fn pinned<O: Objects>(own: &O, here: RegionName, key: &str, head: &Head) -> Source {
     Source {
         region: here,
         bucket: own.bucket().to_owned(),

@@ -24,7 +24,7 @@ use super::{
     calls::Patience,
     progress::Progress,
     source::{Source, SourceError},
-    trip::{Cargo, End, Feed, Log, Trip},
+    trip::{End, Errand, Feed, Log, Trip},
 };
 use crate::{
     ports::{Attributes, Clock, Metadata, Objects},
@@ -98,7 +98,7 @@ pub async fn ship<O: Objects>(
         return Err(ShipError::NoBucket { region: *region });
     }
     let attributes = attributes(source, order)?;
-    let cargo = Cargo {
+    let errand = Errand {
         key: order.key.as_str(),
         upload_id: &order.upload_id,
         attributes: &attributes,
@@ -120,7 +120,7 @@ pub async fn ship<O: Objects>(
             tokio::time::sleep(jitter(policy.failover_delay, *seed, round)).await;
         }
         // With no region left this only reads on, so that the receipt names what was not shipped.
-        let (read, logs) = pass(source, buckets, &cargo, policy, &regions, known).await;
+        let (read, logs) = pass(source, buckets, &errand, policy, &regions, known).await;
         upload.record(logs, read.as_ref().err())?.into_iter().for_each(progress);
         match (read, known) {
             (Ok(found), _) => known = known.or(found),
@@ -216,7 +216,7 @@ impl Upload<'_> {
 async fn pass<O: Objects, C: Clock>(
     source: &Source,
     buckets: &BTreeMap<RegionName, O>,
-    cargo: &Cargo<'_, C>,
+    errand: &Errand<'_, C>,
     policy: &Policy,
     regions: &[(usize, RegionName)],
     expected: Option<Whole>,
@@ -228,7 +228,7 @@ async fn pass<O: Objects, C: Clock>(
         let (feed, fed) = mpsc::channel(QUEUE);
         let (call_off, called_off) = oneshot::channel();
         let acked = Arc::new(AtomicU64::new(0));
-        let trip = Trip::new(cargo, *region, bucket, Arc::clone(&acked));
+        let trip = Trip::new(errand, *region, bucket, Arc::clone(&acked));
         trips.push(async move { (*lane, trip.run(fed, called_off).await) });
         lines.push(Line { feed, call_off, acked });
     }

@@ -47,7 +47,7 @@ pub(super) enum Feed {
 
 /// What all trips of an upload share.
 #[derive(Clone, Copy)]
-pub(super) struct Cargo<'a, C> {
+pub(super) struct Errand<'a, C> {
     pub(super) key: &'a str,
     pub(super) upload_id: &'a str,
     pub(super) attributes: &'a Attributes,
@@ -83,7 +83,7 @@ pub(super) struct Log {
 
 /// One try in one region.
 pub(super) struct Trip<'a, O, C> {
-    cargo: &'a Cargo<'a, C>,
+    errand: &'a Errand<'a, C>,
     region: RegionName,
     bucket: &'a O,
     acked: Arc<AtomicU64>,
@@ -100,14 +100,14 @@ pub(super) struct Trip<'a, O, C> {
 impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
     /// A trip to `region`, which counts the bytes that the store acknowledged in `acked`.
     pub(super) fn new(
-        cargo: &'a Cargo<'a, C>,
+        errand: &'a Errand<'a, C>,
         region: RegionName,
         bucket: &'a O,
         acked: Arc<AtomicU64>,
     ) -> Self {
         let unset = OnceLock::new;
         Self {
-            cargo,
+            errand,
             region,
             bucket,
             acked,
@@ -124,8 +124,8 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         mut feed: mpsc::Receiver<Feed>,
         call_off: oneshot::Receiver<Reason>,
     ) -> Log {
-        let began = self.cargo.clock.now();
-        (self.cargo.progress)(Progress::Began { region: self.region });
+        let began = self.errand.clock.now();
+        (self.errand.progress)(Progress::Began { region: self.region });
         let end = tokio::select! {
             biased;
             Ok(reason) = call_off => self.called_off(reason),
@@ -138,9 +138,9 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
             End::Failed(_) | End::LostSight(_) | End::Dropped(_) => self.clear_up().await,
         };
         match &end {
-            End::Proved(_) => (self.cargo.progress)(Progress::Verified { region: self.region }),
+            End::Proved(_) => (self.errand.progress)(Progress::Verified { region: self.region }),
             End::Failed(why) | End::LostSight(why) | End::Dropped(why) => {
-                (self.cargo.progress)(Progress::Dropped { region: self.region, reason: why.clone() });
+                (self.errand.progress)(Progress::Dropped { region: self.region, reason: why.clone() });
             }
         }
         Log { began, sent: self.completing.get().is_some(), end, leftover }
@@ -179,7 +179,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
     /// A region that does not answer a question first is sent nothing: so the fate
     /// of a copy is in doubt only where the region was there a moment ago.
     async fn put(&self, bytes: Bytes, whole: Whole) -> Result<Option<String>, Failed> {
-        let Cargo { key, attributes, patience, .. } = self.cargo;
+        let Errand { key, attributes, patience, .. } = self.errand;
         let asked = proof::look(self.bucket, key, None, patience.at_most(LOOK_LIMIT)).await;
         // A refusal is an answer too: not everyone who may write may look.
         if let Err(silent @ Failed { in_doubt: true, .. }) = asked {
@@ -197,7 +197,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         first: Block,
         feed: &mut mpsc::Receiver<Feed>,
     ) -> Result<Option<(Vec<Part>, Whole)>, Failed> {
-        let Cargo { key, attributes, patience, concurrency, .. } = self.cargo;
+        let Errand { key, attributes, patience, concurrency, .. } = self.errand;
         let begun = patience.retry(|| self.bucket.begin(key, attributes)).await;
         if matches!(begun, Err(Failed { in_doubt: true, .. })) {
             self.strayed.get_or_init(|| ());
@@ -225,7 +225,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     async fn part(&self, upload: &str, block: Block) -> Result<Part, Failed> {
         let Block { number, bytes, checksum, .. } = block;
-        let Cargo { key, patience, .. } = self.cargo;
+        let Errand { key, patience, .. } = self.errand;
         let part =
             patience.retry(|| self.bucket.put_part(key, upload, number, bytes.clone(), checksum)).await?;
         self.acknowledge(bytes.len() as u64);
@@ -234,12 +234,12 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     fn acknowledge(&self, bytes: u64) {
         let bytes = ByteSize(self.acked.fetch_add(bytes, Ordering::Relaxed) + bytes);
-        (self.cargo.progress)(Progress::Sent { region: self.region, bytes });
+        (self.errand.progress)(Progress::Sent { region: self.region, bytes });
     }
 
     /// Joins the parts.
     async fn complete(&self, parts: &[Part], whole: Whole) -> Result<Option<String>, Failed> {
-        let (key, upload) = (self.cargo.key, self.upload.get().map_or("", String::as_str));
+        let (key, upload) = (self.errand.key, self.upload.get().map_or("", String::as_str));
         let sum = Some(whole.checksum);
         let failed = match self.settle(whole, || self.bucket.complete(key, upload, parts, sum)).await {
             Err(failed) if failed.in_doubt => failed,
@@ -263,7 +263,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         mut call: impl FnMut() -> F,
     ) -> Result<Option<String>, Failed> {
         self.completing.get_or_init(|| ());
-        let patience = self.cargo.patience;
+        let patience = self.errand.patience;
         let mut in_doubt = false;
         let mut tries = 1;
         loop {
@@ -286,7 +286,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     /// The copy of this very upload, if the store has it.
     async fn ours(&self, whole: Whole) -> Result<Option<Head>, Failed> {
-        let Cargo { key, upload_id, patience, .. } = self.cargo;
+        let Errand { key, upload_id, patience, .. } = self.errand;
         let head = patience.at_most(LOOK_LIMIT).once(self.bucket.head(key, None)).await?;
         Ok(head.filter(|head| {
             head.attributes.metadata.get(META_UPLOAD).is_some_and(|id| id == upload_id)
@@ -297,7 +297,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     /// Reads back what the store acknowledged.
     async fn verify(&self, version_id: Option<String>, whole: Whole, began: Timestamp) -> End {
-        let Cargo { key, patience, validate, progress, .. } = self.cargo;
+        let Errand { key, patience, validate, progress, .. } = self.errand;
         let Whole { size, checksum, .. } = whole;
         if !validate {
             // The store was given the checksum and refuses what does not match it.
@@ -321,15 +321,15 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     fn proved(&self, found: Found, began: Timestamp) -> End {
         let Found { version_id, size, checksum, how } = found;
-        let duration = self.cargo.clock.now().since(began);
+        let duration = self.errand.clock.now().since(began);
         let bucket = self.bucket.bucket().to_owned();
         End::Proved(Stored { bucket, version_id, size, checksum, how, duration })
     }
 
     /// Gives up the multipart upload; whether it is gone for sure.
     async fn abort(&self, upload: &str) -> bool {
-        let patience = self.cargo.patience.at_most(ABORT_LIMIT);
-        let gone = patience.once(self.bucket.abort(self.cargo.key, upload)).await.is_ok();
+        let patience = self.errand.patience.at_most(ABORT_LIMIT);
+        let gone = patience.once(self.bucket.abort(self.errand.key, upload)).await.is_ok();
         if gone {
             self.cleared.get_or_init(|| ());
         }
@@ -341,7 +341,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         let left = |upload| Leftover {
             region: self.region,
             bucket: self.bucket.bucket().to_owned(),
-            key: self.cargo.key.to_owned(),
+            key: self.errand.key.to_owned(),
             upload,
         };
         let Some(upload) = self.upload.get() else {

@@ -1,0 +1,105 @@
+//! What callers see while regions, tables or the record are out of reach.
+
+use sealane::failover::Phase;
+use serde_json::json;
+
+use super::world::{EAST, EU, WEST, World};
+
+#[tokio::test]
+async fn reads_go_to_another_region_when_the_own_replica_is_silent() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    world.worksets[WEST].cut(true);
+    world.ledger[WEST].cut(true);
+    for target in ["/v1/worksets/ws-001", "/v1/worksets", "/v1/worksets/ws-001/events", "/v1/copies/owed"] {
+        let reply = world.get(target).await;
+        assert_eq!(reply.status.as_u16(), 200, "{}", reply.text);
+        let by = reply.header("sealane-served-by").to_owned();
+        assert!([EAST, EU].contains(&by.as_str()) && reply.json()["served_by"] == by, "{by}");
+    }
+    // Not found is only said by a replica that answered.
+    world.get("/v1/worksets/ws-002").await.problem(404, "workset-not-found");
+}
+
+#[tokio::test]
+async fn an_outage_is_never_an_empty_list_or_not_found() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    world.worksets.values().chain(world.ledger.values()).for_each(|door| door.cut(true));
+    for target in ["/v1/worksets/ws-001", "/v1/worksets", "/v1/worksets/ws-001/events", "/v1/copies/owed"] {
+        world.get(target).await.problem(503, "unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_forced_region_answers_itself_or_not_at_all() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    let reply = world.get("/v1/worksets/ws-001?region=eu-west-1").await;
+    assert_eq!(reply.header("sealane-served-by"), EU);
+    world.worksets[EU].cut(true);
+    world.get("/v1/worksets/ws-001?region=eu-west-1").await.problem(503, "unavailable");
+    for unknown in ["us-east-2", "mars", "us-west-9"] {
+        let detail =
+            world.get(&format!("/v1/worksets?region={unknown}")).await.problem(400, "unknown-region");
+        assert!(detail.contains("`us-west-2`, `us-east-1`, `eu-west-1`"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn writes_go_to_the_primary_or_nowhere() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    world.worksets[WEST].cut(true);
+    let moved = world.post("/v1/worksets/ws-001/transitions", json!({"to": "in_progress"})).await;
+    moved.problem(503, "unavailable");
+    world.register("ws-002").await.problem(503, "outcome-unknown");
+    world.worksets[WEST].cut(false);
+    assert_eq!(world.get("/v1/worksets/ws-001").await.json()["workset"]["version"], 1);
+}
+
+#[tokio::test]
+async fn nobody_writes_while_the_primary_is_unknown_or_moving() {
+    let world = World::new("");
+    world.register("ws-001").await.problem(503, "primary-unknown");
+    world.control.cut(true);
+    assert!(world.register("ws-001").await.problem(503, "primary-unknown").contains("could not be read"));
+    world.control.cut(false);
+    world.record(Phase::Steady).await;
+    assert_eq!(world.register("ws-001").await.status.as_u16(), 201);
+    let to = EAST.parse().unwrap();
+    for phase in [Phase::Draining { to }, Phase::Switching { to }] {
+        world.record(phase).await;
+        let detail = world.register("ws-002").await.problem(503, "primary-moving");
+        assert!(detail.contains("from `us-west-2` to `us-east-1`"), "{detail}");
+        assert_eq!(world.get("/v1/worksets/ws-001").await.status.as_u16(), 200);
+    }
+}
+
+/// Fail static: the last known primary stands while the record cannot be read.
+#[tokio::test]
+async fn the_last_known_primary_keeps_taking_writes() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    world.control.cut(true);
+    assert_eq!(world.register("ws-002").await.status.as_u16(), 201);
+    world.get("/v1/failovers").await.problem(503, "unavailable");
+}
+
+#[tokio::test]
+async fn a_region_is_ready_when_all_its_own_tables_answer() {
+    let world = World::steady().await;
+    assert_eq!(world.get("/v1/ready").await.json(), json!({"region": "us-west-2", "status": "ready"}));
+    let doors = [
+        ("worksets", &world.worksets[WEST]),
+        ("ledger", &world.ledger[WEST]),
+        ("health", &world.health),
+        ("control", &world.control),
+    ];
+    for (name, door) in doors {
+        door.cut(true);
+        let detail = world.get("/v1/ready").await.problem(503, "not-ready");
+        assert!(detail.contains(&format!("`{name}`")), "{detail}");
+        door.cut(false);
+    }
+}

@@ -1,0 +1,175 @@
+//! Three regions and a witness, and calls as they come from the gateway.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
+};
+use sealane::{
+    config::Config,
+    failover::{Phase, Record},
+    memory::{ManualClock, MemoryRows},
+    ports::Clock,
+    region::RegionName,
+    store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use workset_api::{Deps, router};
+
+pub(crate) const WEST: &str = "us-west-2";
+pub(crate) const EAST: &str = "us-east-1";
+pub(crate) const EU: &str = "eu-west-1";
+
+pub(crate) const DOCUMENT: &str =
+    "{primary_region: us-west-2, control_regions: [us-west-2, us-east-1], api: {cache_ttl: 0s},
+    regions: [{name: us-west-2, bucket: bucket-west}, {name: us-east-1, bucket: bucket-east},
+              {name: eu-west-1, bucket: bucket-eu}, {name: us-east-2, role: witness}]}";
+
+#[derive(Clone, Default)]
+pub(crate) struct SharedClock(Arc<ManualClock>);
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+/// The API of us-west-2, and every door to its tables.
+pub(crate) struct World {
+    pub(crate) worksets: BTreeMap<&'static str, MemoryRows>,
+    pub(crate) ledger: BTreeMap<&'static str, MemoryRows>,
+    pub(crate) health: MemoryRows,
+    pub(crate) control: MemoryRows,
+    pub(crate) router: Router,
+    clock: SharedClock,
+}
+
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts that this is a whole problem of that name, and gives its detail.
+    pub(crate) fn problem(&self, status: u16, name: &str) -> String {
+        let body = self.json();
+        assert_eq!(
+            (self.status.as_u16(), body["type"].as_str()),
+            (status, Some(&*format!("/problems/{name}"))),
+            "{body}"
+        );
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(body["status"], status);
+        assert_eq!(body["request_id"], self.header("x-request-id"));
+        assert!(!body["title"].as_str().unwrap().is_empty());
+        if status == 503 {
+            assert!(!self.header("retry-after").is_empty());
+        }
+        body["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+impl World {
+    /// Every table answers, and us-west-2 takes the writes.
+    pub(crate) async fn steady() -> Self {
+        let world = Self::new("");
+        world.record(Phase::Steady).await;
+        world
+    }
+
+    /// Nobody has decided anything. `settings` go over the document.
+    pub(crate) fn new(open_tenant: &str) -> Self {
+        let variable = ("SEALANE_API_OPEN_TENANT".to_owned(), open_tenant.to_owned());
+        let config = Config::read(Some(DOCUMENT), [variable].into_iter()).unwrap();
+        let doors = |rows: MemoryRows| BTreeMap::from([WEST, EAST, EU].map(|name| (name, rows.replica())));
+        let (worksets, ledger) = (doors(MemoryRows::default()), doors(MemoryRows::default()));
+        let (health, control, clock) = (MemoryRows::default(), MemoryRows::default(), SharedClock::default());
+        let name = |text: &str| text.parse::<RegionName>().unwrap();
+        let router = router(Deps {
+            config,
+            home: name(WEST),
+            worksets: worksets.iter().map(|(r, d)| (name(r), WorksetTable::new(d.clone()))).collect(),
+            ledger: ledger.iter().map(|(r, d)| (name(r), LedgerTable::new(d.clone()))).collect(),
+            health: vec![HealthTable::new(health.clone())],
+            control: ControlTable::new(vec![control.clone()]),
+            clock: clock.clone(),
+        });
+        let world = Self { worksets, ledger, health, control, router, clock };
+        world.at(1_795_166_130_512);
+        world
+    }
+
+    pub(crate) fn at(&self, ms: u64) {
+        self.clock.0.set(Timestamp::from_millis(ms));
+    }
+
+    /// Writes the next record, in `phase`.
+    pub(crate) async fn record(&self, phase: Phase) {
+        let table = ControlTable::new(vec![self.control.replica()]);
+        let old = table.record().await.unwrap();
+        let first = Record::first(WEST.parse().unwrap(), self.clock.now());
+        let version = old.as_ref().map_or(1, |old| old.version + 1);
+        table.swap(old.as_ref(), &Record { version, phase, ..first }).await.unwrap();
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
+        let reply = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = reply.into_parts();
+        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        assert!(!parts.headers["x-request-id"].is_empty() && !parts.headers["sealane-served-by"].is_empty());
+        Reply { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// Calls as a token bearer of `tenant`.
+    pub(crate) async fn call(&self, tenant: &str, method: &str, target: &str, body: Value) -> Reply {
+        let authorizer = json!({"jwt": {"claims": {"tenant": tenant, "sub": "ada"}, "scopes": null}});
+        self.send(called(Some(authorizer), method, target, &body.to_string())).await
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Reply {
+        self.call("lab", "GET", target, Value::Null).await
+    }
+
+    pub(crate) async fn post(&self, target: &str, body: Value) -> Reply {
+        self.call("lab", "POST", target, body).await
+    }
+
+    pub(crate) async fn register(&self, id: &str) -> Reply {
+        self.post("/v1/worksets", json!({"id": id, "bucket": "my-bucket", "prefix": "p/"})).await
+    }
+}
+
+/// The request that the gateway makes of such a call.
+pub(crate) fn called(authorizer: Option<Value>, method: &str, target: &str, body: &str) -> Request<Body> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let event = json!({
+        "version": "2.0", "routeKey": "ANY /{proxy+}", "rawPath": path, "rawQueryString": query,
+        "headers": {"content-type": "application/json", "host": "api.example"},
+        "requestContext": {
+            "accountId": "000000000000", "apiId": "a", "authorizer": authorizer, "domainName": "api.example",
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "198.51.100.24",
+                     "userAgent": "test"},
+            "requestId": "request-1", "routeKey": "ANY /{proxy+}", "stage": "$default",
+            "time": "20/Nov/2026:09:15:30 +0000", "timeEpoch": 1_795_166_130_512_u64,
+        },
+        "body": body, "isBase64Encoded": false,
+    });
+    from_event(&event.to_string())
+}
+
+pub(crate) fn from_event(event: &str) -> Request<Body> {
+    lambda_http::request::from_str(event).unwrap().map(|body| Body::from(body.to_vec()))
+}
