@@ -69,6 +69,9 @@ enum Bench {
         /// Writes the figures to this file, as JSON
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
+        /// Takes the functions' binaries from this folder instead of building them
+        #[arg(long, value_name = "FOLDER")]
+        functions: Option<PathBuf>,
     },
 }
 
@@ -172,8 +175,10 @@ pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
             say(&demo::epilogue(&cloud));
         }
         Command::Test { full } => test::run(full, &say)?,
-        Command::Bench { what: Bench::Cold { report } } => {
-            let missed = bench::cold(&folder, report.as_deref(), &say)?;
+        Command::Bench { what: Bench::Cold { report, functions } } => {
+            let release = Binaries::Built { profile: "release".to_owned() };
+            let binaries = functions.map_or(release, Binaries::From);
+            let missed = bench::cold(&folder, &binaries, report.as_deref(), &say)?;
             if !missed.is_empty() {
                 return Err(missed.join("; ").into());
             }

@@ -40,11 +40,15 @@ const EVENTS: [(&str, &str); 4] = [
 ///
 /// # Errors
 /// When a function cannot be built or measured.
-pub fn cold(folder: &Folder, report: Option<&Path>, say: &dyn Fn(&str)) -> Result<Vec<String>, CloudError> {
+pub fn cold(
+    folder: &Folder,
+    binaries: &Binaries,
+    report: Option<&Path>,
+    say: &dyn Fn(&str),
+) -> Result<Vec<String>, CloudError> {
     folder.create()?;
     venv::install(folder)?;
-    say("building the functions (profile `release`)");
-    let binaries = Binaries::Built { profile: "release".to_owned() }.find(folder)?;
+    let binaries = binaries.find(folder)?;
     let port = backend::open().doing("opening the backend")?;
     let config = document(&everywhere(port), PRIMARY).to_string();
     let mut all = Vec::new();

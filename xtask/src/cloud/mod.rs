@@ -27,6 +27,7 @@ use functions::Binaries;
 use record::{CloudRecord, SupervisorRecord};
 use std::{
     fs::{File, OpenOptions},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -151,7 +152,7 @@ fn start(folder: &Folder) -> Result<SupervisorRecord, CloudError> {
     use std::os::unix::process::CommandExt;
     let log = folder.log("supervisor")?;
     let errors = log.try_clone().doing("opening the supervisor's log")?;
-    let program = std::env::current_exe().doing("finding this program")?;
+    let program = this_program(&std::env::current_exe().doing("finding this program")?);
     let mut command = Command::new(program);
     command
         .arg("supervise")
@@ -165,6 +166,13 @@ fn start(folder: &Folder) -> Result<SupervisorRecord, CloudError> {
         ended(&mut child, folder)?;
         Ok(supervisor_there(folder))
     })
+}
+
+/// Where this program lies. Linux marks a program that was built anew while it runs as deleted; the
+/// new one lies in its place.
+fn this_program(current: &Path) -> PathBuf {
+    let shown = current.to_string_lossy();
+    PathBuf::from(shown.strip_suffix(" (deleted)").unwrap_or(&shown))
 }
 
 fn ended(child: &mut Child, folder: &Folder) -> Result<(), CloudError> {
@@ -197,6 +205,12 @@ fn wait_until<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_was_built_anew_is_found_in_its_place() {
+        assert_eq!(this_program(Path::new("/t/debug/xtask (deleted)")), Path::new("/t/debug/xtask"));
+        assert_eq!(this_program(Path::new("/t/debug/xtask")), Path::new("/t/debug/xtask"));
+    }
 
     /// The rules of the Python programs that need nothing but Python.
     #[test]
