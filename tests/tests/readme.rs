@@ -40,7 +40,8 @@ fn subcommands(sources: &str) -> BTreeSet<String> {
         let body = declared.lines().skip_while(|line| !line.contains("enum ")).skip(1);
         for line in body.take_while(|line| *line != "}") {
             // Variants are indented by one step, their fields by two.
-            let Some(name) = line.strip_prefix("    ").filter(|rest| rest.starts_with(char::is_uppercase)) else {
+            let Some(name) = line.strip_prefix("    ").filter(|rest| rest.starts_with(char::is_uppercase))
+            else {
                 continue;
             };
             names.insert(kebab(name.split(|c: char| !c.is_alphanumeric()).next().unwrap()));
@@ -126,9 +127,10 @@ fn every_link_leads_somewhere() {
 fn every_test_that_is_named_exists() {
     let sources = sources(&root());
     let text = document("ARCHITECTURE.md");
-    // Names of tests are sentences: nothing else in backticks has so many words.
-    let named = |code: &&str| code.matches('_').count() >= 3 && code.chars().all(|c| c.is_lowercase() || c == '_');
-    let named: BTreeSet<_> = text.split('`').skip(1).step_by(2).filter(named).collect();
+    let section = text.split("## Invariants").nth(1).unwrap().split("\n## ").next().unwrap();
+    // Each rule begins with its number and bold words, and ends with its tests.
+    let lists = section.split("Test").skip(1).map(|rest| rest.split(". **").next().unwrap());
+    let named: BTreeSet<_> = lists.flat_map(|list| list.split('`').skip(1).step_by(2)).collect();
     assert!(named.len() > 20, "only {} tests are named", named.len());
     for test in named {
         assert!(sources.contains(&format!("fn {test}(")), "`ARCHITECTURE.md` names the test `{test}`");
@@ -142,6 +144,9 @@ fn every_alarm_is_explained() {
     let names: BTreeSet<_> = names.map(|name| name.split("-${").next().unwrap()).collect();
     assert!(names.len() > 8, "{names:?}");
     for alarm in names {
-        assert!(text.contains(&format!("| `{alarm}` |")), "`docs/OPERATIONS.md` has no row for alarm `{alarm}`");
+        assert!(
+            text.contains(&format!("| `{alarm}` |")),
+            "`docs/OPERATIONS.md` has no row for alarm `{alarm}`"
+        );
     }
 }
