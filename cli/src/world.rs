@@ -74,7 +74,8 @@ impl World {
 
     /// The bucket of each region that holds data.
     pub(crate) fn buckets(&self) -> BTreeMap<RegionName, S3Objects> {
-        let limits = Limits::data(self.config.upload.part_timeout);
+        // Shipping repeats calls itself, and within a budget: one owner of retries.
+        let limits = Limits::data(self.config.upload.part_timeout).once();
         let owner = self.config.account_id.as_deref();
         let bucket = |r: &Region| Some((r.name, self.aws.objects(r, owner, limits)?));
         self.config.full_regions().filter_map(bucket).collect()

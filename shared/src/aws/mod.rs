@@ -57,6 +57,12 @@ impl Limits {
         Self { connect: Duration::from_secs(2), attempt: timeout, attempts: 2 }
     }
 
+    /// The same without repetition, for a caller that repeats calls itself.
+    #[must_use]
+    pub const fn once(self) -> Self {
+        Self { attempts: 1, ..self }
+    }
+
     fn timeouts(self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect)

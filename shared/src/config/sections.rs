@@ -10,7 +10,9 @@ use super::{
     Api, Tables,
     values::{DURATION_MAX, DURATION_MIN, Group},
 };
-use crate::{failover, health, region::HealthCheck, route, time::Human, units::ByteSize, upload};
+use crate::{
+    failover, health, region::HealthCheck, route, time::Human, units::ByteSize, upload, workset::Tenant,
+};
 
 /// The names of selection strategies, as `route::Strategy` has them.
 const STRATEGIES: [&str; 6] = ["round_robin", "weighted", "latency", "geographic", "priority", "cost"];
@@ -158,17 +160,16 @@ pub(super) fn metrics_interval(group: &mut Group) -> Option<Duration> {
 }
 
 pub(super) fn api(group: &mut Group) -> Api {
-    let want = "want a tenant of 1 to 64 letters, digits, `_` or `-`";
+    let want = "want a tenant of 1 to 64 lower-case letters, digits, `_` or `-`";
     Api {
         open_tenant: group.text("api.open_tenant", want, is_tenant),
         cache_ttl: group.duration("api.cache_ttl", ANY).unwrap_or_default(),
     }
 }
 
-/// No `#`, which parts the words of a table key, and no `/`, which parts those of a path.
+/// The same rule as the API's own, or a tenant that passes here would be refused there.
 fn is_tenant(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    text.parse::<Tenant>().is_ok()
 }
 
 pub(super) fn account_id(group: &mut Group) -> Option<String> {

@@ -20,7 +20,7 @@ fn owed(key: &str) -> Entry {
         size: ByteSize::mib(3),
         checksum: None,
     };
-    let object = ObjectId::new(WEST.parse().unwrap(), "bucket-west", key, Some("v1"));
+    let object = ObjectId::of_version(WEST.parse().unwrap(), key, Some("v1"), "\"1\"");
     Entry::owed(object, EAST.parse().unwrap(), source, Timestamp::from_millis(7))
 }
 

@@ -24,7 +24,7 @@ pub(crate) const WEST: &str = "us-west-2";
 pub(crate) const EAST: &str = "us-east-1";
 pub(crate) const EU: &str = "eu-west-1";
 
-const DOCUMENT: &str =
+pub(crate) const DOCUMENT: &str =
     "{primary_region: us-west-2, control_regions: [us-west-2, us-east-1], api: {cache_ttl: 0s},
     regions: [{name: us-west-2, bucket: bucket-west}, {name: us-east-1, bucket: bucket-east},
               {name: eu-west-1, bucket: bucket-eu}, {name: us-east-2, role: witness}]}";

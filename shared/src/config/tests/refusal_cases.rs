@@ -415,7 +415,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "api.open_tenant",
         "a#b",
-        "`api.open_tenant` is `a#b`: want a tenant of 1 to 64 letters, digits, `_` or `-`",
+        "`api.open_tenant` is `a#b`: want a tenant of 1 to 64 lower-case letters, digits, `_` or `-`",
     ),
     (
         "health_check_interval",
