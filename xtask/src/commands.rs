@@ -1,12 +1,15 @@
 //! The commands and their words.
 
 use crate::{
+    bench,
     cloud::{self, Cloud, Up, folder::Folder, functions::Binaries, region::REGIONS, supervisor},
+    demo::{self, Programs, Story},
     gates::{
         client::Gates,
         control::Reply,
         fault::{CLIENT, Effect, Fault, Service},
     },
+    test,
 };
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use std::{error::Error, path::PathBuf};
@@ -37,9 +40,52 @@ enum Command {
         #[arg(value_parser = region())]
         region: Option<String>,
     },
+    /// Ships a folder to three regions while one of them goes away, and proves what came of it
+    Demo(DemoArgs),
+    /// Runs every test: units, documentation, templates, and the functions on a local cloud of its own
+    Test {
+        /// Waits in the last step until work is back in the primary region, too
+        #[arg(long)]
+        full: bool,
+    },
+    /// Measures the functions
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// The process behind `up`
     #[command(hide = true)]
-    Supervise,
+    Supervise {
+        /// The cloud's folder in `target`
+        #[arg(long, default_value = "local")]
+        folder: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// How fast each function starts, how much memory it holds, how large it is
+    Cold {
+        /// Writes the figures to this file, as JSON
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        /// Takes the functions' binaries from this folder instead of building them
+        #[arg(long, value_name = "FOLDER")]
+        functions: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// File or folder to ship; the workspace's sources and a file of 256 MiB if left out
+    #[arg(long, value_name = "PATH")]
+    input: Option<PathBuf>,
+    /// Writes what was found to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Cargo profile of the functions and of `sealane`
+    #[arg(long, default_value = "release")]
+    profile: String,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +129,14 @@ struct SlowArgs {
     ms: u64,
 }
 
+impl DemoArgs {
+    fn story(self, folder: Folder) -> Story {
+        let Self { input, report, profile } = self;
+        let programs = Programs::Built(profile);
+        Story { folder, input, report, programs, generated: demo::GENERATED, failback: true }
+    }
+}
+
 impl Where {
     fn fault(self, effect: Effect) -> Fault {
         Fault { region: self.region, service: self.service, from: self.from, effect }
@@ -116,7 +170,21 @@ pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
         }
         Command::Slow(args) => say(&faults(&gates(&folder)?.add(args.place.fault(Effect::SlowMs(args.ms)))?)),
         Command::Heal { region } => say(&faults(&gates(&folder)?.heal(region.as_deref())?)),
-        Command::Supervise => {
+        Command::Demo(args) => {
+            let cloud = demo::tell(&args.story(folder))?;
+            say(&demo::epilogue(&cloud));
+        }
+        Command::Test { full } => test::run(full, &say)?,
+        Command::Bench { what: Bench::Cold { report, functions } } => {
+            let release = Binaries::Built { profile: "release".to_owned() };
+            let binaries = functions.map_or(release, Binaries::From);
+            let missed = bench::cold(&folder, &binaries, report.as_deref(), &say)?;
+            if !missed.is_empty() {
+                return Err(missed.join("; ").into());
+            }
+        }
+        Command::Supervise { folder } => {
+            let folder = Folder::called(&folder);
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             runtime.block_on(supervisor::supervise(&folder))?;

@@ -1,8 +1,11 @@
 //! Every chore of the workspace, so that nobody has to remember a script.
 
+pub mod bench;
 pub mod cloud;
 pub mod commands;
+pub mod demo;
 pub mod gates;
+pub mod test;
 
 use clap::Parser;
 use std::process::ExitCode;

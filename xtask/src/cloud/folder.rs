@@ -1,13 +1,16 @@
-//! Where the files of the local cloud lie: all in `target/local` of the workspace.
+//! Where the files of a local cloud lie: all in `target/local` of the workspace, or in a folder beside it.
 
 use super::error::{CloudError, Doing};
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
 /// The workspace and its `target/local`.
+///
+/// Two clouds run side by side when their folders differ; they share only the Python packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     workspace: PathBuf,
@@ -18,9 +21,21 @@ impl Folder {
     /// The folder of the workspace that this program was built in.
     #[must_use]
     pub fn of_workspace() -> Self {
+        Self::called("local")
+    }
+
+    /// A folder of another name in `target` of that workspace, for a cloud of its own.
+    #[must_use]
+    pub fn called(name: &str) -> Self {
         let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
         let workspace = xtask.parent().unwrap_or(xtask).to_path_buf();
-        Self { local: workspace.join("target/local"), workspace }
+        Self { local: workspace.join("target").join(name), workspace }
+    }
+
+    /// Its name in `target`.
+    #[must_use]
+    pub fn name(&self) -> &OsStr {
+        self.local.file_name().unwrap_or_default()
     }
 
     /// The root of the workspace.
@@ -41,10 +56,10 @@ impl Folder {
         self.workspace.join("xtask/local")
     }
 
-    /// The virtual environment of those programs.
+    /// The virtual environment of those programs, the same for every cloud of the workspace.
     #[must_use]
     pub fn venv(&self) -> PathBuf {
-        self.local.join("venv")
+        self.workspace.join("target/local/venv")
     }
 
     /// Its interpreter.

@@ -1,4 +1,4 @@
-//! The binaries of the four functions.
+//! The binaries of the four functions, and of the command line program that is built along with them.
 
 use super::{
     error::{CloudError, Doing},
@@ -13,6 +13,9 @@ use std::{
 /// The functions, by crate and binary name.
 pub const FUNCTIONS: [&str; 4] = ["health-prober", "upload-orchestrator", "workset-api", "failover-handler"];
 
+/// The command line program, by package and binary name.
+pub const CLI: (&str, &str) = ("sealane-cli", "sealane");
+
 /// Where the binaries come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Binaries {
@@ -23,6 +26,8 @@ pub enum Binaries {
     },
     /// Taken from a folder that holds one file for each function.
     From(PathBuf),
+    /// Built before: the path of each, by name.
+    Found(BTreeMap<String, PathBuf>),
 }
 
 impl Binaries {
@@ -32,7 +37,8 @@ impl Binaries {
     /// When the build fails or a binary is missing.
     pub fn find(&self, folder: &Folder) -> Result<BTreeMap<String, PathBuf>, CloudError> {
         match self {
-            Self::Built { profile } => build(folder, profile),
+            Self::Built { profile } => functions_of(&built(folder, profile)?),
+            Self::Found(programs) => functions_of(programs),
             Self::From(place) => FUNCTIONS.iter().map(|name| in_place(place, name)).collect(),
         }
     }
@@ -47,35 +53,63 @@ fn in_place(place: &Path, name: &str) -> Result<(String, PathBuf), CloudError> {
     Err(CloudError::failed(what, "the folder needs one for each function".to_owned()))
 }
 
-fn build(folder: &Folder, profile: &str) -> Result<BTreeMap<String, PathBuf>, CloudError> {
+/// The functions among `programs`.
+fn functions_of(programs: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, PathBuf>, CloudError> {
+    let wanted = FUNCTIONS.iter().map(|name| Ok(((*name).to_owned(), program(programs, name)?)));
+    wanted.collect()
+}
+
+/// The path of one program among `programs`.
+///
+/// # Errors
+/// When it is not among them.
+pub fn program(programs: &BTreeMap<String, PathBuf>, name: &str) -> Result<PathBuf, CloudError> {
+    programs.get(name).cloned().ok_or_else(|| {
+        let what = format!("the build made no binary `{name}`");
+        CloudError::failed(what, format!("a package of the workspace needs a `[[bin]]` called `{name}`"))
+    })
+}
+
+/// Builds the functions and the command line program, and returns the path of each by its name.
+///
+/// Always all of them at once: Cargo chooses the features of what they share by what is built together,
+/// so that a part built alone would be compiled anew, and be another binary.
+///
+/// # Errors
+/// When the build fails.
+pub fn built(folder: &Folder, profile: &str) -> Result<BTreeMap<String, PathBuf>, CloudError> {
+    let packages = FUNCTIONS.iter().copied().chain([CLI.0]).flat_map(|name| ["-p", name]);
+    let arguments = ["build", "--locked", "--profile", profile].into_iter().chain(packages);
+    build(folder, &arguments.collect::<Vec<_>>())
+}
+
+/// Runs Cargo with `arguments` and returns the path of each binary that it built, by name.
+///
+/// # Errors
+/// When the build fails.
+pub fn build(folder: &Folder, arguments: &[&str]) -> Result<BTreeMap<String, PathBuf>, CloudError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(folder.workspace()).args(["build", "--profile", profile]);
+    command.current_dir(folder.workspace()).args(arguments);
     command.arg("--message-format=json-render-diagnostics");
-    command.args(FUNCTIONS.iter().flat_map(|name| ["-p", name]));
     let built = command.stderr(Stdio::inherit()).output().doing("running `cargo build`")?;
     if !built.status.success() {
         let what = format!("`cargo build` ended with {}", built.status);
         return Err(CloudError::failed(what, "the compiler's words are above".to_owned()));
     }
-    let found = executables(&String::from_utf8_lossy(&built.stdout));
-    match FUNCTIONS.iter().find(|name| !found.contains_key(**name)) {
-        None => Ok(found),
-        Some(name) => {
-            let what = format!("`{name}` was built without a binary");
-            Err(CloudError::failed(what, format!("it needs a `[[bin]]` called `{name}`")))
-        }
-    }
+    Ok(executables(&String::from_utf8_lossy(&built.stdout)))
 }
 
-/// The binaries among Cargo's messages, by target name.
+/// The binaries among Cargo's messages, by target name. The test of a binary is none.
 fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
     let parsed = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let named = parsed.filter_map(|message| {
-        let name = message["target"]["name"].as_str()?;
-        Some((name.to_owned(), PathBuf::from(message["executable"].as_str()?)))
+        let target = &message["target"];
+        let is_program = target["kind"][0] == "bin" && message["profile"]["test"] != true;
+        let path = message["executable"].as_str().filter(|_| is_program)?;
+        Some((target["name"].as_str()?.to_owned(), PathBuf::from(path)))
     });
-    named.filter(|(name, _)| FUNCTIONS.contains(&name.as_str())).collect()
+    named.collect()
 }
 
 #[cfg(test)]
@@ -83,15 +117,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_binaries_of_functions_are_taken_from_cargos_messages() {
+    fn only_programs_are_taken_from_cargos_messages() {
         let messages = r#"
-            {"reason":"compiler-artifact","target":{"name":"sealane"},"executable":null}
-            {"reason":"compiler-artifact","target":{"name":"health-prober"},"executable":"/t/release/health-prober"}
-            {"reason":"compiler-artifact","target":{"name":"xtask"},"executable":"/t/release/xtask"}
+            {"target":{"name":"sealane","kind":["lib"]},"profile":{"test":false},"executable":null}
+            {"target":{"name":"sealane","kind":["lib"]},"profile":{"test":true},"executable":"/t/deps/sealane-1"}
+            {"target":{"name":"health-prober","kind":["bin"]},"profile":{"test":false},"executable":"/t/health-prober"}
+            {"target":{"name":"health-prober","kind":["bin"]},"profile":{"test":true},"executable":"/t/deps/health-prober-2"}
             {"reason":"build-finished","success":true}"#;
         let found = executables(messages);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found["health-prober"], PathBuf::from("/t/release/health-prober"));
+        assert_eq!(found, BTreeMap::from([("health-prober".to_owned(), PathBuf::from("/t/health-prober"))]));
+        assert!(
+            functions_of(&found).expect_err("three are missing").to_string().contains("upload-orchestrator")
+        );
     }
 
     #[test]

@@ -27,6 +27,7 @@ use functions::Binaries;
 use record::{CloudRecord, SupervisorRecord};
 use std::{
     fs::{File, OpenOptions},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -151,15 +152,27 @@ fn start(folder: &Folder) -> Result<SupervisorRecord, CloudError> {
     use std::os::unix::process::CommandExt;
     let log = folder.log("supervisor")?;
     let errors = log.try_clone().doing("opening the supervisor's log")?;
-    let program = std::env::current_exe().doing("finding this program")?;
+    let program = this_program(&std::env::current_exe().doing("finding this program")?);
     let mut command = Command::new(program);
-    command.arg("supervise").current_dir(folder.workspace()).process_group(0);
+    command
+        .arg("supervise")
+        .arg("--folder")
+        .arg(folder.name())
+        .current_dir(folder.workspace())
+        .process_group(0);
     command.stdin(Stdio::null()).stdout(log).stderr(errors);
     let mut child = command.spawn().doing("starting the supervisor")?;
     wait_until("the supervisor does not answer", folder, || {
         ended(&mut child, folder)?;
         Ok(supervisor_there(folder))
     })
+}
+
+/// Where this program lies. Linux marks a program that was built anew while it runs as deleted; the
+/// new one lies in its place.
+fn this_program(current: &Path) -> PathBuf {
+    let shown = current.to_string_lossy();
+    PathBuf::from(shown.strip_suffix(" (deleted)").unwrap_or(&shown))
 }
 
 fn ended(child: &mut Child, folder: &Folder) -> Result<(), CloudError> {
@@ -192,6 +205,12 @@ fn wait_until<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_was_built_anew_is_found_in_its_place() {
+        assert_eq!(this_program(Path::new("/t/debug/xtask (deleted)")), Path::new("/t/debug/xtask"));
+        assert_eq!(this_program(Path::new("/t/debug/xtask")), Path::new("/t/debug/xtask"));
+    }
 
     /// The rules of the Python programs that need nothing but Python.
     #[test]

@@ -4,23 +4,30 @@ use super::{
     error::{CloudError, Doing},
     folder::{Folder, write_whole},
 };
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
-/// Installs the pinned packages, unless exactly these are there already.
+/// Installs the pinned packages of the local cloud, unless exactly these are there already.
 ///
 /// # Errors
 /// When there is no Python 3, or a package cannot be fetched; the error names the log.
 pub fn install(folder: &Folder) -> Result<(), CloudError> {
-    let list = folder.programs().join("requirements.txt");
-    let wanted = fs::read_to_string(&list).doing(format!("reading `{}`", list.display()))?;
-    let stamp = folder.venv().join("installed.txt");
+    install_into(folder, &folder.venv(), &folder.programs().join("requirements.txt"))
+}
+
+/// Installs what `list` pins into the virtual environment `place`, unless exactly that is there already.
+///
+/// # Errors
+/// When there is no Python 3, or a package cannot be fetched; the error names the log.
+pub fn install_into(folder: &Folder, place: &Path, list: &Path) -> Result<(), CloudError> {
+    let wanted = fs::read_to_string(list).doing(format!("reading `{}`", list.display()))?;
+    let stamp = place.join("installed.txt");
     if fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
         return Ok(());
     }
-    run(folder, Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.venv()))?;
-    let mut pip = Command::new(folder.python());
+    run(folder, Command::new("python3").args(["-m", "venv", "--clear"]).arg(place))?;
+    let mut pip = Command::new(place.join("bin/python"));
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps", "-r"])
-        .arg(&list);
+        .arg(list);
     run(folder, &mut pip)?;
     write_whole(&stamp, &wanted)
 }

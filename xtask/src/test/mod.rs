@@ -1,0 +1,80 @@
+//! All tests of the workspace, in order, until one fails.
+
+pub mod purity;
+pub mod steps;
+
+use crate::cloud::error::CloudError;
+use steps::Session;
+
+/// One step: its title and what it does.
+type Step = (&'static str, fn(&Session) -> Result<(), CloudError>);
+
+/// The steps, the quickest and those that everything else rests on first.
+const STEPS: [Step; 8] = [
+    ("the pure parts are built without AWS, network and runtime", Session::purity),
+    ("unit, property and flow tests, and the templates of events", Session::workspace_tests),
+    ("the documentation builds without a warning", Session::documentation),
+    ("the Python programs of the local cloud keep their rules", Session::local_python),
+    ("the templates keep their rules, and the rules catch planted mistakes", Session::infrastructure),
+    ("a local cloud of its own comes up", Session::up),
+    ("the contracts hold on the local cloud", Session::contracts),
+    ("a folder is shipped while a region goes away and comes back", Session::end_to_end),
+];
+
+/// How a run went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    passed: usize,
+    failed: usize,
+    left_out: usize,
+}
+
+impl Tally {
+    /// The closing line.
+    #[must_use]
+    pub fn line(self) -> String {
+        let Self { passed, failed, left_out } = self;
+        let rest = if left_out == 0 { String::new() } else { format!(", {left_out} not begun") };
+        format!("{passed} passed, {failed} failed{rest}")
+    }
+}
+
+/// Runs the steps until one fails; with `full` the last one waits for the failback, too.
+///
+/// # Errors
+/// That of the step that failed.
+pub fn run(full: bool, say: &dyn Fn(&str)) -> Result<(), CloudError> {
+    let session = Session::new(full);
+    let mut tally = Tally { left_out: STEPS.len(), ..Tally::default() };
+    let mut ended = Ok(());
+    for (number, (title, step)) in (1..).zip(STEPS) {
+        say(&format!("\n== {number}/{}  {title}", STEPS.len()));
+        let took = session.narrator();
+        ended = step(&session);
+        tally.left_out -= 1;
+        match &ended {
+            Ok(()) => {
+                tally.passed += 1;
+                say(&format!("== {number}/{}  passed in {}", STEPS.len(), took.elapsed()));
+            }
+            Err(_) => {
+                tally.failed += 1;
+                break;
+            }
+        }
+    }
+    let down = session.down();
+    say(&format!("\n{}", tally.line()));
+    ended.and(down)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_says_what_was_not_begun() {
+        assert_eq!(Tally { passed: 8, ..Tally::default() }.line(), "8 passed, 0 failed");
+        assert_eq!(Tally { passed: 2, failed: 1, left_out: 5 }.line(), "2 passed, 1 failed, 5 not begun");
+    }
+}
