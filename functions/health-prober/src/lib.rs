@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, time::Duration};
 use sealane::{
     config::Config,
     failover::Watch,
-    health::Observation,
+    health::{Observation, Verdicts},
     outlook,
     ports::{Apis, Clock, Objects, Rows},
     region::RegionName,
@@ -27,12 +27,16 @@ use sealane::{
     time::Timestamp,
 };
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 pub use doors::{Doors, Reach};
 
 /// Time after which an invocation takes no further tick: the next one starts then.
 pub const ROUND: Duration = Duration::from_secs(60);
+
+/// Time between two turns at the wheel while a move is under way: a phase that is
+/// over shall not wait for the next tick, since writes may be waiting for it.
+const STEER_EVERY: Duration = Duration::from_secs(1);
 
 /// What the prober works with.
 #[derive(Debug)]
@@ -68,6 +72,10 @@ pub struct State {
     pub(crate) memory: outlook::Memory,
     /// For how long the record has been the same.
     pub(crate) watch: Watch,
+    /// What this prober last concluded.
+    pub(crate) verdicts: Verdicts,
+    /// Whether a move is under way whose next phase may begin at any moment.
+    pub(crate) moving: bool,
     /// Ticks so far: pooled and fresh connections take turns.
     pub(crate) ticks: u64,
     /// When metrics were last printed.
@@ -95,6 +103,8 @@ impl State {
             due: BTreeMap::new(),
             memory: outlook::Memory::default(),
             watch: Watch::default(),
+            verdicts: Verdicts::default(),
+            moving: false,
             ticks: 0,
             printed: None,
         }
@@ -142,6 +152,10 @@ where
         }
         ticks += 1;
         let next = tick::next(deps, state, started);
+        while state.moving && Instant::now() + STEER_EVERY < next.min(end) {
+            sleep(STEER_EVERY).await;
+            tick::steer_on(deps, state).await;
+        }
         if next >= end {
             return Round { ticks, ended: Ended::RoundOver };
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sealane::{
-    failover::Decision,
-    health::{Observation, Probe, Verdicts},
+    failover::{Decision, Phase},
+    health::{Observation, Probe},
     outlook::{Trust, weigh},
     ports::{Apis, Clock, Objects, Rows, RowsError},
     region::{Capability, Region, RegionName},
@@ -224,19 +224,42 @@ async fn conclude<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State)
     for row in rows.iter().filter(|row| row.observer() != deps.here) {
         state.observation = state.observation.clone().hear(row.observer(), row.seq());
     }
+    state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, deps.clock.now());
+    let turn = steer_once(deps, state).await;
+    report(deps, state, turn.as_ref());
+}
+
+/// One more turn at the wheel between two ticks, on what the last tick concluded.
+pub(crate) async fn steer_on<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) {
+    let turn = steer_once(deps, state).await;
+    report(deps, state, turn.as_ref());
+}
+
+async fn steer_once<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) -> Option<Turn> {
     let now = deps.clock.now();
-    let verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, now);
-    let turn = match steer(&deps.config, deps.here, &verdicts, &deps.control, &mut state.watch, now).await {
-        Ok(turn) => Some(turn),
+    match steer(&deps.config, deps.here, &state.verdicts, &deps.control, &mut state.watch, now).await {
+        Ok(turn) => {
+            state.moving = turn.record.as_ref().is_some_and(|record| is_moving(record.phase));
+            Some(turn)
+        }
         Err(error) => {
+            state.moving = false;
             tracing::warn!(%error, "control was not reached: nothing is decided, every route stays");
             None
         }
-    };
-    report(deps, state, &verdicts, turn.as_ref());
+    }
 }
 
-fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, verdicts: &Verdicts, turn: Option<&Turn>) {
+/// Whether the phase ends after a short time of its own. A region that returns in
+/// steps takes its time, and ticks are often enough for it.
+const fn is_moving(phase: Phase) -> bool {
+    match phase {
+        Phase::Draining { .. } | Phase::Switching { .. } | Phase::Verifying { .. } => true,
+        Phase::Steady | Phase::Returning { .. } => false,
+    }
+}
+
+fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, turn: Option<&Turn>) {
     for decision in turn.into_iter().flat_map(|turn| &turn.decisions) {
         match decision {
             Decision::Stay { .. } => tracing::debug!(%decision, "decided"),
@@ -248,6 +271,6 @@ fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, verdicts: &Ve
     let Some(interval) = deps.config.metrics_interval else { return };
     if moved || state.printed.is_none_or(|at| now.since(at) >= interval) {
         state.printed = Some(now);
-        (deps.print)(&metrics::lines(deps.here, &deps.config.regions, verdicts, turn, now));
+        (deps.print)(&metrics::lines(deps.here, &deps.config.regions, &state.verdicts, turn, now));
     }
 }
