@@ -26,8 +26,10 @@ pub(crate) const EU: &str = "eu-west-1";
 
 pub(crate) const DOCUMENT: &str =
     "{primary_region: us-west-2, control_regions: [us-west-2, us-east-1], api: {cache_ttl: 0s},
-    regions: [{name: us-west-2, bucket: bucket-west}, {name: us-east-1, bucket: bucket-east},
-              {name: eu-west-1, bucket: bucket-eu}, {name: us-east-2, role: witness}]}";
+    regions: [{name: us-west-2, bucket: bucket-west, endpoints: {api: 'https://west.example'}},
+              {name: us-east-1, bucket: bucket-east, endpoints: {api: 'https://east.example'}},
+              {name: eu-west-1, bucket: bucket-eu, endpoints: {api: 'https://eu.example'}},
+              {name: us-east-2, role: witness}]}";
 
 #[derive(Clone, Default)]
 pub(crate) struct SharedClock(Arc<ManualClock>);
