@@ -1,7 +1,7 @@
 //! Benchmarks of the functions: how fast they start, how much they hold, how large they are.
 //!
-//! Each function's release binary runs against a [`runtime_api`] and a [`backend`] without rows and
-//! objects, both of this process and on loopback. So the times are those of the function, not of a network.
+//! Each function's release binary runs against a [`runtime_api`] and a [`backend`] that holds no more than
+//! the record of the active region, both of this process and on loopback. So the times are those of the function, not of a network.
 
 pub mod backend;
 pub mod cold;
@@ -28,13 +28,12 @@ use figures::{Figures, bars, heading};
 use serde_json::json;
 use std::{fs, path::Path};
 
-/// The event that each function is invoked with, from `events/`: for the failover handler an alarm that
-/// has ended, since on one that has begun it stays until a move is over.
+/// The event that each function is invoked with, from `events/`.
 const EVENTS: [(&str, &str); 4] = [
     ("health-prober", "health-prober-schedule.json"),
     ("upload-orchestrator", "upload-orchestrator-sweep-schedule.json"),
     ("workset-api", "workset-api-live.json"),
-    ("failover-handler", "failover-handler-sns-ok.json"),
+    ("failover-handler", "failover-handler-sns-alarm.json"),
 ];
 
 /// Measures all functions, prints a table and writes `report` as JSON. Returns the bars that are missed.
