@@ -16,8 +16,9 @@ use crate::{
 /// Who looks, and so how a row that was seen only once is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// For routing: a first look takes rows as they are. A wrong route costs a
-    /// retry, and no route at all would cost the request.
+    /// For routing: rows of a first look count as they are, for as long as a row may
+    /// take to go stale. A wrong route costs a retry, and no route at all would cost
+    /// the request.
     FirstSight,
     /// For moving work: a row counts only once its number was seen to advance.
     Advancing,
@@ -27,7 +28,7 @@ pub enum Trust {
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     freshness: Freshness,
-    looked: bool,
+    first_look: Option<Timestamp>,
     verdicts: Option<Verdicts>,
     record: Option<Record>,
     pins: Vec<Pin>,
@@ -93,8 +94,11 @@ pub fn weigh(
     trust: Trust,
     now: Timestamp,
 ) -> Verdicts {
-    let first = !memory.looked && trust == Trust::FirstSight;
-    memory.looked |= !rows.is_empty();
+    if !rows.is_empty() {
+        memory.first_look.get_or_insert(now);
+    }
+    let since_first = memory.first_look.map(|first| now.since(first));
+    let first = trust == Trust::FirstSight && since_first.is_some_and(|age| age <= config.health.stale_after);
     let seen = std::mem::take(&mut memory.freshness);
     memory.freshness = rows.iter().fold(seen, |seen, row| seen.look(row.observer(), row.seq(), now));
     let fresh = |row: &Observation| first || memory.freshness.is_fresh(row.observer(), &config.health, now);
@@ -118,4 +122,56 @@ async fn observations<R: Rows>(health: &[HealthTable<R>]) -> Result<Vec<Observat
 fn note<T: Default>(problems: &mut Vec<String>, what: &str, error: &RowsError) -> T {
     problems.push(format!("{what} could not be read: {error}"));
     T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        health::Probe,
+        region::{Capability, Status},
+    };
+
+    const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
+        {"name": "us-west-2", "bucket": "west"}, {"name": "us-east-1", "bucket": "east"},
+        {"name": "eu-west-1", "bucket": "europe"}]}"#;
+
+    /// Rows of three observers that see everyone answer, as they stand after `ticks`.
+    fn rows(config: &Config, ticks: u64) -> Vec<Observation> {
+        let watch = |row: Observation, now: Timestamp| {
+            let targets = config.regions.iter().flat_map(|r| r.capabilities().iter().map(move |c| (r, *c)));
+            let good = Probe::Good(Duration::from_millis(20));
+            targets
+                .fold(row, |row, (r, c)| row.observe(r, c, good, &config.health, now))
+                .seal(&config.regions)
+        };
+        let row = |name| (0..ticks).map(Timestamp::from_millis).fold(Observation::new(name), watch);
+        config.regions.iter().map(|r| row(r.name)).collect()
+    }
+
+    fn status(trust: Trust, looks_ms: &[u64]) -> Status {
+        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        let (rows, mut memory) = (rows(&config, 5), Memory::default());
+        let looks = looks_ms.iter().map(|ms| Timestamp::from_millis(*ms));
+        let verdicts = looks.map(|now| weigh(&config, &rows, &mut memory, trust, now)).last().unwrap();
+        verdicts.status("us-west-2".parse().unwrap(), Capability::ObjectWrite)
+    }
+
+    #[test]
+    fn a_router_that_looks_again_at_once_still_has_its_first_look() {
+        assert_eq!(status(Trust::FirstSight, &[0]), Status::Healthy);
+        assert_eq!(status(Trust::FirstSight, &[0, 200, 5_000]), Status::Healthy);
+    }
+
+    #[test]
+    fn rows_that_never_advance_are_not_believed_for_long() {
+        assert_eq!(status(Trust::FirstSight, &[0, 200, 15_001]), Status::Unknown);
+    }
+
+    #[test]
+    fn whoever_moves_work_believes_no_first_look() {
+        assert_eq!(status(Trust::Advancing, &[0, 200]), Status::Unknown);
+    }
 }

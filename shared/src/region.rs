@@ -286,11 +286,14 @@ impl Region {
     }
 
     /// What can be watched in it: a witness holds no objects and serves no API,
-    /// only its replica of the health table.
+    /// only its replica of the health table; and an API without an endpoint in the
+    /// configuration cannot be asked.
     pub const fn capabilities(&self) -> &'static [Capability] {
-        match self.role {
-            Role::Full => &Capability::ALL,
-            Role::Witness => &[Capability::TableRead, Capability::TableWrite],
+        use Capability::{ObjectRead, ObjectWrite, TableRead, TableWrite};
+        match (self.role, &self.endpoints.api) {
+            (Role::Full, Some(_)) => &Capability::ALL,
+            (Role::Full, None) => &[ObjectRead, ObjectWrite, TableRead, TableWrite],
+            (Role::Witness, _) => &[TableRead, TableWrite],
         }
     }
 }
@@ -322,5 +325,13 @@ mod tests {
     fn unknown_is_not_up() {
         assert!(!Status::Unknown.is_up());
         assert!(!Status::Offline.is_up());
+    }
+
+    #[test]
+    fn an_api_without_an_endpoint_is_not_asked_for() {
+        let document = r#"{"primary_region": "us-west-2", "enabled": false,
+            "regions": [{"name": "us-west-2", "bucket": "west"}]}"#;
+        let config = crate::config::Config::read(Some(document), std::iter::empty()).unwrap();
+        assert!(!config.regions[0].capabilities().contains(&Capability::Api));
     }
 }

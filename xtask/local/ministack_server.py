@@ -93,8 +93,10 @@ def main():
     import alarm_events
     import function_logs
     import s3_checksums
+    import s3_ranges
 
     s3_checksums.install(s3)
+    s3_ranges.install(s3)
     function_logs.install(lambda_runtime, lambda_svc, cloudwatch_logs, cloudwatch, request_scope)
     alarm_events.install(cloudwatch, eventbridge, lambda: datetime.datetime.now(datetime.timezone.utc).isoformat())
     # A schedule is looked at each second instead of every ten: on AWS a rate of one minute leaves no such gap.

@@ -19,9 +19,9 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
-    {"name": "us-west-2", "bucket": "west", "priority": 1},
-    {"name": "us-east-1", "bucket": "east", "priority": 2},
-    {"name": "eu-west-1", "bucket": "europe", "priority": 3},
+    {"name": "us-west-2", "bucket": "west", "priority": 1, "endpoints": {"api": "https://west.example"}},
+    {"name": "us-east-1", "bucket": "east", "priority": 2, "endpoints": {"api": "https://east.example"}},
+    {"name": "eu-west-1", "bucket": "europe", "priority": 3, "endpoints": {"api": "https://europe.example"}},
     {"name": "us-east-2", "role": "witness"}]}"#;
 
 /// A clock that runs with the paused time of the test.

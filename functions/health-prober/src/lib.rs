@@ -14,12 +14,12 @@ mod metrics;
 mod probe;
 mod tick;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use sealane::{
     config::Config,
     failover::Watch,
-    health::Observation,
+    health::{Observation, Verdicts},
     outlook,
     ports::{Apis, Clock, Objects, Rows},
     region::RegionName,
@@ -27,12 +27,16 @@ use sealane::{
     time::Timestamp,
 };
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 pub use doors::{Doors, Reach};
 
 /// Time after which an invocation takes no further tick: the next one starts then.
 pub const ROUND: Duration = Duration::from_secs(60);
+
+/// Time between two turns at the wheel while a move is under way: a phase that is
+/// over shall not wait for the next tick, since writes may be waiting for it.
+const STEER_EVERY: Duration = Duration::from_secs(1);
 
 /// What the prober works with.
 #[derive(Debug)]
@@ -60,12 +64,18 @@ pub struct State {
     pub(crate) observation: Observation,
     /// The version of the row that the next write replaces; `None` until it was read.
     pub(crate) row: Row,
+    /// What each region last acknowledged of this observer's writes.
+    pub(crate) acknowledged: BTreeMap<RegionName, probe::Acknowledged>,
     /// When each region is to be probed again.
-    pub(crate) due: std::collections::BTreeMap<RegionName, Instant>,
+    pub(crate) due: BTreeMap<RegionName, Instant>,
     /// Whose rows advanced, and the last verdicts.
     pub(crate) memory: outlook::Memory,
     /// For how long the record has been the same.
     pub(crate) watch: Watch,
+    /// What this prober last concluded.
+    pub(crate) verdicts: Verdicts,
+    /// Whether a move is under way whose next phase may begin at any moment.
+    pub(crate) moving: bool,
     /// Ticks so far: pooled and fresh connections take turns.
     pub(crate) ticks: u64,
     /// When metrics were last printed.
@@ -89,9 +99,12 @@ impl State {
         Self {
             observation: Observation::new(here),
             row: Row::Unread,
-            due: std::collections::BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            due: BTreeMap::new(),
             memory: outlook::Memory::default(),
             watch: Watch::default(),
+            verdicts: Verdicts::default(),
+            moving: false,
             ticks: 0,
             printed: None,
         }
@@ -139,6 +152,10 @@ where
         }
         ticks += 1;
         let next = tick::next(deps, state, started);
+        while state.moving && Instant::now() + STEER_EVERY < next.min(end) {
+            sleep(STEER_EVERY).await;
+            tick::steer_on(deps, state).await;
+        }
         if next >= end {
             return Round { ticks, ended: Ended::RoundOver };
         }

@@ -1,5 +1,8 @@
-//! One probe of one service: a write and a read that checks the value, each with
-//! one attempt and its own timeout.
+//! One probe of one region: for each service a write, and a read that checks the
+//! value, all at once, each with one attempt and its own timeout.
+//!
+//! A read runs beside its write, so that two timeouts do not add up. It is right
+//! when it finds what is being written or what was last acknowledged, and nothing older.
 
 use std::{future::Future, time::Duration};
 
@@ -17,11 +20,19 @@ use crate::Doors;
 /// Longest canary that is read, in bytes.
 const CANARY_BYTES_MAX: u64 = 64;
 
-/// Who probes, and the number that it writes and expects to read.
+/// What this observer writes in a tick, and what it may read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
     pub(crate) observer: RegionName,
+    /// What is written now.
     pub(crate) number: u64,
+}
+
+/// What a region last acknowledged of this observer's writes; `None` before the first.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Acknowledged {
+    pub(crate) object: Option<u64>,
+    pub(crate) row: Option<u64>,
 }
 
 /// What one region answered.
@@ -33,79 +44,95 @@ pub(crate) struct Answers {
     pub(crate) watermark: Option<u64>,
 }
 
-/// Probes every capability of `region`, its services at once.
+/// Probes every capability of `region` at once.
 pub(crate) async fn region<R: Rows, O: Objects, A: Apis>(
     doors: &Doors<R, O, A>,
     region: &Region,
     stamp: Stamp,
+    acknowledged: Acknowledged,
 ) -> Answers {
-    let (objects, (table, watermark), api) =
-        futures::join!(objects(doors, region, stamp), table(doors, region, stamp), api(doors, region));
-    let probes = [objects, table, api].concat();
-    Answers { region: region.name, probes, watermark }
+    let (objects, table, api, watermark) = futures::join!(
+        objects(doors, region, stamp, acknowledged.object),
+        table(doors, region, stamp, acknowledged.row),
+        api(doors, region),
+        watermark(doors, region),
+    );
+    Answers { region: region.name, probes: [objects, table, api].concat(), watermark }
 }
 
 async fn objects<R, O: Objects, A>(
     doors: &Doors<R, O, A>,
     region: &Region,
     stamp: Stamp,
+    acknowledged: Option<u64>,
 ) -> Vec<(Capability, Probe)> {
     let Some(bucket) = doors.buckets.get(&region.name) else { return Vec::new() };
     let limit = region.health_check.timeout;
     let key = format!(".sealane/canary/{}", stamp.observer);
     let body = Bytes::from(stamp.number.to_string());
-    let checksum = Checksum::of(&body);
-    let attributes = Attributes::default();
-    let put = timed(limit, object_failure, bucket.put(&key, body.clone(), checksum, &attributes)).await;
-    let wrote = matches!(put, Probe::Good(_));
-    let read = async {
-        let found = bucket.read(&key, None, 0..CANARY_BYTES_MAX).await;
-        found.map(|found| is_canary(&found, &body, wrote))
-    };
-    let get = checked(limit, object_failure, read).await;
+    let (checksum, attributes) = (Checksum::of(&body), Attributes::default());
+    let put = checked(limit, object_failure, async {
+        bucket.put(&key, body, checksum, &attributes).await.map(|_| true)
+    });
+    let get = checked(limit, object_failure, async {
+        match bucket.read(&key, None, 0..CANARY_BYTES_MAX).await {
+            Ok(found) => Ok(is_right(number(&found), stamp, acknowledged)),
+            // Before the first canary there is none to find, and the bucket has said so.
+            Err(ObjectsError::Missing { .. } | ObjectsError::Refused { .. }) if acknowledged.is_none() => {
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    });
+    let (put, get) = futures::join!(put, get);
     vec![(Capability::ObjectWrite, put), (Capability::ObjectRead, get)]
 }
 
-/// Whether `found` is what was written; where the write failed, any earlier canary will do.
-fn is_canary(found: &[u8], written: &[u8], wrote: bool) -> bool {
-    let number = std::str::from_utf8(found).ok().and_then(|text| text.parse::<u64>().ok());
-    if wrote { found == written } else { number.is_some() }
+fn number(canary: &[u8]) -> Option<u64> {
+    std::str::from_utf8(canary).ok()?.parse().ok()
+}
+
+/// Whether `found` is what is being written, or no older than what was acknowledged.
+fn is_right(found: Option<u64>, stamp: Stamp, acknowledged: Option<u64>) -> bool {
+    match (found, acknowledged) {
+        (Some(found), acknowledged) => acknowledged.is_none_or(|held| found >= held) && found <= stamp.number,
+        (None, acknowledged) => acknowledged.is_none(),
+    }
 }
 
 async fn table<R: Rows, O, A>(
     doors: &Doors<R, O, A>,
     region: &Region,
     stamp: Stamp,
-) -> (Vec<(Capability, Probe)>, Option<u64>) {
-    let Some(table) = doors.tables.get(&region.name) else { return (Vec::new(), None) };
+    acknowledged: Option<u64>,
+) -> Vec<(Capability, Probe)> {
+    let Some(table) = doors.tables.get(&region.name) else { return Vec::new() };
     let limit = region.health_check.timeout;
     let Stamp { observer, number } = stamp;
-    let put = timed(limit, row_failure, table.beat(observer, region.name, number)).await;
-    let wrote = matches!(put, Probe::Good(_));
-    let read = async {
+    let put =
+        checked(limit, row_failure, async { table.beat(observer, region.name, number).await.map(|()| true) });
+    let get = checked(limit, row_failure, async {
         let found = table.heartbeat(observer, region.name).await?;
-        Ok(if wrote { found == Some(number) } else { true })
-    };
-    let get = checked(limit, row_failure, read).await;
-    let watermark = timeout(limit, table.watermark(region.name)).await.ok().and_then(Result::ok);
-    (vec![(Capability::TableWrite, put), (Capability::TableRead, get)], watermark)
+        Ok(is_right(found, stamp, acknowledged))
+    });
+    let (put, get) = futures::join!(put, get);
+    vec![(Capability::TableWrite, put), (Capability::TableRead, get)]
+}
+
+/// The region's watermark in its own replica, which `measure` compares with the one here.
+async fn watermark<R: Rows, O, A>(doors: &Doors<R, O, A>, region: &Region) -> Option<u64> {
+    let table = doors.tables.get(&region.name)?;
+    timeout(region.health_check.timeout, table.watermark(region.name)).await.ok()?.ok()
 }
 
 async fn api<R, O, A: Apis>(doors: &Doors<R, O, A>, region: &Region) -> Vec<(Capability, Probe)> {
     if !region.capabilities().contains(&Capability::Api) {
         return Vec::new();
     }
-    let live = timed(region.health_check.timeout, api_failure, doors.apis.live(region.name)).await;
-    vec![(Capability::Api, live)]
-}
-
-/// How long `call` took, or why it is no good.
-async fn timed<T, E>(
-    limit: Duration,
-    failure: impl Fn(&E) -> Failure,
-    call: impl Future<Output = Result<T, E>>,
-) -> Probe {
-    checked(limit, failure, async { call.await.map(|_| true) }).await
+    let live = checked(region.health_check.timeout, api_failure, async {
+        doors.apis.live(region.name).await.map(|()| true)
+    });
+    vec![(Capability::Api, live.await)]
 }
 
 /// How long `call` took, if it came to `true`, or why it is no good.
@@ -154,5 +181,21 @@ fn api_failure(error: &ApiError) -> Failure {
         ApiError::NoAnswer { how, .. } => silence(*how),
         ApiError::WrongAnswer { .. } => Failure::WrongValue,
         _ => Failure::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A read is right between what was acknowledged and what is being written, and nowhere else.
+        #[test]
+        fn a_lost_write_is_noticed(found in 0..20_u64, held in 0..20_u64, number in 0..20_u64) {
+            let stamp = Stamp { observer: "us-east-1".parse().unwrap(), number };
+            prop_assert_eq!(is_right(Some(found), stamp, Some(held)), (held..=number).contains(&found));
+            prop_assert!(!is_right(None, stamp, Some(held)), "what was acknowledged is there");
+        }
     }
 }

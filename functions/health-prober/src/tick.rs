@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sealane::{
-    failover::Decision,
-    health::{Observation, Verdicts},
+    failover::{Decision, Phase},
+    health::{Observation, Probe},
     outlook::{Trust, weigh},
     ports::{Apis, Clock, Objects, Rows, RowsError},
     region::{Capability, Region, RegionName},
@@ -108,12 +108,14 @@ where
     }
     let stamp = Stamp { observer: deps.here, number: state.observation.seq() + 1 };
     let raise = timeout(OWN_ANSWER_MAX, deps.own.raise_watermark(deps.here, stamp.number));
-    let probes = join_all(due.iter().map(|region| probe::region(doors, region, stamp)));
+    let held = |region: &Region| state.acknowledged.get(&region.name).copied().unwrap_or_default();
+    let probes = join_all(due.iter().map(|region| probe::region(doors, region, stamp, held(region))));
     let (raised, answers) = futures::join!(raise, probes);
     if !matches!(raised, Ok(Ok(()))) {
         tracing::warn!(region.name = %deps.here, "own watermark was not raised");
     }
     fold(deps, state, &answers);
+    acknowledge(state, &answers, stamp);
     measure(deps, state, &answers).await;
     confirm(deps, doors, state, &due, stamp).await;
 }
@@ -127,6 +129,20 @@ fn fold<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, answers: &[Answ
             seen.observe(region, *capability, *outcome, &deps.config.health, now)
         };
         state.observation = answer.probes.iter().fold(seen, fold);
+    }
+}
+
+/// Remembers what each region acknowledged: a read may find nothing older from now on.
+fn acknowledge(state: &mut State, answers: &[Answers], stamp: Stamp) {
+    for answer in answers {
+        let held = state.acknowledged.entry(answer.region).or_default();
+        for (capability, outcome) in &answer.probes {
+            match (capability, outcome) {
+                (Capability::ObjectWrite, Probe::Good(_)) => held.object = Some(stamp.number),
+                (Capability::TableWrite, Probe::Good(_)) => held.row = Some(stamp.number),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -157,9 +173,10 @@ async fn confirm<D, R, C: Clock, T: Rows, O: Objects, A: Apis>(
     let doubtful: Vec<(RegionName, Capability)> = state.observation.unconfirmed().collect();
     let in_doubt = |region: &&&Region| doubtful.iter().any(|(name, _)| *name == region.name);
     let again = due.iter().filter(in_doubt).flat_map(|region| {
+        let held = state.acknowledged.get(&region.name).copied().unwrap_or_default();
         (1..region.health_check.failure_threshold).map(move |round| async move {
             sleep(CONFIRM_EVERY * round).await;
-            (round, probe::region(doors, region, stamp).await)
+            (round, probe::region(doors, region, stamp, held).await)
         })
     });
     let mut rounds = join_all(again).await;
@@ -207,19 +224,42 @@ async fn conclude<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State)
     for row in rows.iter().filter(|row| row.observer() != deps.here) {
         state.observation = state.observation.clone().hear(row.observer(), row.seq());
     }
+    state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, deps.clock.now());
+    let turn = steer_once(deps, state).await;
+    report(deps, state, turn.as_ref());
+}
+
+/// One more turn at the wheel between two ticks, on what the last tick concluded.
+pub(crate) async fn steer_on<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) {
+    let turn = steer_once(deps, state).await;
+    report(deps, state, turn.as_ref());
+}
+
+async fn steer_once<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) -> Option<Turn> {
     let now = deps.clock.now();
-    let verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, now);
-    let turn = match steer(&deps.config, deps.here, &verdicts, &deps.control, &mut state.watch, now).await {
-        Ok(turn) => Some(turn),
+    match steer(&deps.config, deps.here, &state.verdicts, &deps.control, &mut state.watch, now).await {
+        Ok(turn) => {
+            state.moving = turn.record.as_ref().is_some_and(|record| is_moving(record.phase));
+            Some(turn)
+        }
         Err(error) => {
+            state.moving = false;
             tracing::warn!(%error, "control was not reached: nothing is decided, every route stays");
             None
         }
-    };
-    report(deps, state, &verdicts, turn.as_ref());
+    }
 }
 
-fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, verdicts: &Verdicts, turn: Option<&Turn>) {
+/// Whether the phase ends after a short time of its own. A region that returns in
+/// steps takes its time, and ticks are often enough for it.
+const fn is_moving(phase: Phase) -> bool {
+    match phase {
+        Phase::Draining { .. } | Phase::Switching { .. } | Phase::Verifying { .. } => true,
+        Phase::Steady | Phase::Returning { .. } => false,
+    }
+}
+
+fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, turn: Option<&Turn>) {
     for decision in turn.into_iter().flat_map(|turn| &turn.decisions) {
         match decision {
             Decision::Stay { .. } => tracing::debug!(%decision, "decided"),
@@ -231,6 +271,6 @@ fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, verdicts: &Ve
     let Some(interval) = deps.config.metrics_interval else { return };
     if moved || state.printed.is_none_or(|at| now.since(at) >= interval) {
         state.printed = Some(now);
-        (deps.print)(&metrics::lines(deps.here, &deps.config.regions, verdicts, turn, now));
+        (deps.print)(&metrics::lines(deps.here, &deps.config.regions, &state.verdicts, turn, now));
     }
 }

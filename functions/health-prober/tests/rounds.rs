@@ -15,9 +15,9 @@ use sealane::{
 use tokio::time::Instant;
 
 const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
-    {"name": "us-west-2", "bucket": "west", "priority": 1},
-    {"name": "us-east-1", "bucket": "east", "priority": 2},
-    {"name": "eu-west-1", "bucket": "europe", "priority": 3},
+    {"name": "us-west-2", "bucket": "west", "priority": 1, "endpoints": {"api": "https://west.example"}},
+    {"name": "us-east-1", "bucket": "east", "priority": 2, "endpoints": {"api": "https://east.example"}},
+    {"name": "eu-west-1", "bucket": "europe", "priority": 3, "endpoints": {"api": "https://europe.example"}},
     {"name": "us-east-2", "role": "witness"}]}"#;
 
 /// A clock that runs with the paused time of the test.
@@ -168,6 +168,12 @@ async fn a_lost_region_is_left_and_taken_back() {
     }
     let home = control.record().await.unwrap().unwrap();
     assert_eq!((home.epoch, home.active.as_str()), (3, "us-west-2"), "{home:?}");
+    // Writes wait while a move drains: it ends when it may, not at somebody's next tick.
+    let back = &control.moves(1).await.unwrap()[0];
+    let took =
+        |name| back.steps.iter().filter(|s| s.phase.as_str() == name).map(|s| s.took.as_secs()).sum::<u64>();
+    assert!((5..=7).contains(&took("draining")), "{back}");
+    assert!(took("verifying") <= 3, "{back}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use super::{
     phase::{Phase, Share},
     pins::{Pin, Pins},
     record::{MOVES_KEPT, Proposal, Reason, Record, StartedBy, clip},
-    standing::{Sighting, Standing, panics, sightings, standbys},
+    standing::{PRIMARY_NEEDS, Sighting, Standing, panics, sightings, standbys},
     watch::Moment,
 };
 use crate::{
@@ -273,7 +273,10 @@ impl<L: Lags> Desk<'_, L> {
     }
 
     pub(super) fn standing(&self, region: RegionName) -> Standing {
-        Standing::of(self.inputs.view, region)
+        let configured = self.inputs.regions.iter().find(|r| r.name == region);
+        // Of a region that is configured no more, nothing is known.
+        configured
+            .map_or(Standing::Unknown { capability: PRIMARY_NEEDS[0] }, |r| Standing::of(self.inputs.view, r))
     }
 
     pub(super) fn hold(&self, why: Hold) -> Decision {

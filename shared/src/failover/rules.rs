@@ -290,7 +290,7 @@ fn objects_that_cannot_be_stored_do_not_move_the_primary() {
     for capability in [Capability::ObjectRead, Capability::ObjectWrite] {
         view.set(name(0), capability, Seen { status: Status::Unhealthy, latency: None });
     }
-    assert_eq!(Standing::of(&view, name(0)), Standing::Up);
+    assert_eq!(Standing::of(&view, &regions()[0]), Standing::Up);
 }
 
 #[test]

@@ -48,9 +48,12 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// How `region` stands in `view`: as its worst needed capability does.
-    pub fn of(view: &View, region: RegionName) -> Self {
-        let each = PRIMARY_NEEDS.into_iter().map(|capability| match view.status(region, capability) {
+    /// How `region` stands in `view`: as the worst capability does that it needs and
+    /// that can be watched in it.
+    pub fn of(view: &View, region: &Region) -> Self {
+        let watched = |capability: &Capability| region.capabilities().contains(capability);
+        let needs = PRIMARY_NEEDS.into_iter().filter(watched);
+        let each = needs.map(|capability| match view.status(region.name, capability) {
             Status::Healthy => Self::Up,
             Status::Degraded => Self::Degraded { capability },
             Status::Unknown => Self::Unknown { capability },
@@ -110,7 +113,7 @@ impl fmt::Display for Sighting {
 /// How every region that holds data stands, in the order of `regions`.
 pub fn sightings(regions: &[Region], view: &View) -> Vec<Sighting> {
     let full = regions.iter().filter(|r| r.is_full());
-    full.map(|r| Sighting { region: r.name, standing: Standing::of(view, r.name) }).collect()
+    full.map(|r| Sighting { region: r.name, standing: Standing::of(view, r) }).collect()
 }
 
 /// The regions that `active` may be left for, best first.
@@ -123,7 +126,7 @@ pub fn standbys(regions: &[Region], view: &View, pins: Pins<'_>, active: RegionN
     let mut ranked: Vec<_> = regions
         .iter()
         .filter(open)
-        .map(|r| (Standing::of(view, r.name), r.priority, r.name))
+        .map(|r| (Standing::of(view, r), r.priority, r.name))
         .filter(|(standing, ..)| standing.is_up())
         .map(|(standing, priority, name)| (standing.rank(), priority, name))
         .collect();

@@ -31,7 +31,7 @@ fn region(text: &str, role: Role, priority: u32) -> Region {
         residency: Vec::new(),
         capacity: Capacity { max_concurrent_uploads: 1, max_bandwidth_mbps: 1 },
         health_check: HealthCheck::default(),
-        endpoints: Endpoints::default(),
+        endpoints: Endpoints { api: Some(format!("https://{text}.example")), ..Endpoints::default() },
         transfer_out_usd_per_gb: None,
     }
 }
@@ -102,6 +102,8 @@ impl Tick {
     }
 
     pub(super) fn standing(&self, region: RegionName) -> Standing {
+        let regions = regions();
+        let region = regions.iter().find(|r| r.name == region).unwrap();
         Standing::of(&self.view(), region)
     }
 

@@ -20,7 +20,7 @@ fn region(name: &str) -> Region {
         capacity: Capacity { max_concurrent_uploads: 1, max_bandwidth_mbps: 1 },
         health_check: HealthCheck::default(),
         offline: false,
-        endpoints: Endpoints::default(),
+        endpoints: Endpoints { api: Some("https://api.example".to_owned()), ..Endpoints::default() },
         transfer_out_usd_per_gb: None,
     }
 }

@@ -33,6 +33,7 @@ async fn a_put_is_read_back(bucket: &impl Objects, key: &str) {
     assert!(head.checksum.is_none_or(|c| c == Checksum::of(&body)));
     assert_eq!(bucket.read(key, None, 0..100).await.unwrap(), body);
     assert_eq!(bucket.read(key, None, 7..12).await.unwrap(), "bytes");
+    assert_eq!(bucket.read(key, stored.version_id.as_deref(), 7..10).await.unwrap(), "byt");
 }
 
 async fn a_wrong_checksum_is_refused(bucket: &impl Objects, key: &str) {
