@@ -18,7 +18,7 @@ const RUNS: usize = 20;
 /// How long a function may take to its next step; a prober loops for a minute in one invocation.
 const STEP_WITHIN: Duration = Duration::from_secs(90);
 
-/// How long the minute of a prober is watched for its memory: the first round of probes.
+/// How long an invocation that lasts is watched for its memory: the first round of its work.
 const ROUND: Duration = Duration::from_secs(3);
 
 /// A function to measure, and what it is given.
@@ -30,8 +30,8 @@ pub struct Subject {
     pub binary: PathBuf,
     /// The event of both invocations.
     pub event: String,
-    /// Whether one invocation lasts a minute by design, so that it is not timed.
-    pub lasts_a_minute: bool,
+    /// Whether an invocation lasts by design, so that it is not timed.
+    pub lasts: bool,
     /// Its variables.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -51,7 +51,7 @@ impl Subject {
     /// # Errors
     /// When it cannot be started, or fails.
     pub fn measure(&self, python: &Path, scratch: &Path) -> Result<Figures, CloudError> {
-        // Memory of a minute's work is looked at in the first run alone.
+        // The memory of an invocation that lasts is looked at in the first run alone.
         let runs = (0..RUNS).map(|run| self.run(run == 0)).collect::<Result<Vec<_>, _>>()?;
         let first_poll_ms = Spread::of(runs.iter().map(|run| run.first_poll_ms).collect());
         Ok(Figures {
@@ -73,7 +73,7 @@ impl Subject {
         let mut running = Running(self.command(&self.binary, &api.address).spawn().doing(self.starting())?);
         let first_poll_ms = ms(began, self.wait(&api, &Did::Poll)?);
         let (mut first_ms, mut warm_ms) = (None, None);
-        if !self.lasts_a_minute {
+        if !self.lasts {
             first_ms = Some(self.invoke(&api)?);
             warm_ms = Some(self.invoke(&api)?);
         } else if first {

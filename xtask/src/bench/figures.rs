@@ -39,7 +39,7 @@ pub struct Figures {
     pub function: String,
     /// Process start to first poll, in milliseconds.
     pub first_poll_ms: Spread,
-    /// The first invocation of a process, in milliseconds; `null` where one lasts a minute by design.
+    /// The first invocation of a process, in milliseconds; `null` where one lasts by design.
     pub first_invocation_ms: Option<Spread>,
     /// The second invocation of the same process, in milliseconds; `null` likewise.
     pub warm_invocation_ms: Option<Spread>,
