@@ -1,6 +1,6 @@
 //! A client that keeps registering and moving worksets, whatever happens to the regions.
 //!
-//! One write is in flight at a time, and a write that is refused for now, or not answered, is sent again as it
+//! One write is in flight at a time, and a write that is refused, or not answered, is sent again as it
 //! was until it is acknowledged. Sending it again is safe: the same registration twice is one.
 
 use super::api::{Api, Reply};
