@@ -3,6 +3,8 @@
 //! A look never fails. What cannot be read is unknown and named, and the last
 //! known record stands: whoever routes then goes on as before (fail static).
 
+use std::time::Duration;
+
 use crate::{
     config::Config,
     failover::{Pin, Record},
@@ -29,8 +31,10 @@ pub enum Trust {
 pub struct Memory {
     freshness: Freshness,
     first_look: Option<Timestamp>,
+    last_look: Option<Timestamp>,
     verdicts: Option<Verdicts>,
     record: Option<Record>,
+    record_read: Option<Timestamp>,
     pins: Vec<Pin>,
 }
 
@@ -50,6 +54,9 @@ pub struct Outlook {
     pub view: View,
     /// Which region is active; `None` if nobody ever decided, or it was never read.
     pub record: Option<Record>,
+    /// For how long the record has not been read, on this reader's clock; `None` if it
+    /// never was. Routes may go by an old record, exclusive work may not.
+    pub record_age: Option<Duration>,
     /// The operators' pins, as last read.
     pub pins: Vec<Pin>,
     /// What could not be read, in words.
@@ -70,7 +77,10 @@ pub async fn outlook<R: Rows>(
     let rows = rows.unwrap_or_else(|error| note(&mut problems, "health", &error));
     let verdicts = weigh(config, &rows, memory, Trust::FirstSight, now);
     match record {
-        Ok(record) => memory.record = record,
+        Ok(record) => {
+            memory.record = record;
+            memory.record_read = Some(now);
+        }
         Err(error) => note(&mut problems, "the record of the active primary", &error),
     }
     match pins {
@@ -81,6 +91,7 @@ pub async fn outlook<R: Rows>(
         view: verdicts.view(here),
         verdicts,
         record: memory.record.clone(),
+        record_age: memory.record_read.map(|read| now.since(read)),
         pins: memory.pins.clone(),
         problems,
     }
@@ -94,6 +105,13 @@ pub fn weigh(
     trust: Trust,
     now: Timestamp,
 ) -> Verdicts {
+    // A number that rose over a long gap, as in a sandbox that was frozen, shows life at
+    // some time in between and not now: the reader begins anew.
+    if memory.last_look.is_some_and(|last| now.since(last) > 2 * config.health.stale_after) {
+        memory.freshness = Freshness::default();
+        memory.first_look = None;
+    }
+    memory.last_look = Some(now);
     if !rows.is_empty() {
         memory.first_look.get_or_insert(now);
     }
@@ -126,8 +144,6 @@ fn note<T: Default>(problems: &mut Vec<String>, what: &str, error: &RowsError) -
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
         health::Probe,
@@ -168,6 +184,21 @@ mod tests {
     #[test]
     fn rows_that_never_advance_are_not_believed_for_long() {
         assert_eq!(status(Trust::FirstSight, &[0, 200, 15_001]), Status::Unknown);
+    }
+
+    #[test]
+    fn a_reader_that_was_frozen_does_not_take_old_life_for_life() {
+        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        let mut memory = Memory::default();
+        let mut look = |ticks, ms| {
+            let now = Timestamp::from_millis(ms);
+            let verdicts = weigh(&config, &rows(&config, ticks), &mut memory, Trust::Advancing, now);
+            verdicts.status("us-west-2".parse().unwrap(), Capability::ObjectWrite)
+        };
+        assert_eq!((look(5, 0), look(6, 10_000)), (Status::Unknown, Status::Healthy));
+        // The observers went on for a while and stopped; this reader slept through both.
+        assert_eq!(look(50, 600_000), Status::Unknown);
+        assert_eq!(look(51, 610_000), Status::Healthy);
     }
 
     #[test]

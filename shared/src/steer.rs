@@ -8,10 +8,9 @@ use crate::{
     config::Config,
     failover::{Decision, Inputs, Moved, Record, Watch, apply, decide},
     health::Verdicts,
-    ports::{Rows, RowsError},
+    ports::{Clock, Rows, RowsError},
     region::RegionName,
     store::ControlTable,
-    time::Timestamp,
 };
 
 /// Writes in one turn: a move off a dead region takes two, and lost races a few more.
@@ -41,7 +40,7 @@ pub async fn steer<R: Rows>(
     verdicts: &Verdicts,
     control: &ControlTable<R>,
     watch: &mut Watch,
-    now: Timestamp,
+    clock: &impl Clock,
 ) -> Result<Turn, RowsError> {
     let pins = control.pins().await?;
     let view = verdicts.view(here);
@@ -49,7 +48,8 @@ pub async fn steer<R: Rows>(
     let mut turn = Turn { decisions: Vec::new(), record: None, moved: Vec::new() };
     for _ in 0..WRITES_MAX {
         let record = control.record().await?;
-        let moment = watch.look(record.as_ref().map_or(0, |r| r.version), now);
+        // Read after the answer: a version must not look older than it is.
+        let moment = watch.look(record.as_ref().map_or(0, |r| r.version), clock.now());
         let decision = decide(
             record.as_ref(),
             &Inputs {
@@ -73,7 +73,7 @@ pub async fn steer<R: Rows>(
             Ok(()) => {
                 let before = record.as_ref().map(|r| r.active).filter(|active| *active != next.active);
                 turn.moved.extend(before.map(|from| (from, next.active)));
-                let _watched = watch.look(next.version, now);
+                let _watched = watch.look(next.version, clock.now());
                 turn.record = Some(next);
             }
             // Another controller was first, which is as good: read again and decide anew.
@@ -107,8 +107,9 @@ mod tests {
     use super::*;
     use crate::{
         health::{Observation, Probe, judge},
-        memory::MemoryRows,
+        memory::{ManualClock, MemoryRows},
         region::Region,
+        time::Timestamp,
     };
 
     const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
@@ -155,7 +156,16 @@ mod tests {
     async fn turn(control: &ControlTable<MemoryRows>, watch: &mut Watch, down: &[&str], now: u64) -> Turn {
         let config = config();
         let down: Vec<RegionName> = down.iter().map(|n| name(n)).collect();
-        steer(&config, name("us-east-1"), &verdicts(&config, &down), control, watch, at(now)).await.unwrap()
+        steer(
+            &config,
+            name("us-east-1"),
+            &verdicts(&config, &down),
+            control,
+            watch,
+            &ManualClock::at(at(now)),
+        )
+        .await
+        .unwrap()
     }
 
     #[tokio::test]
@@ -200,7 +210,9 @@ mod tests {
         let control = ControlTable::new(vec![rows]);
         let config = config();
         let all = verdicts(&config, &[]);
-        let turn = steer(&config, name("us-east-1"), &all, &control, &mut Watch::default(), at(0)).await;
+        let turn =
+            steer(&config, name("us-east-1"), &all, &control, &mut Watch::default(), &ManualClock::at(at(0)))
+                .await;
         assert!(turn.is_err());
     }
 }

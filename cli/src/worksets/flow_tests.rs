@@ -22,6 +22,7 @@ fn workset(version: u64, state: State) -> Workset {
         actor: "ada".parse().unwrap(),
         region: region("us-west-2"),
         at: Timestamp::from_millis(1_700_000_000_000),
+        request: String::new(),
     };
     let (first, _) = sealane::workset::register(registration(), "lab".parse().unwrap(), &by).unwrap();
     Workset { version, state, ..first }

@@ -110,8 +110,7 @@ pub async fn respond<A: Alarms, R: Rows, C: Clock>(
 ) -> Result<Reply, Failed> {
     let heard = listen(&deps.alarms, alarm::parse(event)?).await;
     let verdicts = attend(deps, &mut memory.0).await?;
-    let now = deps.clock.now();
-    let turn = steer(&deps.config, deps.here, &verdicts, &deps.control, &mut memory.1, now).await?;
+    let turn = steer(&deps.config, deps.here, &verdicts, &deps.control, &mut memory.1, &deps.clock).await?;
     let reply = Reply {
         heard,
         decisions: turn.decisions.iter().map(ToString::to_string).collect(),

@@ -52,11 +52,11 @@ fn doors(aws: &Aws, config: &Config) -> AwsDoors {
     Doors {
         tables: regions().map(|r| (r.name, table(r))).collect::<BTreeMap<_, _>>(),
         buckets: regions().filter_map(|r| Some((r.name, bucket(r)?))).collect(),
-        // One pool serves every region, so the shortest timeout among them bounds its calls.
-        apis: HttpApis::new(&config.regions, Limits::probe(shortest(config))),
+        // One pool serves every region; each probe keeps to its own region's timeout besides.
+        apis: HttpApis::new(&config.regions, Limits::probe(longest(config))),
     }
 }
 
-fn shortest(config: &Config) -> std::time::Duration {
-    config.regions.iter().map(|r| r.health_check.timeout).min().unwrap_or_default()
+fn longest(config: &Config) -> std::time::Duration {
+    config.regions.iter().map(|r| r.health_check.timeout).max().unwrap_or_default()
 }

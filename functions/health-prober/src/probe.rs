@@ -4,7 +4,11 @@
 //! A read runs beside its write, so that two timeouts do not add up. It is right
 //! when it finds what is being written or what was last acknowledged, and nothing older.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use sealane::{
@@ -74,17 +78,25 @@ async fn objects<R, O: Objects, A>(
     let put = checked(limit, object_failure, async {
         bucket.put(&key, body, checksum, &attributes).await.map(|_| true)
     });
+    let nothing_there = AtomicBool::new(false);
     let get = checked(limit, object_failure, async {
         match bucket.read(&key, None, 0..CANARY_BYTES_MAX).await {
             Ok(found) => Ok(is_right(number(&found), stamp, acknowledged)),
             // Before the first canary there is none to find, and the bucket has said so.
             Err(ObjectsError::Missing { .. } | ObjectsError::Refused { .. }) if acknowledged.is_none() => {
+                nothing_there.store(true, Ordering::Relaxed);
                 Ok(true)
             }
             Err(error) => Err(error),
         }
     });
     let (put, get) = futures::join!(put, get);
+    // That there is nothing is right only where a first canary can be written: a bucket
+    // that refuses everything is not one that reads well.
+    let get = match put {
+        Probe::Bad(why) if nothing_there.load(Ordering::Relaxed) => Probe::Bad(why),
+        Probe::Bad(_) | Probe::Good(_) => get,
+    };
     vec![(Capability::ObjectWrite, put), (Capability::ObjectRead, get)]
 }
 

@@ -22,8 +22,15 @@ use crate::{
 /// Time between the starts of two confirming probes.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 
-/// Longest wait for this region's own replica.
-const OWN_ANSWER_MAX: Duration = Duration::from_secs(3);
+/// Longest wait for this region's own replica: beyond the client's own limit, so that
+/// no write is dropped while it may still arrive.
+const OWN_ANSWER_MAX: Duration = Duration::from_secs(6);
+
+/// Longest turn at the wheel. Every write in it is conditional, so it may end anywhere.
+const TURN_MAX: Duration = Duration::from_secs(10);
+
+/// Confirming probes of one tick; a higher threshold is reached over several ticks.
+const BURST_MAX: u32 = 5;
 
 /// Who wrote this observer's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +181,7 @@ async fn confirm<D, R, C: Clock, T: Rows, O: Objects, A: Apis>(
     let in_doubt = |region: &&&Region| doubtful.iter().any(|(name, _)| *name == region.name);
     let again = due.iter().filter(in_doubt).flat_map(|region| {
         let held = state.acknowledged.get(&region.name).copied().unwrap_or_default();
-        (1..region.health_check.failure_threshold).map(move |round| async move {
+        (1..region.health_check.failure_threshold.min(BURST_MAX)).map(move |round| async move {
             sleep(CONFIRM_EVERY * round).await;
             (round, probe::region(doors, region, stamp, held).await)
         })
@@ -216,6 +223,7 @@ async fn publish<R: Rows>(own: &HealthTable<R>, state: &mut State) -> Written {
 
 /// Reads everyone's rows, takes a turn at the wheel, and says what was seen.
 async fn conclude<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) {
+    state.moving = false;
     let rows = match timeout(OWN_ANSWER_MAX, deps.own.observations()).await {
         Ok(Ok(rows)) => rows,
         Ok(Err(error)) => return tracing::warn!(%error, "observations were not read: nothing is decided"),
@@ -229,33 +237,38 @@ async fn conclude<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State)
     report(deps, state, turn.as_ref());
 }
 
-/// One more turn at the wheel between two ticks, on what the last tick concluded.
+/// One more turn at the wheel between two ticks, on everyone's rows as they are now.
 pub(crate) async fn steer_on<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) {
-    let turn = steer_once(deps, state).await;
-    report(deps, state, turn.as_ref());
+    conclude(deps, state).await;
 }
 
 async fn steer_once<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) -> Option<Turn> {
-    let now = deps.clock.now();
-    match steer(&deps.config, deps.here, &state.verdicts, &deps.control, &mut state.watch, now).await {
-        Ok(turn) => {
+    let turn = steer(&deps.config, deps.here, &state.verdicts, &deps.control, &mut state.watch, &deps.clock);
+    match timeout(TURN_MAX, turn).await {
+        Err(_) => {
+            tracing::warn!(
+                "control was too slow: the turn was given up, and the next one goes on from there"
+            );
+            None
+        }
+        Ok(Ok(turn)) => {
             state.moving = turn.record.as_ref().is_some_and(|record| is_moving(record.phase));
             Some(turn)
         }
-        Err(error) => {
-            state.moving = false;
+        Ok(Err(error)) => {
             tracing::warn!(%error, "control was not reached: nothing is decided, every route stays");
             None
         }
     }
 }
 
-/// Whether the phase ends after a short time of its own. A region that returns in
-/// steps takes its time, and ticks are often enough for it.
+/// Whether writes wait for the phase to end, so that it shall not wait for a tick. A
+/// region that returns in steps takes its time, and whether the new region works is
+/// for the next probes to say.
 const fn is_moving(phase: Phase) -> bool {
     match phase {
-        Phase::Draining { .. } | Phase::Switching { .. } | Phase::Verifying { .. } => true,
-        Phase::Steady | Phase::Returning { .. } => false,
+        Phase::Draining { .. } | Phase::Switching { .. } => true,
+        Phase::Steady | Phase::Returning { .. } | Phase::Verifying { .. } => false,
     }
 }
 

@@ -137,6 +137,15 @@ impl<R: Rows, C: Clock> App<R, C> {
             };
             return Err(Problem::new(Kind::PrimaryUnknown, format!("{why}; read meanwhile, and try again")));
         };
+        // A region that is cut off from the control table may have been left without
+        // knowing it: an old record is good enough to read by, and not to write by.
+        if outlook.record_age.is_none_or(|age| age > config.api.cache_ttl) {
+            let problems = outlook.problems.join("; ");
+            let detail = format!(
+                "which region takes writes is not known now: {problems}; try again, or ask another region"
+            );
+            return Err(Problem::new(Kind::PrimaryUnknown, detail));
+        }
         match record.phase {
             Phase::Steady | Phase::Returning { .. } | Phase::Verifying { .. } => Ok(record.active),
             Phase::Draining { to } | Phase::Switching { to } => {

@@ -158,11 +158,12 @@ pub(crate) async fn register<R: Rows, C: Clock>(
     State(app): Shared<R, C>,
     caller: Caller,
     Params(Nothing {}): Params<Nothing>,
-    Body(request): Body<Registration>,
+    Extension(RequestId(request)): Extension<RequestId>,
+    Body(registration): Body<Registration>,
 ) -> Result<Response, Problem> {
     let primary = app.primary().await?;
     let table = replica(&app, primary)?;
-    let new = registered(&app, request, &caller, primary)?;
+    let new = registered(&app, registration, &caller, primary, &request)?;
     let id = new.workset.id.clone();
     for _ in 0..TRIES_MAX {
         match table.create(&new).await {
@@ -191,6 +192,7 @@ fn registered<R, C: Clock>(
     request: Registration,
     caller: &Caller,
     region: RegionName,
+    request_id: &str,
 ) -> Result<Held, Problem> {
     let preferred = request.preferred_region.clone();
     // Text that is no region name at all is a problem of the registration itself.
@@ -198,7 +200,7 @@ fn registered<R, C: Clock>(
     let unknown = preferred.and_then(|name| app.known(&name).err());
     let unknown = unknown
         .map(|problem| workset::Problem { field: "preferred_region", problem: problem.detail().to_owned() });
-    let by = By { actor: caller.actor.clone(), region, at: app.now() };
+    let by = By { actor: caller.actor.clone(), region, at: app.now(), request: request_id.to_owned() };
     let made = match workset::register(request, caller.tenant.clone(), &by) {
         Ok((workset, last)) if unknown.is_none() => return Ok(Held { workset, last }),
         Ok(_) => Invalid { problems: Vec::new() },
@@ -232,7 +234,7 @@ pub(crate) async fn transition<R: Rows, C: Clock>(
             Ok(held) => held.ok_or_else(|| missing(&id))?,
             Err(error) => return Err(unwritten(&app, &id, primary, WriteError::Failed(error)).await),
         };
-        let by = By { actor: caller.actor.clone(), region: primary, at: app.now() };
+        let by = By { actor: caller.actor.clone(), region: primary, at: app.now(), request: request.clone() };
         let (workset, last) = workset::transition(&old.workset, change.clone(), &by, seed(&request))?;
         let new = Held { workset, last };
         match table.replace(&old, &new).await {

@@ -53,10 +53,16 @@ fn by_code(code: Option<&str>, status: u16) -> Failure {
             | "RequestLimitExceeded"
             | "SlowDown"
             | "ReplicatedWriteConflictException"
-            | "TooManyRequestsException",
+            | "TooManyRequestsException"
+            | "ServiceUnavailable"
+            | "RequestThrottled",
             _,
         )
         | (_, 429 | 503) => Failure::Throttled,
+        // Some calls answer 200 at once and put what went wrong later into the body.
+        ("InternalError" | "InternalServerError", _) => {
+            Failure::NoAnswer(Silence::ServerError(status.max(500)))
+        }
         ("RequestTimeout", _) => Failure::NoAnswer(Silence::Timeout),
         (_, 500..) => Failure::NoAnswer(Silence::ServerError(status)),
         _ => Failure::Refused,
@@ -77,6 +83,7 @@ mod tests {
             (Some("NoSuchBucket"), 404, Failure::Refused),
             (Some("SlowDown"), 503, Failure::Throttled),
             (Some("InternalError"), 500, Failure::NoAnswer(Silence::ServerError(500))),
+            (Some("InternalError"), 200, Failure::NoAnswer(Silence::ServerError(500))),
             (Some("AccessDenied"), 403, Failure::Refused),
             (None, 412, Failure::Condition),
             (None, 502, Failure::NoAnswer(Silence::ServerError(502))),

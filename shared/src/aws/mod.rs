@@ -117,7 +117,7 @@ impl Aws {
     pub fn objects(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
         let client = self.s3(region, limits);
         let bucket = region.bucket.clone()?;
-        Some(S3Objects::new(client, bucket, owner.map(str::to_owned), region.kms_key.clone()))
+        Some(S3Objects::new(client, bucket, owner.map(str::to_owned), region.kms_key.clone(), limits.attempt))
     }
 
     /// What a client of another service in `region` is built from.
@@ -129,7 +129,7 @@ impl Aws {
     /// The control table through every region that serves it, best first.
     pub fn control(&self, config: &Config) -> ControlTable<DynamoRows> {
         let serving = config.control_regions.iter().filter_map(|name| config.region(*name));
-        let rows = |region| self.rows(region, &config.tables.control, "", Limits::CALL);
+        let rows = |region| self.rows(region, &config.tables.control, "", Limits::CALL.once());
         ControlTable::new(serving.map(rows).collect())
     }
 

@@ -3,7 +3,7 @@
 //! Each call carries the checksum that the caller computed, the owner that the
 //! bucket must have, and the region's key.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -12,7 +12,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, ByteStreamError},
     types::{
         ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-        MetadataDirective, ServerSideEncryption,
+        MetadataDirective, ServerSideEncryption, TaggingDirective,
     },
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -34,6 +34,8 @@ pub struct S3Objects {
     bucket: String,
     owner: Option<String>,
     kms_key: Option<String>,
+    /// Longest wait for the bytes of one read.
+    body_max: Duration,
 }
 
 impl S3Objects {
@@ -42,8 +44,9 @@ impl S3Objects {
         bucket: String,
         owner: Option<String>,
         kms_key: Option<String>,
+        body_max: Duration,
     ) -> Self {
-        Self { client, bucket, owner, kms_key }
+        Self { client, bucket, owner, kms_key, body_max }
     }
 
     fn encryption(&self) -> Option<ServerSideEncryption> {
@@ -285,7 +288,15 @@ impl Objects for S3Objects {
             how: Silence::NoConnection,
             source: e.into(),
         };
-        window(reply.body, skip, range.end.saturating_sub(range.start)).await.map_err(lost)
+        // The client's limits end where the body begins.
+        let body = window(reply.body, skip, range.end.saturating_sub(range.start));
+        match tokio::time::timeout(self.body_max, body).await {
+            Ok(read) => read.map_err(lost),
+            Err(late) => {
+                let (bucket, how) = (self.bucket.clone(), Silence::Timeout);
+                Err(ObjectsError::NoAnswer { bucket, how, source: late.into() })
+            }
+        }
     }
 
     async fn copy(
@@ -303,6 +314,8 @@ impl Objects for S3Objects {
             .set_copy_source_if_match(source.etag.clone())
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .metadata_directive(MetadataDirective::Replace)
+            // Tags are not carried: copying them would need rights on both sides, and a copy in parts cannot.
+            .tagging_directive(TaggingDirective::Replace)
             .set_content_type(attributes.content_type.clone())
             .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())

@@ -170,11 +170,17 @@ fn index_key(item: &mut Item) -> Result<Key, RowsError> {
     Ok(Key::new(take(item, "gsi1pk")?, take(item, "gsi1sk")?))
 }
 
+/// The key of an item as far as it has one: never its body, which is not for logs.
+fn name_of(item: &Item) -> String {
+    let word = |name: &str| item.get(name).and_then(|v| v.as_s().ok()).map_or("?", String::as_str);
+    format!("{} {}", word("pk"), word("sk"))
+}
+
 fn take(item: &mut Item, name: &str) -> Result<String, RowsError> {
     match item.remove(name) {
         Some(AttributeValue::S(value)) => Ok(value),
         _ => Err(RowsError::Unreadable {
-            key: format!("{item:?}"),
+            key: name_of(item),
             source: format!("no text attribute `{name}`").into(),
         }),
     }

@@ -54,7 +54,7 @@ pub(super) fn health_check(group: &mut Group, inherited: HealthCheck) -> HealthC
         enabled: group.flag("health_check.enabled").unwrap_or(inherited.enabled),
         interval: group.duration("health_check.interval", intervals).unwrap_or(inherited.interval),
         timeout: group.duration("health_check.timeout", timeouts).unwrap_or(inherited.timeout),
-        failure_threshold: group.count(failures, 1..=u32::MAX).unwrap_or(inherited.failure_threshold),
+        failure_threshold: group.count(failures, 1..=100).unwrap_or(inherited.failure_threshold),
         success_threshold: group.count(successes, 1..=u32::MAX).unwrap_or(inherited.success_threshold),
     };
     // Blame the setting that was written, as the other may be inherited.

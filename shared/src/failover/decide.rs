@@ -93,6 +93,9 @@ impl<L: Lags> Desk<'_, L> {
         if let Some(decision) = self.approved() {
             return decision;
         }
+        if let Some(relapse) = self.relapse() {
+            return relapse;
+        }
         if panics(self.inputs.view) {
             return self.hold(Hold::Panic);
         }
@@ -106,6 +109,14 @@ impl<L: Lags> Desk<'_, L> {
             }
             Standing::Up | Standing::Degraded { .. } => self.home(),
         }
+    }
+
+    /// A recovery counts only while it is unbroken: not through an outage, and not
+    /// through a time in which nobody could tell.
+    fn relapse(&self) -> Option<Decision> {
+        let region = self.record.recovery?.region;
+        let standing = self.standing(region);
+        (!standing.is_up()).then_some(Decision::NoteRelapse { seen: Sighting { region, standing } })
     }
 
     fn drained(&self, region: RegionName) -> Reason {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum Mode {
     /// Switch at once.
     Immediate,
-    /// Take no new work, wait for leases or `drain_timeout`, then switch.
+    /// Take no new work for `drain_timeout`, or until the work in flight is known to have ended, then switch.
     #[default]
     Graceful,
     /// Propose, and wait for an operator's approval.

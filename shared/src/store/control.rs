@@ -4,6 +4,11 @@
 //! call; on an outage of one the next is asked. An unanswered write may have
 //! taken effect: it is read back before it is judged.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use super::{decode, encode};
 use crate::{
     failover::{Moved, Pin, Record},
@@ -23,12 +28,25 @@ const PINS_MAX: usize = 100;
 #[derive(Debug, Clone)]
 pub struct ControlTable<R> {
     replicas: Vec<R>,
+    /// The replica that answered last and so is asked first: while one is silent, each
+    /// call to it costs its whole timeout, and a move takes several calls.
+    first: Arc<AtomicUsize>,
 }
 
 impl<R: Rows> ControlTable<R> {
     /// The table behind `replicas`, asked in this order. At least one.
-    pub const fn new(replicas: Vec<R>) -> Self {
-        Self { replicas }
+    pub fn new(replicas: Vec<R>) -> Self {
+        Self { replicas, first: Arc::default() }
+    }
+
+    /// The replicas, the one that answered last first.
+    fn in_order(&self) -> impl Iterator<Item = (usize, &R)> {
+        let (count, first) = (self.replicas.len(), self.first.load(Ordering::Relaxed));
+        (0..count).map(move |i| (first + i) % count).map(|i| (i, &self.replicas[i]))
+    }
+
+    fn answered(&self, replica: usize) {
+        self.first.store(replica, Ordering::Relaxed);
     }
 
     /// The record; `None` before the first decision.
@@ -98,10 +116,13 @@ impl<R: Rows> ControlTable<R> {
 
     async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
         let mut silent = no_replica();
-        for replica in &self.replicas {
+        for (number, replica) in self.in_order() {
             match replica.read(key).await {
                 Err(error) if error.is_outage() => silent = error,
-                answer => return answer,
+                answer => {
+                    self.answered(number);
+                    return answer;
+                }
             }
         }
         Err(silent)
@@ -109,10 +130,13 @@ impl<R: Rows> ControlTable<R> {
 
     async fn list(&self, partition: &str, newest_first: bool, limit: usize) -> Result<Page, RowsError> {
         let mut silent = no_replica();
-        for replica in &self.replicas {
+        for (number, replica) in self.in_order() {
             match replica.list(partition, newest_first, None, limit).await {
                 Err(error) if error.is_outage() => silent = error,
-                answer => return answer,
+                answer => {
+                    self.answered(number);
+                    return answer;
+                }
             }
         }
         Err(silent)
@@ -121,15 +145,18 @@ impl<R: Rows> ControlTable<R> {
     async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
         let mut silent = no_replica();
         let mut in_doubt = false;
-        for replica in &self.replicas {
+        for (number, replica) in self.in_order() {
             match replica.write(row, when).await {
-                // A refusal after a silence may be the refusal of what the silence hid.
-                Err(RowsError::Conflict) if in_doubt => return self.read_back(row).await,
+                // After a silence, here or inside the client, a refusal may be that of our own write.
+                Err(RowsError::Conflict) => return self.read_back(row).await,
                 Err(error) if error.is_outage() => {
                     in_doubt |= matches!(error, RowsError::NoAnswer { .. });
                     silent = error;
                 }
-                answer => return answer,
+                answer => {
+                    self.answered(number);
+                    return answer;
+                }
             }
         }
         if in_doubt && self.read_back(row).await.is_ok() { Ok(()) } else { Err(silent) }
@@ -175,13 +202,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_silent_replica_is_asked_once_and_then_last() {
+        let near = MemoryRows::default();
+        let table = ControlTable::new(vec![near.clone(), near.replica()]);
+        near.cut(true);
+        table.record().await.unwrap();
+        assert_eq!(table.in_order().map(|(number, _)| number).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[tokio::test]
     async fn one_of_two_controllers_wins() {
         let rows = MemoryRows::default();
         let (a, b) = (ControlTable::new(vec![rows.replica()]), ControlTable::new(vec![rows.replica()]));
         let first = Record::first(west(), Timestamp::default());
         a.swap(None, &first).await.unwrap();
         a.swap(Some(&first), &next(&first)).await.unwrap();
-        assert!(matches!(b.swap(Some(&first), &next(&first)).await, Err(RowsError::Conflict)));
+        let other = Record { since: Timestamp::from_millis(7), ..next(&first) };
+        assert!(matches!(b.swap(Some(&first), &other).await, Err(RowsError::Conflict)));
     }
 
     #[tokio::test]

@@ -251,14 +251,14 @@ impl<R: Rows> WorksetTable<R> {
         };
         match held {
             Some(held) if held == *new => Ok(()),
-            // Refused, and the row is another's: a caller that decides anew meets the truth.
-            _ if matches!(error, RowsError::Conflict) => Err(WriteError::Lost),
-            Some(held) if held.workset.version == *version => Err(WriteError::Lost),
             Some(held) if held.workset.version > *version => match self.event_of(new).await {
                 Ok(Some(event)) if event == new.last => Ok(()),
                 Ok(_) => Err(WriteError::Lost),
                 Err(_) => Err(WriteError::Unknown(error)),
             },
+            // Refused, and the row is another's: a caller that decides anew meets the truth.
+            _ if matches!(error, RowsError::Conflict) => Err(WriteError::Lost),
+            Some(held) if held.workset.version == *version => Err(WriteError::Lost),
             // The old row is still there, and the write may yet arrive.
             Some(_) | None => Err(WriteError::Unknown(error)),
         }

@@ -13,7 +13,12 @@ fn tenant() -> Tenant {
 }
 
 fn by(region: &str, at_ms: u64) -> By {
-    By { actor: "ada".parse().unwrap(), region: region.parse().unwrap(), at: Timestamp::from_millis(at_ms) }
+    By {
+        actor: "ada".parse().unwrap(),
+        region: region.parse().unwrap(),
+        at: Timestamp::from_millis(at_ms),
+        request: format!("{region}-{at_ms}"),
+    }
 }
 
 fn fresh(id: &str, priority: Priority, at_ms: u64) -> Held {

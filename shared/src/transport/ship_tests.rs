@@ -284,8 +284,11 @@ async fn a_receipt_is_checked_again_byte_by_byte() {
         buckets.iter().filter(|(r, _)| **r != region(2)).map(|(r, b)| (*r, b.inner().clone())).collect();
     let found: Vec<_> = recheck(&receipt, &buckets).await.into_iter().map(|c| c.finding).collect();
     assert!(matches!(found[..], [Finding::Whole, Finding::Differs { .. }, Finding::Unknown { .. }]));
-    let elsewhere = BTreeMap::from([(region(0), Cloud::default().bucket("empty"))]);
+    let elsewhere = BTreeMap::from([(region(0), Cloud::default().bucket(&receipt.copies[0].bucket))]);
     assert_eq!(recheck(&receipt, &elsewhere).await[0].finding, Finding::Missing);
+    let renamed = BTreeMap::from([(region(0), Cloud::default().bucket("renamed"))]);
+    let finding = recheck(&receipt, &renamed).await.remove(0).finding;
+    assert!(matches!(finding, Finding::Unknown { .. }), "a copy elsewhere is not a copy lost: {finding:?}");
 }
 
 #[tokio::test(start_paused = true)]

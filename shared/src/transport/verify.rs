@@ -69,7 +69,12 @@ pub async fn recheck<O: Objects>(receipt: &Receipt, buckets: &BTreeMap<RegionNam
     let checks = receipt.copies.iter().map(async |copy| {
         let region = copy.region;
         let finding = match buckets.get(&region) {
-            Some(bucket) => check(bucket, copy).await,
+            Some(bucket) if bucket.bucket() == copy.bucket => check(bucket, copy).await,
+            Some(bucket) => {
+                let (named, configured) = (&copy.bucket, bucket.bucket());
+                let detail = format!("the receipt names bucket `{named}`, the configuration `{configured}`");
+                Finding::Unknown { detail }
+            }
             None => Finding::Unknown { detail: format!("no bucket is configured for `{region}`") },
         };
         Checked { region, finding }

@@ -20,6 +20,8 @@ pub struct By {
     pub region: RegionName,
     /// The time at the API that serves the call.
     pub at: Timestamp,
+    /// The request, which no other write shares: what an unanswered write is known by.
+    pub request: String,
 }
 
 /// One write of a workset, as its history keeps it.
@@ -44,6 +46,9 @@ pub struct Event {
     pub reason: Option<Text<1024>>,
     /// Who asked for it.
     pub actor: Actor,
+    /// The request that wrote it, which tells two writes apart that are alike in all else.
+    #[serde(default)]
+    pub request: String,
 }
 
 impl Event {
@@ -57,6 +62,7 @@ impl Event {
             region: by.region,
             reason,
             actor: by.actor.clone(),
+            request: by.request.clone(),
         }
     }
 }
@@ -93,6 +99,7 @@ mod tests {
                 region: format!("eu-west-{region}").parse().unwrap(),
                 reason: None,
                 actor: "alice".parse().unwrap(),
+                request: String::new(),
             }).collect();
             let reported: usize = collisions(&history).iter().map(Vec::len).sum();
             let shared = |e: &&Event| history.iter().filter(|o| o.version == e.version).count() > 1;

@@ -81,6 +81,7 @@ mod tests {
                 actor: "alice".parse().unwrap(),
                 region: "us-west-2".parse().unwrap(),
                 at: Timestamp::from_millis(created_ms),
+                request: String::new(),
             };
             let (workset, _) = register(request, "lab".parse().unwrap(), &by).unwrap();
             Workset { state, priority, ..workset }

@@ -166,6 +166,7 @@ mod tests {
             actor: "alice".parse().unwrap(),
             region: "us-west-2".parse().unwrap(),
             at: Timestamp::from_millis(1_700_000_000_000),
+            request: String::new(),
         }
     }
 

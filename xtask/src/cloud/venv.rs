@@ -37,7 +37,7 @@ fn run(folder: &Folder, command: &mut Command) -> Result<(), CloudError> {
     let errors = log.try_clone().doing("opening the log of the packages")?;
     let program = command.get_program().display().to_string();
     let status = command.stdout(log).stderr(errors).status();
-    let status = status.doing(format!("running `{program}` (Python 3.10 or later is needed)"))?;
+    let status = status.doing(format!("running `{program}` (Python 3.11 or later is needed)"))?;
     if status.success() {
         return Ok(());
     }

@@ -54,13 +54,25 @@ impl Scene {
         Ok(())
     }
 
-    fn verify_record(&mut self, report: &mut Report) -> Result<(), CloudError> {
+    /// The record and the moves as each control region has them.
+    fn records(&self) -> Result<Vec<(Option<Record>, Vec<String>)>, CloudError> {
         let mut seen = Vec::new();
         for region in CONTROL {
-            let record: Option<Record> = self.readback.row(region, "control", ("assignment", "current"))?;
+            let record = self.readback.row(region, "control", ("assignment", "current"))?;
             let moves = self.readback.rows::<Moved>(region, "control", "moves")?;
-            let moves: Vec<String> = moves.iter().map(|row| row.body.to_string()).collect();
-            seen.push((record, moves));
+            seen.push((record, moves.iter().map(|row| row.body.to_string()).collect()));
+        }
+        Ok(seen)
+    }
+
+    fn verify_record(&mut self, report: &mut Report) -> Result<(), CloudError> {
+        let mut seen = self.records()?;
+        // A controller may write between two reads; that is no difference between regions.
+        for _ in 0..2 {
+            if seen.windows(2).all(|two| two[0] == two[1]) {
+                break;
+            }
+            seen = self.records()?;
         }
         report
             .claim(seen.windows(2).all(|two| two[0] == two[1]), "every control region holds the same record");
@@ -68,10 +80,16 @@ impl Scene {
             report.claim(false, "there is a record of the active region");
             return Ok(());
         };
-        let expected = if report.failback.is_some() { 3 } else { 2 };
-        report.claim(record.epoch == expected, &format!("the control table holds epoch {expected}"));
-        let logged = usize::try_from(expected - 1).unwrap_or(usize::MAX);
-        report.claim(moves.len() == logged, &format!("{logged} moves are on record"));
+        // Work goes home by itself, whether the story waits for it or not.
+        let expected = if report.failback.is_some() { 3..=3 } else { 2..=3 };
+        report.claim(
+            expected.contains(&record.epoch),
+            &format!("the control table holds an epoch of {expected:?}"),
+        );
+        // A move is on record when it has ended.
+        let ended =
+            record.epoch - 1 - u64::from(record.underway.is_some() && record.phase.target().is_none());
+        report.claim(moves.len() as u64 == ended, &format!("{ended} moves are on record"));
         self.narrator.say(&format!("the record of moves:\n  {}", moves.join("\n  ")));
         Ok(())
     }

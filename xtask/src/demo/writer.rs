@@ -142,6 +142,8 @@ fn judge(write: Write, answered: Result<Reply, String>) -> Sent {
         Ok(reply) if reply.is_success() => Sent::Done(write),
         // A transition whose answer was lost finds the workset where it wanted it.
         Ok(reply) if matches!(write, Write::Begin(_)) && already(&reply.body) => Sent::Done(write),
+        // Another writer was first, nothing was written, and the API asks to try again.
+        Ok(reply) if reply.body["type"] == "/problems/contended" => Sent::Later(reply.words()),
         Ok(reply) if reply.status >= 500 || reply.status == 429 => Sent::Later(reply.words()),
         Ok(reply) => Sent::Refused(reply.words()),
     }

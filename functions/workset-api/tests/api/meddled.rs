@@ -129,9 +129,7 @@ async fn races_without_end_are_given_up() {
 #[tokio::test]
 async fn a_panic_is_a_problem_and_tells_nothing() {
     let (status, body) = moved(Fault::Panics).await;
-    assert_eq!(
-        (status, &body["type"], &body["request_id"]),
-        (500, &json!("/problems/internal"), &json!("request-1"))
-    );
+    assert_eq!((status, &body["type"]), (500, &json!("/problems/internal")));
+    assert!(body["request_id"].as_str().unwrap().starts_with("request-"));
     assert!(!body.to_string().contains("on command"));
 }

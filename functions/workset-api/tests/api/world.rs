@@ -1,6 +1,12 @@
 //! Three regions and a witness, and calls as they come from the gateway.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use axum::{
     Router,
@@ -23,6 +29,9 @@ use workset_api::{Deps, router};
 pub(crate) const WEST: &str = "us-west-2";
 pub(crate) const EAST: &str = "us-east-1";
 pub(crate) const EU: &str = "eu-west-1";
+
+/// Every call has an id of its own, as the gateway sees to.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) const DOCUMENT: &str =
     "{primary_region: us-west-2, control_regions: [us-west-2, us-east-1], api: {cache_ttl: 0s},
@@ -164,7 +173,7 @@ pub(crate) fn called(authorizer: Option<Value>, method: &str, target: &str, body
             "accountId": "000000000000", "apiId": "a", "authorizer": authorizer, "domainName": "api.example",
             "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "198.51.100.24",
                      "userAgent": "test"},
-            "requestId": "request-1", "routeKey": "ANY /{proxy+}", "stage": "$default",
+            "requestId": format!("request-{}", REQUESTS.fetch_add(1, Ordering::Relaxed)), "routeKey": "ANY /{proxy+}", "stage": "$default",
             "time": "20/Nov/2026:09:15:30 +0000", "timeEpoch": 1_795_166_130_512_u64,
         },
         "body": body, "isBase64Encoded": false,

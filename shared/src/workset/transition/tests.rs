@@ -9,6 +9,7 @@ fn by(at_ms: u64) -> By {
         actor: "worker-7".parse().unwrap(),
         region: "us-east-1".parse().unwrap(),
         at: Timestamp::from_millis(at_ms),
+        request: String::new(),
     }
 }
 
