@@ -7,7 +7,8 @@ use sealane::{
     checksum::Checksum,
     ports::{Attributes, Clock, Head, Objects, ObjectsError, Rows, RowsError},
     replication::{
-        Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token, origin_value,
+        Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token, destinations,
+        origin_value,
     },
     store::Versioned,
     upload::Reason,
@@ -210,12 +211,13 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         if let Some(copy) = self.write(self.own, here, newest).filter(|write| write.made_in != here) {
             return self.give_way_to_copy(&copy).await.map(|()| replaced);
         }
+        if !destinations(&origin, here, &self.deps.full()).contains(&destination) {
+            return Ok(replaced);
+        }
         let fresh = entry(self.deps, key, newest, &origin, destination);
         let Some(fresh) = fresh.map_err(|e| Trouble::unverified(chain(&e)))? else { return Ok(replaced) };
         let unwritten = |e: RowsError| Trouble::unverified(chain(&e));
-        let held = record(self.deps, Entry { since: self.deps.clock.now(), ..fresh.clone() })
-            .await
-            .map_err(unwritten)?;
+        let held = record(self.deps, fresh.clone()).await.map_err(unwritten)?;
         if held.value.object == self.row.value.object {
             return Ok(Settled::Renewed);
         }

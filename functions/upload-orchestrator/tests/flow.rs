@@ -8,7 +8,7 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 use futures::FutureExt as _;
 use sealane::{
     ports::{Key, Objects as _, Row, Rows as _, When},
-    replication::{META_ORIGIN, ObjectId},
+    replication::{META_ORIGIN, META_REGIONS, META_UPLOAD, ObjectId},
 };
 use serde_json::json;
 use world::{ALL, EAST, EU, WEST, World, batch, bucket, message, region, tick};
@@ -239,6 +239,36 @@ fn an_old_copy_that_was_written_late_gives_way() {
     world.pass(Duration::from_secs(600));
     world.settle();
     assert!(ALL.iter().all(|name| world.body(name, "k") == b"new"));
+}
+
+#[test]
+fn a_row_that_gives_way_ships_the_newer_one_nowhere_it_was_not_meant_for() {
+    let world = World::new();
+    world.cut(EU, true);
+    world.put(WEST, "k", b"old", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    world.cut(EU, false);
+    world.put(WEST, "k", b"new", &[(META_UPLOAD, "u-1"), (META_REGIONS, "us-west-2,us-east-1")]);
+    world.pass(MINUTE);
+    assert_eq!(world.sweep(WEST).void, 1);
+    world.settle();
+    assert_eq!(world.versions(EU, "k"), 0);
+}
+
+#[test]
+fn a_row_that_gives_way_to_an_upload_leaves_its_lanes_the_grace() {
+    let mut world = World::new();
+    world.policy.upload_grace = Duration::from_secs(20);
+    world.cut(EU, true);
+    world.put(WEST, "k", b"old", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    world.cut(EU, false);
+    world.upload(&[WEST], "k", b"new");
+    for (wait, copies) in [(60, 0), (10, 0), (20, 1)] {
+        world.pass(Duration::from_secs(wait));
+        world.sweep(WEST);
+        assert_eq!(world.versions(EU, "k"), copies, "after {wait} s more");
+    }
 }
 
 #[test]
