@@ -60,6 +60,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         if let Some(found) = self.at_destination(self.destination.head(&pin.key, None).await)? {
             self.bury(&found).await?;
         }
+        self.keep().await?;
         let parts: Vec<Part> = parts.into_values().collect();
         let checksum = self.source().checksum;
         let completed = self.destination.complete(&pin.key, &upload, &parts, checksum).await;

@@ -133,6 +133,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
         let stored = self.copy(&self.attributes(&head)).await?;
         let version_id = self.prove(stored.version_id.as_deref()).await?;
+        self.keep().await?;
         match self.standing().await? {
             Standing::Current(_) => Ok(Settled::Verified { version_id, copied: true }),
             Standing::Replaced(newest) => self.give_way(&newest).await,

@@ -286,6 +286,15 @@ fn the_claim_of_a_dead_worker_is_taken_over_when_it_expires() {
 }
 
 #[test]
+fn a_claim_outlasts_a_proof_whose_reads_are_slow() {
+    let world = World::new();
+    world.slow_reads(world.policy.call_max);
+    world.put(WEST, "k", &[7; 300_000], &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    assert_one_copy_everywhere(&world, "k", &[7; 300_000]);
+}
+
+#[test]
 fn parts_that_are_there_are_not_copied_again() {
     let world = World::of_parts();
     let body: Vec<u8> = (0..13_000_000_u32).map(|i| i.to_le_bytes()[i as usize % 3]).collect();
