@@ -56,6 +56,11 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
             }
         }
         self.keep().await?;
+        // The parts took their time, and somebody may have written there meanwhile.
+        if let Some(found) = self.at_destination(self.destination.head(&pin.key, None).await)? {
+            self.bury(&found).await?;
+        }
+        self.keep().await?;
         let parts: Vec<Part> = parts.into_values().collect();
         let checksum = self.source().checksum;
         let completed = self.destination.complete(&pin.key, &upload, &parts, checksum).await;

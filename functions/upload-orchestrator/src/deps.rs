@@ -25,11 +25,13 @@ pub struct Policy {
     pub parts_at_once: usize,
     /// Copies to one destination in flight.
     pub copies_at_once: usize,
-    /// Longest wait for one call to a bucket, repetitions included. Below `lease`.
+    /// Longest wait for one call to a bucket, repetitions included. Below half of `lease`,
+    /// which is what a claim is good for at least when a call begins.
     pub call_max: Duration,
     /// How long a claim holds unless it is renewed: how long a dead worker's copy waits.
     pub lease: Duration,
-    /// Time before the deadline in which no further call is begun.
+    /// Time before the deadline in which no further call is begun. Above `call_max`, so that the
+    /// last call is answered and written down before the sandbox is stopped.
     pub margin: Duration,
     /// How long a copy that an upload still lacks is left to the uploader, whose lanes end one
     /// after the other, before replication pays it.
@@ -50,7 +52,7 @@ impl Default for Policy {
             copies_at_once: 8,
             call_max: Duration::from_secs(60),
             lease: Duration::from_secs(150),
-            margin: Duration::from_secs(30),
+            margin: Duration::from_secs(75),
             upload_grace: Duration::from_secs(20),
             outage: RetryPolicy { base: Duration::from_secs(2), cap: Duration::from_secs(30) },
             failure: RetryPolicy::default(),
@@ -120,3 +122,15 @@ impl<O: Objects, R: Rows, C: Clock> Deps<O, R, C> {
     "{0} has no bucket to copy from; run this function in full regions only, or set `bucket` of that region"
 )]
 pub struct NoBucket(pub RegionName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_ends_before_the_sandbox_is_stopped_and_before_its_claim_lapses() {
+        let policy = Policy::default();
+        assert!(policy.call_max < policy.margin);
+        assert!(policy.call_max < policy.lease / 2);
+    }
+}

@@ -121,15 +121,22 @@ async fn owe<O: Objects, R: Rows, C: Clock>(
     head: &Head,
 ) -> Result<Vec<Versioned<Entry>>, IntakeError> {
     let origin = Origin::of(deps.here, key, &head.attributes.metadata).map_err(IntakeError::Origin)?;
+    let mut held = Vec::new();
     let mut lacking = destinations(&origin, deps.here, &deps.full());
     if let Origin::Upload { wanted, .. } = &origin {
         let presence = look(deps, key, head, &lacking).await;
         if payer(wanted, &presence).is_some_and(|region| region != deps.here) {
             return Ok(Vec::new());
         }
-        lacking.retain(|region| presence.get(region) != Some(&Presence::Whole));
+        held = lacking.extract_if(.., |region| presence.get(region) == Some(&Presence::Whole)).collect();
     }
     let mut rows = Vec::new();
+    for destination in held {
+        // Written down all the same: the next write of the key asks who has had this one.
+        let Some(entry) = entry(deps, key, head, &origin, destination)? else { continue };
+        let held = Entry { phase: Phase::Verified { version_id: None }, ..entry };
+        rows.push(deps.ledger.owe(&held).await.map_err(IntakeError::Ledger)?);
+    }
     for destination in lacking {
         let Some(entry) = entry(deps, key, head, &origin, destination)? else { continue };
         rows.push(record(deps, entry).await.map_err(IntakeError::Ledger)?);

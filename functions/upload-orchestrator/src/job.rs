@@ -7,7 +7,8 @@ use sealane::{
     checksum::Checksum,
     ports::{Attributes, Clock, Head, Objects, ObjectsError, Rows, RowsError},
     replication::{
-        Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token, origin_value,
+        Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token, destinations,
+        origin_value,
     },
     store::Versioned,
     upload::Reason,
@@ -132,6 +133,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
         let stored = self.copy(&self.attributes(&head)).await?;
         let version_id = self.prove(stored.version_id.as_deref()).await?;
+        self.keep().await?;
         match self.standing().await? {
             Standing::Current(_) => Ok(Settled::Verified { version_id, copied: true }),
             Standing::Replaced(newest) => self.give_way(&newest).await,
@@ -145,17 +147,22 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         self.at_source(standing(self.own, &source.key, source.version_id.as_deref(), etag).await)
     }
 
-    /// The version of a proved copy that the destination holds already.
+    /// The version of a proved copy that the destination holds already; `None` if it holds
+    /// nothing, or what may be copied over.
     async fn found(&mut self) -> Result<Option<Option<String>>, Trouble> {
         let head = self.at_destination(self.destination.head(&self.row.value.source.key, None).await)?;
-        let Some(head) = head.filter(|head| self.may_be_whole(head)) else { return Ok(None) };
-        match self.prove(head.version_id.as_deref()).await {
-            Ok(version_id) => Ok(Some(version_id)),
-            Err(Trouble::Failure(
-                Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. } | Reason::Unverified { .. },
-            )) => Ok(None),
-            Err(trouble) => Err(trouble),
+        let Some(head) = head else { return Ok(None) };
+        if self.may_be_whole(&head) {
+            match self.prove(head.version_id.as_deref()).await {
+                Ok(version_id) => return Ok(Some(version_id)),
+                Err(Trouble::Failure(
+                    Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. } | Reason::Unverified { .. },
+                )) => {}
+                Err(trouble) => return Err(trouble),
+            }
         }
+        self.bury(&head).await?;
+        Ok(None)
     }
 
     /// Whether it is worth proving that `head` is a whole copy. Without checksums, only
@@ -197,16 +204,21 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         let (key, destination) = (&self.row.value.source.key, self.row.value.destination);
         let replaced =
             Settled::Void(Reason::SourceChanged { detail: "a newer version took its place".to_owned() });
+        let here = self.deps.here;
         // What does not say where it belongs leads to no copies, and so lies under none.
-        let Ok(origin) = Origin::of(self.deps.here, key, &newest.attributes.metadata) else {
+        let Ok(origin) = Origin::of(here, key, &newest.attributes.metadata) else {
             return Ok(replaced);
         };
+        if let Some(copy) = self.write(self.own, here, newest).filter(|write| write.made_in != here) {
+            return self.give_way_to_copy(&copy).await.map(|()| replaced);
+        }
+        if !destinations(&origin, here, &self.deps.full()).contains(&destination) {
+            return Ok(replaced);
+        }
         let fresh = entry(self.deps, key, newest, &origin, destination);
         let Some(fresh) = fresh.map_err(|e| Trouble::unverified(chain(&e)))? else { return Ok(replaced) };
         let unwritten = |e: RowsError| Trouble::unverified(chain(&e));
-        let held = record(self.deps, Entry { since: self.deps.clock.now(), ..fresh.clone() })
-            .await
-            .map_err(unwritten)?;
+        let held = record(self.deps, fresh.clone()).await.map_err(unwritten)?;
         if held.value.object == self.row.value.object {
             return Ok(Settled::Renewed);
         }
@@ -265,6 +277,11 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
                 Err(Trouble::Lost)
             }
         }
+    }
+
+    /// The row.
+    pub(crate) const fn row(&self) -> &Entry {
+        &self.row.value
     }
 
     /// What is copied.

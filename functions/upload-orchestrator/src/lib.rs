@@ -8,9 +8,10 @@
 //!
 //! What a copy keeps: key, bytes, content type and user metadata. Of the versions of a key only
 //! the newest is copied, because a version that is written later lies on top. A key is
-//! written in one region at a time: two regions that write the same key at once each send
-//! theirs to the other.
+//! written in one region at a time: where two regions wrote the same key and neither has had
+//! the other's write, neither is copied over the other, and both stay owed.
 
+mod conflict;
 mod copy;
 mod deps;
 mod intake;

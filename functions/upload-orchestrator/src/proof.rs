@@ -35,6 +35,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
     /// Proves that what the key holds at the destination is a whole copy, and is
     /// `version` if that is given; answers with its version.
     pub(crate) async fn prove(&mut self, version: Option<&str>) -> Result<Option<String>, Trouble> {
+        self.keep().await?;
         let source = self.source();
         let head = self.at_destination(self.destination.head(&source.key, None).await)?;
         let head = head.ok_or_else(|| Trouble::unverified("the copy is not there"))?;
@@ -61,10 +62,13 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
     }
 
     /// Compares some bytes of the source with those of version `copy`.
-    async fn sample(&self, copy: Option<&str>) -> Result<(), Trouble> {
+    async fn sample(&mut self, copy: Option<&str>) -> Result<(), Trouble> {
         let source = self.source();
         for range in samples(source.size.0) {
+            // Each call may take as long as half a lease.
+            self.keep().await?;
             let ours = self.own.read(&source.key, source.version_id.as_deref(), range.clone()).await;
+            self.keep().await?;
             let theirs = self.destination.read(&source.key, copy, range.clone()).await;
             if self.at_source(ours)? != self.at_destination(theirs)? {
                 let detail = format!("its bytes {} to {} differ", range.start, range.end);

@@ -8,7 +8,7 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 use futures::FutureExt as _;
 use sealane::{
     ports::{Key, Objects as _, Row, Rows as _, When},
-    replication::{META_ORIGIN, ObjectId},
+    replication::{META_ORIGIN, META_REGIONS, META_UPLOAD, ObjectId},
 };
 use serde_json::json;
 use world::{ALL, EAST, EU, WEST, World, batch, bucket, message, region, tick};
@@ -68,8 +68,9 @@ fn what_an_upload_lacks_is_paid_by_one_of_its_holders() {
     assert_one_copy_everywhere(&world, "run.tar", b"data");
     let (ledger, object) = (world.ledger(), ObjectId::of_upload("u-1"));
     let rows = ledger.of_object(&object).now_or_never().unwrap().unwrap();
-    assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0].value.source.region, rows[0].value.destination), (region(EAST), region(WEST)));
+    let paid: Vec<_> = rows.iter().map(|row| (row.value.source.region, row.value.destination)).collect();
+    // The lane that the uploader fed itself is written down, too.
+    assert_eq!(paid, [(region(EAST), region(EU)), (region(EAST), region(WEST))]);
 }
 
 #[test]
@@ -241,6 +242,36 @@ fn an_old_copy_that_was_written_late_gives_way() {
 }
 
 #[test]
+fn a_row_that_gives_way_ships_the_newer_one_nowhere_it_was_not_meant_for() {
+    let world = World::new();
+    world.cut(EU, true);
+    world.put(WEST, "k", b"old", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    world.cut(EU, false);
+    world.put(WEST, "k", b"new", &[(META_UPLOAD, "u-1"), (META_REGIONS, "us-west-2,us-east-1")]);
+    world.pass(MINUTE);
+    assert_eq!(world.sweep(WEST).void, 1);
+    world.settle();
+    assert_eq!(world.versions(EU, "k"), 0);
+}
+
+#[test]
+fn a_row_that_gives_way_to_an_upload_leaves_its_lanes_the_grace() {
+    let mut world = World::new();
+    world.policy.upload_grace = Duration::from_secs(20);
+    world.cut(EU, true);
+    world.put(WEST, "k", b"old", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    world.cut(EU, false);
+    world.upload(&[WEST], "k", b"new");
+    for (wait, copies) in [(60, 0), (10, 0), (20, 1)] {
+        world.pass(Duration::from_secs(wait));
+        world.sweep(WEST);
+        assert_eq!(world.versions(EU, "k"), copies, "after {wait} s more");
+    }
+}
+
+#[test]
 fn the_claim_of_a_dead_worker_is_taken_over_when_it_expires() {
     let world = World::new();
     world.put(WEST, "k", b"x", &[]);
@@ -252,6 +283,15 @@ fn the_claim_of_a_dead_worker_is_taken_over_when_it_expires() {
     world.pass(world.policy.lease);
     world.settle();
     assert_one_copy_everywhere(&world, "k", b"x");
+}
+
+#[test]
+fn a_claim_outlasts_a_proof_whose_reads_are_slow() {
+    let world = World::new();
+    world.slow_reads(world.policy.call_max);
+    world.put(WEST, "k", &[7; 300_000], &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    assert_one_copy_everywhere(&world, "k", &[7; 300_000]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A bucket and a table whose calls fail, or never come back, on command.
 
 use std::{
+    fmt,
     future::pending,
     ops::Range,
     sync::{
@@ -50,6 +51,18 @@ pub struct Script {
     pub damage: AtomicUsize,
     /// A bucket that reads back other bytes than its checksums promise.
     pub rotten: Mutex<Option<String>>,
+    /// What happens at each read.
+    pub on_read: Hook,
+}
+
+/// A call into the test.
+#[derive(Default)]
+pub struct Hook(pub Mutex<Option<Box<dyn Fn() + Send>>>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 impl Script {
@@ -172,6 +185,9 @@ impl Objects for Faulty<MemoryObjects> {
         version_id: Option<&str>,
         range: Range<u64>,
     ) -> Result<Bytes, ObjectsError> {
+        if let Some(hook) = self.script.on_read.0.lock().unwrap().as_ref() {
+            hook();
+        }
         let bytes: Result<Bytes, _> =
             call!(self, silent_bucket(&self.inner), self.inner.read(key, version_id, range));
         let rotten = self.script.rotten.lock().unwrap().as_deref() == Some(self.bucket());

@@ -21,7 +21,7 @@ use sealane::{
     memory::{Cloud, ManualClock, MemoryObjects, MemoryRows},
     ports::{Attributes, Clock, Metadata, Objects},
     region::RegionName,
-    replication::{Entry, META_REGIONS, META_UPLOAD},
+    replication::{Entry, META_REGIONS, META_UPLOAD, Phase},
     store::LedgerTable,
     time::Timestamp,
     units::ByteSize,
@@ -137,6 +137,21 @@ impl World {
         };
         // Calls in memory answer at once, so what is pending is dead.
         run(&self.orchestrator(here), &invocation, event).now_or_never()
+    }
+
+    /// Lets each read take `span`, and looks that the claim of whoever reads outlasts it.
+    pub fn slow_reads(&self, span: Duration) {
+        let (clock, ledger) = (self.clock.clone(), self.ledger());
+        let hook = move || {
+            clock.0.set(clock.0.now().after(span));
+            let owed = ledger.owed(region(WEST), 1_000).now_or_never().unwrap().unwrap();
+            for row in owed {
+                if let Phase::Copying(claim) = &row.value.phase {
+                    assert!(claim.expires > clock.0.now(), "the claim lapsed: {}", row.value);
+                }
+            }
+        };
+        *self.script.on_read.0.lock().unwrap() = Some(Box::new(hook));
     }
 
     /// The ids that the queue shall keep.

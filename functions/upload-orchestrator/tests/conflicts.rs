@@ -1,0 +1,130 @@
+//! What comes of a key that two regions wrote: nothing is buried that its writer did not know.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
+
+mod world;
+
+use std::time::Duration;
+
+use sealane::replication::{META_ORIGIN, META_REGIONS, META_UPLOAD};
+use world::{ALL, EAST, EU, WEST, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn write(world: &World, here: &str, body: &[u8]) {
+    world.put(here, "k", body, &[]);
+    world.deliver(here, &world.event(here, "k"));
+}
+
+fn sweep_all(world: &World, rounds: usize) {
+    for _ in 0..rounds {
+        world.pass(MINUTE * 6);
+        for name in ALL {
+            world.sweep(name);
+        }
+    }
+}
+
+fn assert_everywhere(world: &World, body: &[u8]) {
+    for name in ALL {
+        assert_eq!(world.body(name, "k"), body, "in {name}");
+    }
+    assert_eq!(world.owed(), []);
+}
+
+/// The west wrote `v1` and died before EU had it; the work moved to EU and wrote `v2`.
+fn after_a_failover() -> World {
+    let world = World::new();
+    world.cut(EU, true);
+    write(&world, WEST, b"v1");
+    world.cut(EU, false);
+    world.cut(WEST, true);
+    write(&world, EU, b"v2");
+    world.cut(WEST, false);
+    world
+}
+
+#[test]
+fn of_two_writes_that_did_not_know_each_other_neither_is_buried() {
+    for first in [WEST, EU] {
+        let world = after_a_failover();
+        world.pass(MINUTE);
+        world.sweep(first);
+        sweep_all(&world, 5);
+        assert_eq!((world.body(WEST, "k"), world.body(EU, "k")), (b"v1".to_vec(), b"v2".to_vec()));
+        assert!(ALL.iter().all(|name| world.versions(name, "k") == 1));
+        let owed = world.owed();
+        assert_eq!(owed.len(), 3, "v1 to EU, v2 to both others: {owed:?}");
+        for row in owed {
+            assert!(row.to_string().contains("has not got yet"), "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_conflict_ends_when_the_winner_is_written_into_both_regions() {
+    for (loser, winner) in [(WEST, b"v2"), (EU, b"v1")] {
+        let world = after_a_failover();
+        sweep_all(&world, 2);
+        write(&world, loser, winner);
+        world.settle();
+        assert_everywhere(&world, winner);
+    }
+}
+
+#[test]
+fn a_write_on_top_of_one_that_its_region_has_had_wins() {
+    let world = World::new();
+    write(&world, WEST, b"v1");
+    world.cut(WEST, true);
+    write(&world, EU, b"v2");
+    world.cut(WEST, false);
+    world.settle();
+    assert_everywhere(&world, b"v2");
+    write(&world, WEST, b"v3");
+    world.settle();
+    assert_everywhere(&world, b"v3");
+}
+
+#[test]
+fn a_row_gives_way_to_a_copy_whose_region_has_had_its_object() {
+    let world = World::new();
+    world.cut(EU, true);
+    write(&world, WEST, b"v1");
+    write(&world, EAST, b"v2");
+    world.cut(EU, false);
+    world.settle();
+    assert_everywhere(&world, b"v2");
+}
+
+#[test]
+fn a_row_does_not_give_way_to_a_copy_whose_region_has_not_had_its_object() {
+    let world = World::new();
+    world.cut(EU, true);
+    write(&world, WEST, b"v1");
+    world.cut(EU, false);
+    world.put(WEST, "k", b"v2", &[(META_ORIGIN, "eu-west-1/v1")]);
+    sweep_all(&world, 3);
+    let owed = world.owed();
+    assert_eq!(owed.len(), 1);
+    assert!(owed[0].to_string().contains("eu-west-1 has not got it"), "{}", owed[0]);
+}
+
+#[test]
+fn an_upload_is_replaced_by_the_next_one_of_its_key_though_a_lane_failed() {
+    let world = World::new();
+    let wanted = ALL.join(",");
+    let upload = |id: &str, into: &[&str]| {
+        for name in into {
+            world.put(name, "k", id.as_bytes(), &[(META_UPLOAD, id), (META_REGIONS, &wanted)]);
+        }
+        for name in into {
+            world.deliver(name, &world.event(name, "k"));
+        }
+    };
+    upload("u-1", &ALL);
+    for (id, into) in [("u-2", [WEST, EAST]), ("u-3", [EU, EAST]), ("u-4", [EU, WEST])] {
+        upload(id, &into);
+        world.settle();
+        assert_everywhere(&world, id.as_bytes());
+    }
+}
