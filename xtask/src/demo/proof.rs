@@ -9,6 +9,9 @@ use crate::cloud::{configuration::OPEN_TENANT, error::CloudError, region::CONTRO
 use sealane::failover::{Moved, Record};
 use serde_json::Value;
 
+/// The record as one control region has it, and the accounts of the moves.
+type Steering = (Option<Record>, Vec<String>);
+
 impl Scene {
     /// Reads everything back and notes what does not hold.
     ///
@@ -55,7 +58,7 @@ impl Scene {
     }
 
     /// The record and the moves as each control region has them.
-    fn records(&self) -> Result<Vec<(Option<Record>, Vec<String>)>, CloudError> {
+    fn records(&mut self) -> Result<Vec<Steering>, CloudError> {
         let mut seen = Vec::new();
         for region in CONTROL {
             let record = self.readback.row(region, "control", ("assignment", "current"))?;
