@@ -159,8 +159,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "regions.2.health_check.failure_threshold",
         "0",
-        "`regions[eu-west-1].health_check.failure_threshold` is `0`: want a whole number, 1 \
-         or more",
+        "`regions[eu-west-1].health_check.failure_threshold` is `0`: want a whole number from 1 to 100",
     ),
     (
         "regions.2.health_check.success_threshold",
