@@ -1,0 +1,1 @@
+//! The cloud: what answers the requests of the AWS clients.

@@ -1,0 +1,1 @@
+//! Crash points: a flow, killed at each of its effects.

@@ -1,0 +1,1 @@
+//! The seeded source of every choice.

@@ -1,0 +1,1 @@
+//! The life of a function: schedules, sandboxes, deliveries, and deaths.

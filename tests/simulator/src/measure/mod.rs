@@ -1,0 +1,1 @@
+//! What a run came to: how long things took, and which promises were broken.

@@ -1,0 +1,1 @@
+//! What goes wrong, when, and what has to come of it.
