@@ -3,12 +3,12 @@
 //! A look never fails. What cannot be read is unknown and named, and the last
 //! known record stands: whoever routes then goes on as before (fail static).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     config::Config,
     failover::{Pin, Record},
-    health::{Freshness, Observation, Policy, Verdicts, View, judge},
+    health::{Echo, Freshness, Observation, Policy, Verdicts, View, judge},
     ports::{Rows, RowsError},
     region::RegionName,
     store::{ControlTable, HealthTable},
@@ -29,6 +29,9 @@ pub enum Trust {
 /// What a sandbox remembers between its looks.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
+    /// Where the reader is; `None`: nowhere that has an observer.
+    here: Option<RegionName>,
+    echo: Echo,
     freshness: Freshness,
     first_look: Option<Timestamp>,
     last_look: Option<Timestamp>,
@@ -39,6 +42,12 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The memory of a reader in `here`, which can tell the age of rows by what they
+    /// say of that region's own.
+    pub fn of(here: RegionName) -> Self {
+        Self { here: Some(here), ..Self::default() }
+    }
+
     /// Whether the observer's row was seen to advance lately.
     pub fn is_fresh(&self, observer: RegionName, policy: &Policy, now: Timestamp) -> bool {
         self.freshness.is_fresh(observer, policy, now)
@@ -98,6 +107,8 @@ pub async fn outlook<R: Rows>(
 }
 
 /// The verdicts of these rows, with what this reader remembers of earlier looks.
+///
+/// `now` is from before the rows were read: they must not look younger than they are.
 pub fn weigh(
     config: &Config,
     rows: &[Observation],
@@ -122,8 +133,18 @@ pub fn weigh(
     let fresh = |row: &Observation| first || memory.freshness.is_fresh(row.observer(), &config.health, now);
     let judged: Vec<(&Observation, bool)> = rows.iter().map(|row| (row, fresh(row))).collect();
     let verdicts = judge(&judged, &config.regions, &config.health, memory.verdicts.as_ref());
+    let verdicts = verdicts.aged(ages(rows, memory, now));
     memory.verdicts = Some(verdicts.clone());
     verdicts
+}
+
+/// How old each row may be, by what it says of this reader's own region.
+fn ages(rows: &[Observation], memory: &mut Memory, now: Timestamp) -> BTreeMap<RegionName, Duration> {
+    let Some(here) = memory.here else { return BTreeMap::new() };
+    if let Some(own) = rows.iter().find(|row| row.observer() == here) {
+        memory.echo = std::mem::take(&mut memory.echo).look(own.seq(), now);
+    }
+    memory.echo.ages(rows.iter(), here, now)
 }
 
 async fn observations<R: Rows>(health: &[HealthTable<R>]) -> Result<Vec<Observation>, RowsError> {

@@ -4,9 +4,11 @@
 //! region, so doubled, late and stale triggers do no harm: a turn depends only on
 //! what the tables say now, and a write only succeeds on the record it was decided on.
 
+use std::time::Duration;
+
 use crate::{
     config::Config,
-    failover::{Decision, Inputs, Moved, Record, Watch, apply, decide},
+    failover::{Decision, Inputs, Lags, Moved, Record, Watch, apply, decide},
     health::Verdicts,
     ports::{Clock, Rows, RowsError},
     region::RegionName,
@@ -27,6 +29,22 @@ pub struct Turn {
     pub moved: Vec<(RegionName, RegionName)>,
 }
 
+/// What the verdicts say of replication, some time after they were reached.
+struct Measured<'a> {
+    verdicts: &'a Verdicts,
+    since: Duration,
+}
+
+impl Lags for Measured<'_> {
+    fn lag(&self, from: RegionName, to: RegionName) -> Option<Duration> {
+        self.verdicts.lag(from, to)
+    }
+
+    fn loss_max(&self, from: RegionName, to: RegionName) -> Option<Duration> {
+        Some(self.verdicts.loss_max(from, to)?.saturating_add(self.since))
+    }
+}
+
 /// Decides and writes until nothing is left to write now.
 ///
 /// `watch` is what this controller remembers of the record between its turns.
@@ -44,7 +62,7 @@ pub async fn steer<R: Rows>(
 ) -> Result<Turn, RowsError> {
     let pins = control.pins().await?;
     let view = verdicts.view(here);
-    let lags = |from, to| verdicts.lag(from, to);
+    let began = clock.now();
     let mut turn = Turn { decisions: Vec::new(), record: None, moved: Vec::new() };
     for _ in 0..WRITES_MAX {
         let record = control.record().await?;
@@ -55,7 +73,7 @@ pub async fn steer<R: Rows>(
             &Inputs {
                 regions: &config.regions,
                 view: &view,
-                lags: &lags,
+                lags: &Measured { verdicts, since: clock.now().since(began) },
                 pins: &pins,
                 policy: &config.failover,
                 primary: config.primary_region,
@@ -102,11 +120,9 @@ async fn write<R: Rows>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
-        health::{Observation, Probe, judge},
+        health::{Lag, Observation, Probe, judge},
         memory::{ManualClock, MemoryRows},
         region::Region,
         time::Timestamp,
@@ -145,7 +161,8 @@ mod tests {
                 targets.clone().fold(row, |row, (r, c)| row.observe(r, c, probe(r), &config.health, at(tick)))
             });
             let all = config.regions.iter().map(|r| r.name).filter(|r| *r != observer);
-            all.fold(seen, |row, from| row.measure(from, Some(1), Some(1), at(4))).seal(&config.regions)
+            all.fold(seen, |row, from| row.measure(from, Lag::new(Some(Duration::ZERO), None)))
+                .seal(&config.regions)
         };
         let rows: Vec<Observation> =
             config.regions.iter().map(|r| r.name).filter(|r| !down.contains(r)).map(row).collect();

@@ -143,8 +143,8 @@ async fn attend<A, R: Rows, C: Clock>(
 ) -> Result<Verdicts, RowsError> {
     let end = Instant::now() + deps.config.health.stale_after;
     loop {
-        let rows = deps.health.observations().await?;
         let now = deps.clock.now();
+        let rows = deps.health.observations().await?;
         let verdicts = weigh(&deps.config, &rows, memory, Trust::Advancing, now);
         let observers = deps.config.regions.len();
         let alive =

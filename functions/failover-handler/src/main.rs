@@ -26,7 +26,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         here,
         clock: SystemClock,
     };
-    let memory = (outlook::Memory::default(), failover::Watch::default());
+    let memory = (outlook::Memory::of(here), failover::Watch::default());
     // Lambda runs one invocation at a time in a sandbox; the lock only says so to the compiler.
     let shared = Arc::new((deps, Mutex::new(memory)));
     lambda::serve(move |event: LambdaEvent<Value>| {

@@ -6,7 +6,7 @@ use sealane::{
     aws::{Aws, DynamoRows, HttpApis, Limits, S3Objects},
     config::Config,
     region::Region,
-    store::HealthTable,
+    store::{HealthTable, MarksTable},
 };
 
 use crate::{Doors, Reach};
@@ -47,10 +47,13 @@ fn doors(aws: &Aws, config: &Config) -> AwsDoors {
     let limits = |region: &Region| Limits::probe(region.health_check.timeout);
     let table =
         |region: &Region| HealthTable::new(aws.rows(region, &config.tables.health, "", limits(region)));
+    let data =
+        |region: &Region| MarksTable::new(aws.rows(region, &config.tables.worksets, "", limits(region)));
     let bucket = |region: &Region| aws.objects(region, config.account_id.as_deref(), limits(region));
     let regions = || config.regions.iter().filter(|r| r.health_check.enabled);
     Doors {
         tables: regions().map(|r| (r.name, table(r))).collect::<BTreeMap<_, _>>(),
+        data: regions().filter(|r| r.is_full()).map(|r| (r.name, data(r))).collect(),
         buckets: regions().filter_map(|r| Some((r.name, bucket(r)?))).collect(),
         // One pool serves every region; each probe keeps to its own region's timeout besides.
         apis: HttpApis::new(&config.regions, Limits::probe(longest(config))),

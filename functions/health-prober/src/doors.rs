@@ -5,13 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use sealane::{region::RegionName, store::HealthTable};
+use sealane::{
+    region::RegionName,
+    store::{HealthTable, MarksTable},
+};
 
 /// The ways into every region over one set of connections.
 #[derive(Debug)]
 pub struct Doors<R, O, A> {
     /// Each region's replica of the health table.
     pub tables: BTreeMap<RegionName, HealthTable<R>>,
+    /// Each full region's replica of the data's table, for marks.
+    pub data: BTreeMap<RegionName, MarksTable<R>>,
     /// Each full region's bucket.
     pub buckets: BTreeMap<RegionName, O>,
     /// The APIs.

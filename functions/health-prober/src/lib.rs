@@ -10,6 +10,7 @@
 #[cfg(feature = "lambda")]
 pub mod aws;
 mod doors;
+mod marks;
 mod metrics;
 mod probe;
 mod tick;
@@ -19,11 +20,11 @@ use std::{collections::BTreeMap, time::Duration};
 use sealane::{
     config::Config,
     failover::Watch,
-    health::{Observation, Verdicts},
+    health::{Marks, Observation, Verdicts},
     outlook,
     ports::{Apis, Clock, Objects, Rows},
     region::RegionName,
-    store::{ControlTable, HealthTable},
+    store::{ControlTable, HealthTable, MarksTable},
     time::Timestamp,
 };
 use serde::Serialize;
@@ -49,6 +50,8 @@ pub struct Deps<D, R, C> {
     pub reach: D,
     /// This region's own replica of the health table.
     pub own: HealthTable<R>,
+    /// This region's own replica of the data's table, for marks; `None` in a witness.
+    pub data: Option<MarksTable<R>>,
     /// The control table.
     pub control: ControlTable<R>,
     /// This machine's clock.
@@ -66,6 +69,10 @@ pub struct State {
     pub(crate) row: Row,
     /// What each region last acknowledged of this observer's writes.
     pub(crate) acknowledged: BTreeMap<RegionName, probe::Acknowledged>,
+    /// When this sandbox took its first tick, which tells its marks from those of others.
+    pub(crate) began: Option<Timestamp>,
+    /// The marks of this sandbox in each region, and what of them has arrived here.
+    pub(crate) marks: BTreeMap<RegionName, Marks>,
     /// When each region is to be probed again.
     pub(crate) due: BTreeMap<RegionName, Instant>,
     /// Whose rows advanced, and the last verdicts.
@@ -100,8 +107,10 @@ impl State {
             observation: Observation::new(here),
             row: Row::Unread,
             acknowledged: BTreeMap::new(),
+            began: None,
+            marks: BTreeMap::new(),
             due: BTreeMap::new(),
-            memory: outlook::Memory::default(),
+            memory: outlook::Memory::of(here),
             watch: Watch::default(),
             verdicts: Verdicts::default(),
             moving: false,
@@ -152,9 +161,12 @@ where
         }
         ticks += 1;
         let next = tick::next(deps, state, started);
-        while state.moving && Instant::now() + STEER_EVERY < next.min(end) {
+        while (state.moving || marks::awaited(state)) && Instant::now() + STEER_EVERY < next.min(end) {
             sleep(STEER_EVERY).await;
-            tick::steer_on(deps, state).await;
+            marks::collect(deps, state).await;
+            if state.moving {
+                tick::steer_on(deps, state).await;
+            }
         }
         if next >= end {
             return Round { ticks, ended: Ended::RoundOver };

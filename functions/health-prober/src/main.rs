@@ -7,7 +7,7 @@ use lambda_runtime::LambdaEvent;
 use sealane::{
     aws::{Aws, Limits, SystemClock},
     edge, lambda,
-    store::HealthTable,
+    store::{HealthTable, MarksTable},
 };
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -20,6 +20,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let own = config.region(here).ok_or_else(|| format!("{here} is not in the configuration"))?;
     let deps = Deps {
         own: HealthTable::new(aws.rows(own, &config.tables.health, "", Limits::CALL)),
+        data: own
+            .is_full()
+            .then(|| MarksTable::new(aws.rows(own, &config.tables.worksets, "", Limits::CALL))),
         control: aws.control(&config),
         reach: AwsReach::new(aws, &config),
         config,

@@ -44,8 +44,6 @@ pub(crate) struct Acknowledged {
 pub(crate) struct Answers {
     pub(crate) region: RegionName,
     pub(crate) probes: Vec<(Capability, Probe)>,
-    /// The region's watermark in its own replica, if it could be read.
-    pub(crate) watermark: Option<u64>,
 }
 
 /// Probes every capability of `region` at once.
@@ -55,13 +53,12 @@ pub(crate) async fn region<R: Rows, O: Objects, A: Apis>(
     stamp: Stamp,
     acknowledged: Acknowledged,
 ) -> Answers {
-    let (objects, table, api, watermark) = futures::join!(
+    let (objects, table, api) = futures::join!(
         objects(doors, region, stamp, acknowledged.object),
         table(doors, region, stamp, acknowledged.row),
         api(doors, region),
-        watermark(doors, region),
     );
-    Answers { region: region.name, probes: [objects, table, api].concat(), watermark }
+    Answers { region: region.name, probes: [objects, table, api].concat() }
 }
 
 async fn objects<R, O: Objects, A>(
@@ -129,12 +126,6 @@ async fn table<R: Rows, O, A>(
     });
     let (put, get) = futures::join!(put, get);
     vec![(Capability::TableWrite, put), (Capability::TableRead, get)]
-}
-
-/// The region's watermark in its own replica, which `measure` compares with the one here.
-async fn watermark<R: Rows, O, A>(doors: &Doors<R, O, A>, region: &Region) -> Option<u64> {
-    let table = doors.tables.get(&region.name)?;
-    timeout(region.health_check.timeout, table.watermark(region.name)).await.ok()?.ok()
 }
 
 async fn api<R, O, A: Apis>(doors: &Doors<R, O, A>, region: &Region) -> Vec<(Capability, Probe)> {

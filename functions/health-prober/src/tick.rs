@@ -15,7 +15,7 @@ use sealane::{
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    Deps, Doors, Reach, Row, State, metrics,
+    Deps, Doors, Reach, Row, State, marks, metrics,
     probe::{self, Answers, Stamp},
 };
 
@@ -24,7 +24,7 @@ const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 
 /// Longest wait for this region's own replica: beyond the client's own limit, so that
 /// no write is dropped while it may still arrive.
-const OWN_ANSWER_MAX: Duration = Duration::from_secs(6);
+pub(crate) const OWN_ANSWER_MAX: Duration = Duration::from_secs(6);
 
 /// Longest turn at the wheel. Every write in it is conditional, so it may end anywhere.
 const TURN_MAX: Duration = Duration::from_secs(10);
@@ -52,6 +52,7 @@ where
     C: Clock,
 {
     state.ticks += 1;
+    state.began.get_or_insert_with(|| deps.clock.now());
     adopt(&deps.own, state, deps.here).await;
     if state.ticks % 2 == 1 {
         look(deps, deps.reach.pooled(), state).await;
@@ -97,7 +98,7 @@ async fn adopt<R: Rows>(own: &HealthTable<R>, state: &mut State, here: RegionNam
     }
 }
 
-/// Probes what is due, confirms what failed, and measures how far behind this replica is.
+/// Probes what is due, confirms what failed, and measures how late the others' data arrives here.
 async fn look<D, R, C, T, O, A>(deps: &Deps<D, R, C>, doors: &Doors<T, O, A>, state: &mut State)
 where
     R: Rows,
@@ -114,16 +115,15 @@ where
         state.due.insert(region.name, now + region.health_check.interval);
     }
     let stamp = Stamp { observer: deps.here, number: state.observation.seq() + 1 };
-    let raise = timeout(OWN_ANSWER_MAX, deps.own.raise_watermark(deps.here, stamp.number));
+    let errands = marks::errands(deps, state, &due, stamp.number);
+    let write = marks::write(doors, deps.here, &errands);
     let held = |region: &Region| state.acknowledged.get(&region.name).copied().unwrap_or_default();
     let probes = join_all(due.iter().map(|region| probe::region(doors, region, stamp, held(region))));
-    let (raised, answers) = futures::join!(raise, probes);
-    if !matches!(raised, Ok(Ok(()))) {
-        tracing::warn!(region.name = %deps.here, "own watermark was not raised");
-    }
+    let (written, answers) = futures::join!(write, probes);
+    marks::note(state, &errands, &written);
     fold(deps, state, &answers);
     acknowledge(state, &answers, stamp);
-    measure(deps, state, &answers).await;
+    marks::collect(deps, state).await;
     confirm(deps, doors, state, &due, stamp).await;
 }
 
@@ -150,19 +150,6 @@ fn acknowledge(state: &mut State, answers: &[Answers], stamp: Stamp) {
                 _ => {}
             }
         }
-    }
-}
-
-/// Compares each region's watermark there with the one here, read after it.
-async fn measure<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, answers: &[Answers]) {
-    let others = answers.iter().filter(|answer| answer.region != deps.here);
-    let marks = join_all(others.map(async |answer| {
-        let local = timeout(OWN_ANSWER_MAX, deps.own.watermark(answer.region)).await;
-        (answer.region, answer.watermark, local.ok().and_then(Result::ok))
-    }));
-    let now = deps.clock.now();
-    for (region, remote, local) in marks.await {
-        state.observation = state.observation.clone().measure(region, remote, local, now);
     }
 }
 
@@ -224,6 +211,7 @@ async fn publish<R: Rows>(own: &HealthTable<R>, state: &mut State) -> Written {
 /// Reads everyone's rows, takes a turn at the wheel, and says what was seen.
 async fn conclude<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) {
     state.moving = false;
+    let asked = deps.clock.now();
     let rows = match timeout(OWN_ANSWER_MAX, deps.own.observations()).await {
         Ok(Ok(rows)) => rows,
         Ok(Err(error)) => return tracing::warn!(%error, "observations were not read: nothing is decided"),
@@ -232,7 +220,7 @@ async fn conclude<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State)
     for row in rows.iter().filter(|row| row.observer() != deps.here) {
         state.observation = state.observation.clone().hear(row.observer(), row.seq());
     }
-    state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, deps.clock.now());
+    state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, asked);
     let turn = steer_once(deps, state).await;
     report(deps, state, turn.as_ref());
 }

@@ -9,7 +9,7 @@ use sealane::{
     memory::{Cloud, MemoryObjects, MemoryRows},
     ports::{ApiError, Apis, Clock, Silence},
     region::{Capability, RegionName, Status},
-    store::{ControlTable, HealthTable},
+    store::{ControlTable, HealthTable, MarksTable},
     time::Timestamp,
 };
 use tokio::time::Instant;
@@ -60,6 +60,7 @@ struct World {
     config: Config,
     health: MemoryRows,
     control: MemoryRows,
+    data: MemoryRows,
     replicas: Arc<BTreeMap<RegionName, MemoryRows>>,
     cloud: Cloud,
 }
@@ -69,8 +70,8 @@ impl World {
         let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
         let health = MemoryRows::default();
         let replicas = config.regions.iter().map(|r| (r.name, health.replica())).collect();
-        let (control, cloud) = (MemoryRows::default(), Cloud::default());
-        Self { config, health, control, replicas: Arc::new(replicas), cloud }
+        let (control, data, cloud) = (MemoryRows::default(), MemoryRows::default(), Cloud::default());
+        Self { config, health, control, data, replicas: Arc::new(replicas), cloud }
     }
 
     /// Cuts a region off, with its own prober in it.
@@ -80,14 +81,15 @@ impl World {
     }
 
     fn doors(&self) -> Doors<MemoryRows, MemoryObjects, LiveWith> {
-        let full = self.config.full_regions();
+        let full = || self.config.full_regions();
         Doors {
             tables: self
                 .replicas
                 .iter()
                 .map(|(name, rows)| (*name, HealthTable::new(rows.clone())))
                 .collect(),
-            buckets: full.map(|r| (r.name, self.cloud.bucket(bucket_of(r.name)))).collect(),
+            data: full().map(|r| (r.name, MarksTable::new(self.data.replica()))).collect(),
+            buckets: full().map(|r| (r.name, self.cloud.bucket(bucket_of(r.name)))).collect(),
             apis: LiveWith(self.cloud.clone()),
         }
     }
@@ -103,6 +105,7 @@ impl World {
             here,
             reach,
             own: HealthTable::new(own),
+            data: (here.as_str() != "us-east-2").then(|| MarksTable::new(self.data.replica())),
             control: ControlTable::new(vec![control]),
             clock: TestClock(start),
             print: |_| {},
@@ -173,6 +176,10 @@ async fn a_lost_region_is_left_and_taken_back() {
     let took =
         |name| back.steps.iter().filter(|s| s.phase.as_str() == name).map(|s| s.took.as_secs()).sum::<u64>();
     assert!((5..=7).contains(&took("draining")), "{back}");
+    assert!(back.lag_ms.is_some_and(|ms| ms <= 5_000), "{back}");
+    // What the lost region wrote since its last mark arrived may be missing, and nothing older.
+    let away = &control.moves(2).await.unwrap()[1];
+    assert!(away.loss_max_ms.is_some_and(|ms| (1_000..60_000).contains(&ms)), "{away}");
     assert!(took("verifying") <= 10, "{back}");
 }
 

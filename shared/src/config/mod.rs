@@ -59,7 +59,7 @@ impl<'a> Location<'a> {
 /// The names of the DynamoDB tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
-    /// Observations, heartbeats and watermarks: a default (MREC) global table.
+    /// Observations and heartbeats: a default (MREC) global table.
     pub health: String,
     /// The assignment of the active primary, moves, pins and locks: an MRSC global table.
     pub control: String,

@@ -75,7 +75,7 @@ pub const SETTINGS: &[Setting] = &[
     derived("account_id", "ownership unchecked", "The account that owns every bucket: 12 digits, in quotes."),
     list("regions", Fallback::Required, "Every region; the settings of one are in the second table."),
     list("control_regions", Fallback::Derived("the full regions of the primary region's MRSC set, primary first, 3 at most"), "The regions whose replica of the control table can be asked, best first. Two or more have to lie in one MRSC set."),
-    value("tables.health", "sealane-health", "Table of observations, heartbeats and watermarks."),
+    value("tables.health", "sealane-health", "Table of observations and heartbeats."),
     value("tables.control", "sealane-control", "Table of the assignment of the active primary, moves, pins and locks."),
     value("tables.worksets", "sealane-worksets", "Table of worksets and their history."),
     value("tables.ledger", "sealane-ledger", "Table of the copies owed and paid."),

@@ -57,13 +57,14 @@ impl Record {
                 let stands = self.proposal.as_ref().is_some_and(|p| p.to == *to);
                 stands.then(|| Self { proposal: None, ..next() })
             }
-            Decision::Start { from, to, into, reason, by, lag, saw } => {
+            Decision::Start { from, to, into, reason, by, lag, loss_max, saw } => {
                 let underway = Underway {
                     from: *from,
                     to: *to,
                     reason: reason.clone(),
                     by: by.clone(),
                     lag_ms: lag.map(millis),
+                    loss_max_ms: loss_max.map(millis),
                     saw: saw.clone(),
                     steps: Vec::new(),
                 };
@@ -76,8 +77,14 @@ impl Record {
                     ..self.enter(*into, moment)
                 })
             }
-            Decision::Advance { from, into, lag, .. } => {
-                (self.phase == *from).then(|| self.advance(*into, *lag, moment))?
+            Decision::Advance { from, into, lag, loss_max, .. } => {
+                let next = (self.phase == *from).then(|| self.advance(*into, moment))??;
+                let underway = next.underway.clone().map(|u| Underway {
+                    lag_ms: lag.map(millis),
+                    loss_max_ms: loss_max.map(millis),
+                    ..u
+                });
+                Some(Self { underway, ..next })
             }
             Decision::Abandon { active, to, .. } => {
                 let fits = self.phase.target() == Some(*to) && self.active == *active;
@@ -87,7 +94,7 @@ impl Record {
     }
 
     /// The next phase of the move under way; `None` where no phase leads there.
-    fn advance(&self, into: Phase, lag: Option<Duration>, moment: Moment) -> Option<Self> {
+    fn advance(&self, into: Phase, moment: Moment) -> Option<Self> {
         let next = match (self.phase, into) {
             (Phase::Switching { to }, Phase::Verifying { from }) if from == self.active && to != from => {
                 self.switch(to, into, moment)
@@ -106,8 +113,7 @@ impl Record {
             ) if to == same && self.phase != into => self.enter(into, moment),
             _ => return None,
         };
-        let underway = next.underway.clone().map(|u| Underway { lag_ms: lag.map(millis), ..u });
-        Some(Self { underway, ..next })
+        Some(next)
     }
 
     /// Makes `to` active: the one place where the epoch rises.

@@ -24,11 +24,18 @@ use crate::{
 pub trait Lags {
     /// How far `to` is behind `from`; `None`: not known.
     fn lag(&self, from: RegionName, to: RegionName) -> Option<Duration>;
+
+    /// At most how old the oldest write of `from` is that `to` may lack; `None`: not known.
+    fn loss_max(&self, from: RegionName, to: RegionName) -> Option<Duration>;
 }
 
 impl<F: Fn(RegionName, RegionName) -> Option<Duration>> Lags for F {
     fn lag(&self, from: RegionName, to: RegionName) -> Option<Duration> {
         self(from, to)
+    }
+
+    fn loss_max(&self, _from: RegionName, _to: RegionName) -> Option<Duration> {
+        None
     }
 }
 
@@ -272,8 +279,8 @@ impl<L: Lags> Desk<'_, L> {
     fn start(&self, to: RegionName, into: Phase, reason: Reason, by: StartedBy) -> Decision {
         let Inputs { regions, view, lags, .. } = *self.inputs;
         let from = self.record.active;
-        let (lag, saw) = (lags.lag(from, to), sightings(regions, view));
-        Decision::Start { from, to, into, reason, by, lag, saw }
+        let (lag, loss_max) = (lags.lag(from, to), lags.loss_max(from, to));
+        Decision::Start { from, to, into, reason, by, lag, loss_max, saw: sightings(regions, view) }
     }
 
     /// The hold for replication from the active region into `to`, unless it has caught up.

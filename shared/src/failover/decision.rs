@@ -201,6 +201,8 @@ pub enum Decision {
         by: StartedBy,
         /// Replication lag from `from` into `to`; `None`: not known.
         lag: Option<Duration>,
+        /// At most how old the oldest write of `from` is that `to` may lack; `None`: not known.
+        loss_max: Option<Duration>,
         /// How every region stands.
         saw: Vec<Sighting>,
     },
@@ -214,6 +216,8 @@ pub enum Decision {
         why: Advance,
         /// Replication lag into the target, as looked at now; `None`: not known or of no matter.
         lag: Option<Duration>,
+        /// At most how old the oldest write is that the target may lack; `None`: likewise.
+        loss_max: Option<Duration>,
     },
     /// Give a move up; the active region has not changed.
     Abandon {

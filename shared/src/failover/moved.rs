@@ -35,6 +35,10 @@ pub struct Moved {
     pub started_by: StartedBy,
     /// Replication lag from `from` into `to` at the switch; `None`: it could not be measured.
     pub lag_ms: Option<u64>,
+    /// The recovery point: at most how old the oldest write of `from` was at the switch
+    /// that `to` may have lacked; `None`: nobody could tell.
+    #[serde(default)]
+    pub loss_max_ms: Option<u64>,
     /// How every region stood when it started.
     pub saw: Vec<Sighting>,
     /// Its phases, in order.
@@ -61,6 +65,7 @@ impl Moved {
             reason: underway.reason.clone(),
             started_by: underway.by.clone(),
             lag_ms: underway.lag_ms,
+            loss_max_ms: underway.loss_max_ms,
             saw: underway.saw.clone(),
             steps,
             verified: *why == Advance::Verified,
@@ -77,6 +82,9 @@ impl fmt::Display for Moved {
         match self.lag_ms {
             Some(ms) => write!(f, "; replication was {ms} ms behind")?,
             None => write!(f, "; replication lag not known")?,
+        }
+        if let Some(ms) = self.loss_max_ms {
+            write!(f, "; nothing older than {ms} ms can be missing")?;
         }
         for step in &self.steps {
             write!(f, "; {} {}", step.phase.as_str(), Human(step.took))?;

@@ -157,8 +157,10 @@ impl<L: Lags> Desk<'_, L> {
 
     fn advance(&self, into: Phase, why: Advance) -> Decision {
         let Inputs { lags, .. } = *self.inputs;
-        let lag = self.record.phase.target().and_then(|to| lags.lag(self.record.active, to));
-        Decision::Advance { from: self.record.phase, into, why, lag }
+        let target = self.record.phase.target();
+        let lag = target.and_then(|to| lags.lag(self.record.active, to));
+        let loss_max = target.and_then(|to| lags.loss_max(self.record.active, to));
+        Decision::Advance { from: self.record.phase, into, why, lag, loss_max }
     }
 
     fn unknown(&self, region: RegionName) -> Option<Hold> {

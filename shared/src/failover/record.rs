@@ -163,6 +163,9 @@ pub struct Underway {
     pub by: StartedBy,
     /// Replication lag from `from` into `to` when it was last decided on; `None`: not known.
     pub lag_ms: Option<u64>,
+    /// At most how old the oldest write of `from` was then that `to` may have lacked; `None`: not known.
+    #[serde(default)]
+    pub loss_max_ms: Option<u64>,
     /// How every region stood when it started.
     pub saw: Vec<Sighting>,
     /// The phases that are over.

@@ -18,8 +18,9 @@ use crate::region::{Capability, Region, RegionName, Status};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdicts {
     verdicts: BTreeMap<(RegionName, Capability), Verdict>,
-    lags: BTreeMap<(RegionName, RegionName), Duration>,
+    lags: BTreeMap<(RegionName, RegionName), Lag>,
     panics: BTreeSet<Capability>,
+    ages: BTreeMap<RegionName, Duration>,
 }
 
 /// Judges every capability of every region by all `rows`, each with whether it is
@@ -46,7 +47,7 @@ pub fn judge(
         })
         .collect();
     let panics = Capability::ALL.into_iter().filter(|c| is_panic(&verdicts, regions, *c)).collect();
-    Verdicts { panics, lags: lags(&rows, regions), verdicts }
+    Verdicts { panics, lags: lags(&rows, regions), verdicts, ages: BTreeMap::new() }
 }
 
 /// One row an observer: the one with the highest number, a fresh one if both have it.
@@ -79,12 +80,12 @@ fn is_panic(
 fn lags(
     rows: &BTreeMap<RegionName, (&Observation, bool)>,
     regions: &[Region],
-) -> BTreeMap<(RegionName, RegionName), Duration> {
+) -> BTreeMap<(RegionName, RegionName), Lag> {
     let trusted = rows.values().filter(|(row, fresh)| *fresh && !row.is_suspect());
     let pairs = trusted.flat_map(|(row, _)| regions.iter().map(move |from| (*row, from.name)));
     pairs
         .filter(|(row, from)| row.observer() != *from)
-        .filter_map(|(row, from)| Some(((from, row.observer()), row.lag(from).and_then(Lag::behind)?)))
+        .filter_map(|(row, from)| Some(((from, row.observer()), row.lag(from)?)))
         .collect()
 }
 
@@ -108,7 +109,21 @@ impl Verdicts {
     /// observer; `None` when that observer is silent, in doubt, or could not read
     /// both sides. Not known is not caught up.
     pub fn lag(&self, from: RegionName, to: RegionName) -> Option<Duration> {
-        self.lags.get(&(from, to)).copied()
+        self.lags.get(&(from, to))?.behind()
+    }
+
+    /// At most how long ago region `from` wrote the oldest of what `to` still lacked
+    /// when these verdicts were reached: what would be lost with `from`. `None` when
+    /// `to`'s observer has not said, or nobody can tell how old its row is.
+    pub fn loss_max(&self, from: RegionName, to: RegionName) -> Option<Duration> {
+        let told = self.lags.get(&(from, to))?.loss_max()?;
+        Some(told.saturating_add(*self.ages.get(&to)?))
+    }
+
+    /// These verdicts with the greatest age that each observer's row may have.
+    #[must_use]
+    pub fn aged(self, ages: BTreeMap<RegionName, Duration>) -> Self {
+        Self { ages, ..self }
     }
 
     /// The capabilities in which over half of the full regions in use look down

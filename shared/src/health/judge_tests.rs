@@ -224,7 +224,7 @@ fn what_does_not_answer_here_is_not_fast_here() {
 fn the_lag_of_an_observer_in_doubt_is_not_known() {
     let (regions, east) = (regions(), name("us-east-1"));
     let sick = row(east, &regions, |n| if n == east { Sees::Nothing } else { Sees::Dead });
-    let sick = sick.measure(west(), Some(4), Some(4), at(1));
+    let sick = sick.measure(west(), Lag::new(Some(Duration::ZERO), None));
     assert!(sick.is_suspect());
     assert_eq!(judge(&[(&sick, true)], &regions, &Policy::default(), None).lag(west(), east), None);
 }
@@ -293,11 +293,15 @@ fn latency_is_ones_own_or_else_the_median() {
 fn lag_is_told_by_the_receiving_region_while_it_can_be_trusted() {
     let east = name("us-east-1");
     let rows = rows(west(), |_| Sees::Well);
-    let row =
-        rows[1].clone().measure(west(), Some(9), Some(4), at(0)).measure(west(), Some(9), Some(4), at(1));
+    let (behind, loss) = (Duration::from_secs(10), Duration::from_secs(12));
+    let row = rows[1].clone().measure(west(), Lag::new(Some(behind), Some(loss)));
     let lag = |fresh| judge(&[(&row, fresh)], &regions(), &Policy::default(), None).lag(west(), east);
-    assert_eq!(lag(true), Some(Duration::from_secs(10)));
+    assert_eq!(lag(true), Some(behind));
     assert_eq!(lag(false), None);
+    let verdicts = judge(&[(&row, true)], &regions(), &Policy::default(), None);
+    assert_eq!(verdicts.loss_max(west(), east), None, "nobody knows how old the row is");
+    let aged = verdicts.aged([(east, Duration::from_secs(3))].into());
+    assert_eq!(aged.loss_max(west(), east), Some(Duration::from_secs(15)));
     assert_eq!(judge(&[(&row, true)], &regions(), &Policy::default(), None).lag(east, west()), None);
 }
 

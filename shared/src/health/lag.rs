@@ -1,10 +1,11 @@
-//! Replication lag, measured in band and on one clock.
+//! Replication lag, and what the loss of a region would lose at most, on one clock.
 //!
-//! Each region counts up a watermark in its own replica of the health table. An
-//! observer reads that number first from the remote replica and then from its
-//! own. What it saw there and does not yet have here is a mark with the time of
-//! first sight; the lag is the age of the oldest mark. No clock of the other
-//! region takes part.
+//! An observer writes marks into the watched region's replica of the table that
+//! holds the data, and looks for them in its own replica. It knows by its own
+//! clock when it began to write each. What has arrived proves that all that was
+//! written there before it has arrived too, as far as a shard of the table
+//! replicates in order; so marks go to several shards, and the slowest counts. No
+//! clock of the other region takes part, and no mark of another sandbox.
 
 use std::time::Duration;
 
@@ -12,142 +13,173 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{Timestamp, millis};
 
-/// Marks kept. Beyond that the newest one stands for all that follow, with the
-/// time of the first of them: the lag may then be overstated, never understated.
-const MARKS_MAX: usize = 6;
+/// Rows that a mark is written to, under different partition keys: shards of a
+/// table replicate independently of each other.
+pub const SHARDS: usize = 2;
 
-/// How far the observer's replica is behind one region's own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Marks remembered of one shard. Beyond that the newest one stands for all that
+/// follow, with the time of the first of them: overstated, never understated.
+const MARKS_MAX: usize = 8;
+
+/// How far the observer's replica was behind one region's own, as the observer
+/// wrote it into its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Row", into = "Row")]
 pub struct Lag {
     behind: Option<Duration>,
-    /// Watermarks seen there and missing here, oldest first, with the time of first sight.
-    marks: Vec<(u64, Timestamp)>,
+    loss_max: Option<Duration>,
 }
 
-/// A lag as stored: milliseconds behind, then the marks.
-type Row = (Option<u64>, Vec<(u64, Timestamp)>);
+/// A lag as stored: milliseconds behind, and milliseconds that may be lost.
+type Row = (Option<u64>, Option<u64>);
 
 impl Lag {
-    /// This lag after one more look: the watermark in the `remote` region's own
-    /// replica, read first, and in the `local` one, read after it; `None` for a
-    /// read that failed. A watermark that was never written reads as 0.
-    #[must_use]
-    pub fn observe(self, remote: Option<u64>, local: Option<u64>, now: Timestamp) -> Self {
-        let mut marks = self.marks;
-        if let Some(there) = remote {
-            // A region whose count began anew never reaches the old marks.
-            marks.retain(|&(mark, _)| mark <= there);
-            let full = marks.len() >= MARKS_MAX;
-            match marks.last_mut() {
-                Some((mark, _)) if full || *mark == there => *mark = there,
-                Some(_) | None => marks.push((there, now)),
-            }
-        }
-        if let Some(here) = local {
-            marks.retain(|&(mark, _)| mark > here);
-        }
-        let behind = match (marks.first(), remote, local) {
-            (Some(&(_, since)), _, Some(_)) => Some(now.since(since)),
-            (None, Some(_), Some(_)) => Some(Duration::ZERO),
-            // One side was not read: what is not seen is not called caught up.
-            (Some(_) | None, _, _) => None,
-        };
-        Self { behind, marks }
+    /// A lag as measured.
+    pub const fn new(behind: Option<Duration>, loss_max: Option<Duration>) -> Self {
+        Self { behind, loss_max }
     }
 
-    /// How far behind at the last look; `None` when a side could not be read.
+    /// How late writes of the region arrive here, never understated; `None` when
+    /// nothing was acknowledged there lately, or nothing has arrived yet. Not known
+    /// is not caught up.
     pub const fn behind(&self) -> Option<Duration> {
         self.behind
+    }
+
+    /// How long ago, at the observer's last look, all that the region had written had
+    /// arrived: what the region wrote before that is not lost with it. An upper bound
+    /// on the recovery point; `None` when nothing has arrived yet.
+    pub const fn loss_max(&self) -> Option<Duration> {
+        self.loss_max
+    }
+}
+
+/// What is written as a mark: who counts, by the time when it began to, and the count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When the sandbox that writes it began, on its own clock. It only tells sandboxes apart.
+    pub series: Timestamp,
+    /// Rises with every mark of the series.
+    pub number: u64,
+}
+
+/// The marks of one sandbox in one region: what was written, and what has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Marks {
+    shards: [Shard; SHARDS],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Shard {
+    /// What has not arrived, oldest first.
+    sent: Vec<Sent>,
+    /// When the newest mark that has arrived was begun to be written.
+    arrived: Option<Timestamp>,
+    /// How long the newest mark that has arrived was on its way, at most.
+    took: Option<Duration>,
+    /// Whether the region acknowledged the last one.
+    acknowledged: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sent {
+    mark: Mark,
+    at: Timestamp,
+    acknowledged: bool,
+}
+
+impl Marks {
+    /// These marks with one more, which is about to be written to every shard. Take
+    /// `now` before the write.
+    #[must_use]
+    pub fn send(mut self, mark: Mark, now: Timestamp) -> Self {
+        for shard in &mut self.shards {
+            shard.send(mark, now);
+        }
+        self
+    }
+
+    /// These marks after the region acknowledged `mark` in `shard`. One that was
+    /// never acknowledged may be there all the same, but is not waited for.
+    #[must_use]
+    pub fn acknowledge(mut self, shard: usize, mark: Mark) -> Self {
+        if let Some(shard) = self.shards.get_mut(shard) {
+            shard.acknowledged |= shard.sent.last().is_some_and(|last| last.mark == mark);
+            shard.sent.iter_mut().filter(|s| s.mark == mark).for_each(|s| s.acknowledged = true);
+        }
+        self
+    }
+
+    /// These marks after one look at `shard` in the observer's own replica.
+    #[must_use]
+    pub fn find(mut self, shard: usize, found: Option<Mark>, now: Timestamp) -> Self {
+        let (Some(shard), Some(found)) = (self.shards.get_mut(shard), found) else { return self };
+        let here = |sent: &Sent| sent.mark.series == found.series && sent.mark.number <= found.number;
+        if let Some(newest) = shard.sent.iter().rev().find(|sent| here(sent)) {
+            shard.arrived = Some(newest.at);
+            shard.took = Some(now.since(newest.at));
+        }
+        shard.sent.retain(|sent| !here(sent));
+        self
+    }
+
+    /// Whether a mark was acknowledged there and has not arrived here.
+    pub fn is_waiting(&self) -> bool {
+        self.shards.iter().any(|shard| shard.debt().is_some())
+    }
+
+    /// The lag at this moment; the slowest shard counts.
+    pub fn lag(&self, now: Timestamp) -> Lag {
+        let behind: Option<Vec<_>> = self.shards.iter().map(|shard| shard.behind(now)).collect();
+        let arrived: Option<Vec<_>> = self.shards.iter().map(|shard| shard.arrived).collect();
+        Lag {
+            behind: behind.and_then(|each| each.into_iter().max()),
+            loss_max: arrived.and_then(|each| each.into_iter().min()).map(|at| now.since(at)),
+        }
+    }
+}
+
+impl Shard {
+    fn send(&mut self, mark: Mark, now: Timestamp) {
+        self.acknowledged = false;
+        if self.sent.len() >= MARKS_MAX {
+            // What was never acknowledged is not waited for.
+            self.sent.retain(|sent| sent.acknowledged);
+        }
+        let full = self.sent.len() >= MARKS_MAX;
+        match self.sent.last_mut() {
+            Some(last) if full => last.mark = mark,
+            Some(_) | None => self.sent.push(Sent { mark, at: now, acknowledged: false }),
+        }
+    }
+
+    /// When the oldest mark was begun to be written that was acknowledged and has not arrived.
+    fn debt(&self) -> Option<Timestamp> {
+        self.sent.iter().find(|sent| sent.acknowledged).map(|sent| sent.at)
+    }
+
+    fn behind(&self, now: Timestamp) -> Option<Duration> {
+        match (self.debt(), self.took) {
+            (Some(since), took) => Some(now.since(since).max(took.unwrap_or_default())),
+            (None, Some(took)) if self.acknowledged => Some(took),
+            // Nothing was written there lately: what is not seen is not called caught up.
+            (None, _) => None,
+        }
     }
 }
 
 impl From<Lag> for Row {
     fn from(lag: Lag) -> Self {
-        (lag.behind.map(millis), lag.marks)
+        (lag.behind.map(millis), lag.loss_max.map(millis))
     }
 }
 
 impl From<Row> for Lag {
-    fn from((behind_ms, marks): Row) -> Self {
-        Self { behind: behind_ms.map(Duration::from_millis), marks }
+    fn from((behind_ms, loss_ms): Row) -> Self {
+        Self { behind: behind_ms.map(Duration::from_millis), loss_max: loss_ms.map(Duration::from_millis) }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::{collection::vec, option, prelude::*};
-
-    fn at(ms: u64) -> Timestamp {
-        Timestamp::from_millis(ms)
-    }
-
-    #[test]
-    fn steady_replication_does_not_add_up() {
-        // Behind by one tick at every look: the lag is that tick, however long it goes on.
-        let mut lag = Lag::default();
-        for tick in 1..100 {
-            lag = lag.observe(Some(tick), Some(tick - 1), at(tick * 10_000));
-            assert_eq!(lag.behind(), Some(Duration::ZERO), "tick {tick}");
-        }
-        let two =
-            (100..200).fold(lag, |lag, tick| lag.observe(Some(tick), Some(tick - 2), at(tick * 10_000)));
-        assert_eq!(two.behind(), Some(Duration::from_secs(10)));
-    }
-
-    #[test]
-    fn a_region_that_cannot_be_read_is_not_caught_up() {
-        let caught_up = Lag::default().observe(Some(4), Some(4), at(0));
-        assert_eq!(caught_up.behind(), Some(Duration::ZERO));
-        assert_eq!(caught_up.clone().observe(None, Some(4), at(1)).behind(), None);
-        assert_eq!(caught_up.observe(Some(4), None, at(1)).behind(), None);
-    }
-
-    #[test]
-    fn a_known_debt_ages_while_the_region_is_silent() {
-        let lag = Lag::default().observe(Some(9), Some(4), at(0)).observe(None, Some(7), at(60_000));
-        assert_eq!(lag.behind(), Some(Duration::from_secs(60)));
-    }
-
-    #[test]
-    fn a_count_that_begins_anew_leaves_no_debt_behind() {
-        let lag = Lag::default().observe(Some(900), Some(4), at(0)).observe(Some(2), Some(2), at(1));
-        assert_eq!(lag.behind(), Some(Duration::ZERO));
-    }
-
-    proptest! {
-        /// Zero means that the watermark read there has arrived here, and nothing else does.
-        #[test]
-        fn zero_at_a_later_look_means_reached(first in 1..50_u64, there in 50..100_u64, here in 0..120_u64) {
-            let lag = Lag::default().observe(Some(first), Some(0), at(0)).observe(Some(there), Some(here), at(5_000));
-            let expected = if here >= first { Duration::ZERO } else { Duration::from_secs(5) };
-            prop_assert_eq!(lag.behind(), Some(expected));
-        }
-
-        /// However long a region lags, the lag is never understated and the row never grows.
-        #[test]
-        fn marks_are_bounded_and_the_lag_is_never_understated(
-            arrivals in vec(0..3_u64, 1..60),
-        ) {
-            let mut lag = Lag::default();
-            let mut here = 0;
-            for (tick, step) in (1_u64..).zip(arrivals) {
-                here = (here + step).min(tick);
-                lag = lag.observe(Some(tick), Some(here), at(tick * 1_000));
-                prop_assert!(lag.marks.len() <= MARKS_MAX);
-                // Tick `n` wrote watermark `n` at second `n`: the oldest one missing is `here + 1`.
-                let truth = Duration::from_secs(tick.saturating_sub(here + 1));
-                prop_assert!(lag.behind() >= Some(truth), "{:?} < {truth:?}", lag.behind());
-            }
-        }
-
-        /// What is stored reads back the same, whatever was seen.
-        #[test]
-        fn rows_round_trip(looks in vec((option::of(0..9_u64), option::of(0..9_u64)), 0..20)) {
-            let lag = (0_u64..).zip(looks).fold(Lag::default(), |l, (t, (there, here))| l.observe(there, here, at(t)));
-            let row = serde_json::to_string(&lag).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Lag>(&row).unwrap(), lag);
-        }
-    }
-}
+#[path = "lag_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 //! go in, new ones come out.
 
 mod ballot;
+mod echo;
 mod freshness;
 mod judge;
 mod lag;
@@ -18,9 +19,10 @@ mod verdict;
 mod view;
 
 pub use ballot::{Ballot, Standing, Tally};
+pub use echo::Echo;
 pub use freshness::Freshness;
 pub use judge::{Verdicts, judge};
-pub use lag::Lag;
+pub use lag::{Lag, Mark, Marks, SHARDS};
 pub use observation::Observation;
 pub use policy::Policy;
 pub use probe::{Failure, Probe};

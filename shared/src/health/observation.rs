@@ -15,8 +15,8 @@ use crate::{
 
 /// What one region sees of all others.
 ///
-/// A tick folds in each probe with [`observe`](Self::observe), each pair of
-/// watermarks with [`measure`](Self::measure) and each peer's row with
+/// A tick folds in each probe with [`observe`](Self::observe), each region's
+/// lag with [`measure`](Self::measure) and each peer's row with
 /// [`hear`](Self::hear), and ends with [`seal`](Self::seal).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
@@ -55,18 +55,10 @@ impl Observation {
         self
     }
 
-    /// This view after one more look at a region's watermark: in its own replica,
-    /// read first, and in the observer's, read after it (see [`Lag::observe`]).
+    /// This view with the lag of what `region` writes, as measured by this moment.
     #[must_use]
-    pub fn measure(
-        mut self,
-        region: RegionName,
-        remote: Option<u64>,
-        local: Option<u64>,
-        now: Timestamp,
-    ) -> Self {
-        let watched = self.regions.entry(region).or_default();
-        watched.lag = std::mem::take(&mut watched.lag).observe(remote, local, now);
+    pub fn measure(mut self, region: RegionName, lag: Lag) -> Self {
+        self.regions.entry(region).or_default().lag = lag;
         self
     }
 
@@ -132,8 +124,8 @@ impl Observation {
     }
 
     /// How far behind the observer's replica is on what `region` writes.
-    pub fn lag(&self, region: RegionName) -> Option<&Lag> {
-        Some(&self.regions.get(&region)?.lag)
+    pub fn lag(&self, region: RegionName) -> Option<Lag> {
+        Some(self.regions.get(&region)?.lag)
     }
 
     /// The number of the peer's row that the observer read last.

@@ -111,7 +111,12 @@ fn regions_that_are_no_longer_watched_leave_the_row() {
 fn a_row_of_eight_regions_stays_small() {
     let row = (0..200).fold(start(&regions(8)), |row, t| {
         let regions = regions(8);
-        let row = regions.iter().fold(row, |row, r| row.measure(r.name, Some(t * 1_000_000), Some(0), at(t)));
+        let row = regions.iter().fold(row, |row, r| {
+            row.measure(
+                r.name,
+                Lag::new(Some(Duration::from_secs(t * 1_000)), Some(Duration::from_secs(t * 1_000))),
+            )
+        });
         let row = regions.iter().fold(row, |row, r| row.hear(r.name, u64::MAX - t));
         // Replicas that never catch up and probes that flap: as large as it gets.
         tick(row, &regions, at(t), |i, _| !(t + i as u64).is_multiple_of(3))
@@ -157,11 +162,12 @@ proptest! {
     fn rows_round_trip(
         n in 1..9_usize,
         answers in vec(any::<[bool; 8]>(), 0..20),
-        marks in vec((any::<Option<u64>>(), any::<Option<u64>>()), 0..20),
+        lag_s in (any::<Option<u32>>(), any::<Option<u32>>()),
     ) {
         let regions = regions(n);
         let row = (0..).zip(answers).fold(start(&regions), |row, (t, ok)| tick(row, &regions, at(t), |i, _| ok[i]));
-        let row = (0..).zip(marks).fold(row, |row, (t, (there, here))| row.measure(regions[n - 1].name, there, here, at(t)));
+        let seconds = |s: u32| Duration::from_secs(s.into());
+        let row = row.measure(regions[n - 1].name, Lag::new(lag_s.0.map(seconds), lag_s.1.map(seconds)));
         let row = row.hear(regions[0].name, u64::MAX);
         let body = serde_json::to_string(&row).unwrap();
         prop_assert_eq!(serde_json::from_str::<Observation>(&body).unwrap(), row);

@@ -1,8 +1,7 @@
-//! The health table: observations, heartbeats and watermarks.
+//! The health table: observations and heartbeats.
 //!
 //! Every row has one writer, which writes it in its own region's replica (the
-//! observation, the watermark) or in the replica that it probes (the heartbeat),
-//! so the last writer has nothing to overwrite.
+//! observation) or in the replica that it probes (the heartbeat), so the last writer has nothing to overwrite.
 
 use super::{Versioned, decode, encode, versioned};
 use crate::{
@@ -13,7 +12,6 @@ use crate::{
 
 const OBSERVATIONS: &str = "observation";
 const HEARTBEATS: &str = "heartbeat";
-const WATERMARKS: &str = "watermark";
 
 /// Rows read at once; one page holds every observer there can be.
 const PAGE: usize = 100;
@@ -104,24 +102,6 @@ impl<R: Rows> HealthTable<R> {
     ) -> Result<Option<u64>, RowsError> {
         let row = self.rows.read(&heartbeat_key(observer, target)).await?;
         row.map(|row| decode(&row)).transpose()
-    }
-
-    /// Raises the watermark of `region` in its own replica.
-    ///
-    /// # Errors
-    /// When the replica does not answer.
-    pub async fn raise_watermark(&self, region: RegionName, mark: u64) -> Result<(), RowsError> {
-        let row = encode(Key::new(WATERMARKS, region.as_str()), mark, &mark)?;
-        self.rows.write(&row, When::Always).await
-    }
-
-    /// The watermark of `region` as this replica has it; 0 before the first.
-    ///
-    /// # Errors
-    /// When the replica does not answer.
-    pub async fn watermark(&self, region: RegionName) -> Result<u64, RowsError> {
-        let row = self.rows.read(&Key::new(WATERMARKS, region.as_str())).await?;
-        row.map_or(Ok(0), |row| decode(&row))
     }
 }
 

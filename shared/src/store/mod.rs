@@ -6,6 +6,7 @@
 mod control;
 mod health;
 mod ledger;
+mod marks;
 mod worksets;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use control::ControlTable;
 pub use health::HealthTable;
 pub use ledger::{Due, LedgerTable};
+pub use marks::MarksTable;
 pub use worksets::{Held, History, Listed, WorksetTable, WriteError};
 
 use crate::ports::{Key, Row, RowsError};
