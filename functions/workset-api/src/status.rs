@@ -200,6 +200,7 @@ pub(crate) async fn route<R: Rows, C: Clock>(
         client: coordinates(asked.lat, asked.lon)?,
         turn: Turn::of(id.as_bytes()),
         session: asked.session,
+        at: app.now(),
         shares: shares(outlook.record.as_ref()),
         ..route::Request::new(asked.needs.unwrap_or(Capability::ObjectWrite))
     };
