@@ -3,7 +3,7 @@
 //! Besides criterion's report it prints one line `allocations NAME COUNT` a case,
 //! which `cargo xtask bench pick` reads.
 
-#[path = "../tests/support/pick.rs"]
+#[path = "../../../shared/tests/support/pick.rs"]
 mod support;
 
 use std::{hint::black_box, io::Write, time::Duration};
