@@ -190,18 +190,20 @@ mod tests {
         assert!(lines[2].starts_with("us-east-2  witness  -"), "{text}");
     }
 
-    /// The rows of two observers that see `us-west-2` answer, or not.
+    /// The rows of two observers that see `us-west-2` take writes, or not.
     fn judged(answers: bool) -> (Vec<Region>, Outlook) {
-        let document = "{primary_region: us-west-2, control_regions: [us-west-2], regions: [{name: us-west-2, bucket: a}, \
-            {name: us-east-1, bucket: b}, {name: us-east-2, role: witness}]}";
+        let document = "{primary_region: us-west-2, control_regions: [us-west-2], regions: [{name: us-west-2, bucket: bucket-a}, \
+            {name: us-east-1, bucket: bucket-b}, {name: us-east-2, role: witness}]}";
         let config = Config::read(Some(document), std::iter::empty()).unwrap();
-        let probe = |name: RegionName| match name.as_str() {
-            "us-west-2" if !answers => Probe::Bad(Failure::Timeout),
+        // One capability only: an observer to which most fail suspects itself.
+        let probe = |name: RegionName, capability| match (name.as_str(), capability) {
+            ("us-west-2", Capability::ObjectWrite) if !answers => Probe::Bad(Failure::Timeout),
             _ => Probe::Good(Duration::from_millis(20)),
         };
         let observe = |row: Observation, now: Timestamp| {
             let targets = config.regions.iter().flat_map(|r| r.capabilities().iter().map(move |c| (r, *c)));
-            let seen = targets.fold(row, |row, (r, c)| row.observe(r, c, probe(r.name), &config.health, now));
+            let seen =
+                targets.fold(row, |row, (r, c)| row.observe(r, c, probe(r.name, c), &config.health, now));
             seen.seal(&config.regions)
         };
         let row = |name| (0..5).map(Timestamp::from_millis).fold(Observation::new(name), observe);
