@@ -1,12 +1,13 @@
 //! `sealane regions`: what each region can do now.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use sealane::{
     config::Config,
     health::Seen,
     outlook::Outlook,
     region::{Capability, Region, RegionName, Role, Status},
+    time::{Human, Timestamp},
 };
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use crate::{console::Console, exit::Exit, fault::Fault, table::Table, world::Wor
 /// Arguments of `sealane regions`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Say for every verdict who voted how, and what would change it
+    /// Say for every region who voted how and what would change it, its lag and its pins
     #[arg(long)]
     explain: bool,
 }
@@ -43,18 +44,29 @@ struct Report {
     /// Health is ignored: most regions look down at once.
     panic: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    verdicts: Vec<String>,
+    explanation: Vec<Explained>,
+}
+
+/// Why a region stands as it does, a sentence each.
+#[derive(Debug, PartialEq, Serialize)]
+struct Explained {
+    region: RegionName,
+    words: Vec<String>,
 }
 
 /// Shows what each region can do now.
 pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
     let world = World::connect(config).await;
     let outlook = world.look().await;
-    console.show(&report(&world.config.regions, &outlook, args.explain))?;
+    let mut report = report(&world.config.regions, &outlook);
+    if args.explain {
+        report.explanation = explanation(&world.config.regions, &outlook, World::now());
+    }
+    console.show(&report)?;
     Ok(Exit::Done)
 }
 
-fn report(regions: &[Region], outlook: &Outlook, explain: bool) -> Report {
+fn report(regions: &[Region], outlook: &Outlook) -> Report {
     let active = outlook.record.as_ref().map(|record| record.active);
     let line = |region: &Region| {
         let cell = |capability: &Capability| (*capability, cell(outlook.view.seen(region.name, *capability)));
@@ -65,12 +77,49 @@ fn report(regions: &[Region], outlook: &Outlook, explain: bool) -> Report {
             capabilities: region.capabilities().iter().map(cell).collect(),
         }
     };
-    let verdicts = outlook.verdicts.iter().filter(|_| explain).map(ToString::to_string);
-    Report {
-        regions: regions.iter().map(line).collect(),
-        panic: outlook.view.panic,
-        verdicts: verdicts.collect(),
-    }
+    Report { regions: regions.iter().map(line).collect(), panic: outlook.view.panic, explanation: Vec::new() }
+}
+
+/// Every region in words. What requests of other processes met is told by them (`GET /v1/route`).
+fn explanation(regions: &[Region], outlook: &Outlook, now: Timestamp) -> Vec<Explained> {
+    let explained = |region: &Region| {
+        let mut words: Vec<String> = panics(region, outlook).collect();
+        words.extend(region.capabilities().iter().map(|capability| {
+            let verdict = outlook.verdicts.verdict(region.name, *capability);
+            verdict.map_or_else(|| unjudged(region, *capability), ToString::to_string)
+        }));
+        words.extend(lags(region, regions, outlook));
+        let live = outlook.pins.iter().filter(|pin| pin.region == region.name && pin.is_live(now));
+        words.extend(live.map(|pin| format!("{pin}; ends in {}", whole_seconds(pin.expires.since(now)))));
+        Explained { region: region.name, words }
+    };
+    regions.iter().map(explained).collect()
+}
+
+fn whole_seconds(span: Duration) -> Human {
+    Human(Duration::from_secs(span.as_secs()))
+}
+
+fn panics(region: &Region, outlook: &Outlook) -> impl Iterator<Item = String> {
+    let theirs =
+        outlook.verdicts.panics().iter().filter(|panicking| region.capabilities().contains(panicking));
+    theirs.map(|c| format!("over half of the regions look down for {c} at once, so its health is ignored"))
+}
+
+fn unjudged(region: &Region, capability: Capability) -> String {
+    let name = region.name;
+    format!("{name} {capability} unknown: nobody has judged it; known when the observers' rows can be read")
+}
+
+/// How late what others write arrives in `region`, which is what a return waits for.
+fn lags(region: &Region, regions: &[Region], outlook: &Outlook) -> Option<String> {
+    let writers = regions.iter().filter(|other| other.is_full() && other.name != region.name);
+    let late = writers.map(|from| match outlook.verdicts.lag(from.name, region.name) {
+        Some(lag) => format!("{} {} late", from.name, Human(lag)),
+        None => format!("{} not known", from.name),
+    });
+    let late: Vec<_> = late.collect();
+    (region.is_full() && !late.is_empty()).then(|| format!("writes arrive here from {}", late.join(", ")))
 }
 
 fn cell(seen: Seen) -> Cell {
@@ -105,15 +154,20 @@ impl fmt::Display for Report {
             table.row(cells.chain(Capability::ALL.iter().map(cell)).collect());
         }
         table.fmt(f)?;
-        self.verdicts.iter().try_for_each(|verdict| write!(f, "\n{verdict}"))
+        self.explanation.iter().try_for_each(|Explained { region, words }| {
+            write!(f, "\n\n{region}")?;
+            words.iter().try_for_each(|sentence| write!(f, "\n  {sentence}"))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use sealane::{failover::Record, time::Timestamp};
+    use sealane::{
+        failover::{Pin, Record, Rule},
+        health::{Failure, Observation, Probe},
+        outlook::{Memory, Trust, weigh},
+    };
 
     use super::*;
 
@@ -130,9 +184,73 @@ mod tests {
             Outlook { record: Some(Record::first(west, Timestamp::default())), ..Outlook::default() };
         let seen = Seen { status: Status::Healthy, latency: Some(Duration::from_millis(12)) };
         outlook.view.set(west, Capability::ObjectRead, seen);
-        let text = report(&regions(), &outlook, false).to_string();
+        let text = report(&regions(), &outlook).to_string();
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].starts_with("us-west-2  active   healthy 12 ms  unknown"), "{text}");
         assert!(lines[2].starts_with("us-east-2  witness  -"), "{text}");
+    }
+
+    /// The rows of two observers that see `us-west-2` take writes, or not.
+    fn judged(answers: bool) -> (Vec<Region>, Outlook) {
+        let document = "{primary_region: us-west-2, control_regions: [us-west-2], regions: [{name: us-west-2, bucket: bucket-a}, \
+            {name: us-east-1, bucket: bucket-b}, {name: us-east-2, role: witness}]}";
+        let config = Config::read(Some(document), std::iter::empty()).unwrap();
+        // One capability only: an observer to which most fail suspects itself.
+        let probe = |name: RegionName, capability| match (name.as_str(), capability) {
+            ("us-west-2", Capability::ObjectWrite) if !answers => Probe::Bad(Failure::Timeout),
+            _ => Probe::Good(Duration::from_millis(20)),
+        };
+        let observe = |row: Observation, now: Timestamp| {
+            let targets = config.regions.iter().flat_map(|r| r.capabilities().iter().map(move |c| (r, *c)));
+            let seen =
+                targets.fold(row, |row, (r, c)| row.observe(r, c, probe(r.name, c), &config.health, now));
+            seen.seal(&config.regions)
+        };
+        let row = |name| (0..5).map(Timestamp::from_millis).fold(Observation::new(name), observe);
+        let rows: Vec<_> = config.regions.iter().map(|r| row(r.name)).collect();
+        let (mut memory, now) = (Memory::default(), Timestamp::from_millis(10));
+        let verdicts = weigh(&config, &rows, &mut memory, Trust::FirstSight, now);
+        let view = verdicts.view("us-east-1".parse().unwrap());
+        (config.regions, Outlook { verdicts, view, ..Outlook::default() })
+    }
+
+    #[test]
+    fn the_explanation_says_why_and_what_would_change_it() {
+        let (regions, mut outlook) = judged(false);
+        let pin = |expires| Pin {
+            region: "us-west-2".parse().unwrap(),
+            rule: Rule::Drain,
+            owner: "ada".to_owned(),
+            reason: "power works".to_owned(),
+            expires: Timestamp::from_millis(expires),
+        };
+        outlook.pins = vec![pin(60_010), pin(5)];
+        let told = explanation(&regions, &outlook, Timestamp::from_millis(10));
+        let west = told[0].words.join("\n");
+        for part in [
+            "us-west-2 object_write unhealthy: 2 of 2 fresh outsiders vote down",
+            "rises after 2 good probes in a row at a majority",
+            "writes arrive here from us-east-1 not known",
+            "ada ruled `drain us-west-2`: power works; ends in 1m",
+        ] {
+            assert!(west.contains(part), "{part}: {west}");
+        }
+        assert_eq!(west.matches("ada ruled").count(), 1, "an expired pin says nothing");
+        let (regions, outlook) = judged(true);
+        let told = explanation(&regions, &outlook, Timestamp::from_millis(10));
+        assert!(told[0].words[0].contains("falls after 3 bad probes in a row at a majority"), "{told:?}");
+        let witness = told[2].words.join("\n");
+        assert!(!witness.contains("object_write") && !witness.contains("writes arrive"), "{witness}");
+    }
+
+    #[test]
+    fn without_rows_the_explanation_says_that_nobody_has_judged() {
+        let mut report = report(&regions(), &Outlook::default());
+        report.explanation = explanation(&regions(), &Outlook::default(), Timestamp::default());
+        let text = report.to_string();
+        assert!(
+            text.contains("\n\nus-west-2\n  us-west-2 object_read unknown: nobody has judged it"),
+            "{text}"
+        );
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use sealane::{
+    aws::SystemClock,
     config::Config,
     failover::Record,
     outlook::Outlook,
+    ports::Clock,
     region::{Capability, Coordinates, Region, RegionName},
     route::{Outcome, Request, Route, Share, Strategy, Turn, route},
 };
@@ -114,7 +116,7 @@ pub(crate) fn ranked(config: &Config, request: Request, outlook: &Outlook) -> Ro
     let turn = Turn::of(Uuid::new_v4().as_bytes());
     let shift = outlook.record.as_ref().and_then(Record::shift);
     let shares = shift.map(|(region, percent)| (region, Share::percent(percent))).into_iter().collect();
-    let request = Request { turn, shares, ..request };
+    let request = Request { turn, shares, at: SystemClock.now(), ..request };
     route(&request, &usable(config), &outlook.view, &config.load_balancing)
 }
 

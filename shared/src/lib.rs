@@ -26,6 +26,7 @@ pub mod outlook;
 pub mod ports;
 pub mod region;
 pub mod replication;
+pub mod retry;
 pub mod route;
 pub mod steer;
 pub mod store;

@@ -48,7 +48,7 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// Measures the functions
+    /// Measures the functions and the hot paths
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -72,6 +72,12 @@ enum Bench {
         /// Takes the functions' binaries from this folder instead of building them
         #[arg(long, value_name = "FOLDER")]
         functions: Option<PathBuf>,
+    },
+    /// What a pick of one region out of thirty costs, by every strategy
+    Pick {
+        /// Writes the figures to this file, as JSON
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
     },
 }
 
@@ -179,6 +185,12 @@ pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
             let release = Binaries::Built { profile: "release".to_owned() };
             let binaries = functions.map_or(release, Binaries::From);
             let missed = bench::cold(&folder, &binaries, report.as_deref(), &say)?;
+            if !missed.is_empty() {
+                return Err(missed.join("; ").into());
+            }
+        }
+        Command::Bench { what: Bench::Pick { report } } => {
+            let missed = bench::pick::pick(&folder, report.as_deref(), &say)?;
             if !missed.is_empty() {
                 return Err(missed.join("; ").into());
             }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc,
+        self, Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -13,9 +13,11 @@ use futures::lock::Mutex;
 use sealane::{
     config::Config,
     failover::Phase,
+    health::{Answer, Ejections, Passive, PassivePolicy},
     outlook::{Memory, Outlook, outlook},
-    ports::{Clock, Rows},
-    region::{Region, RegionName},
+    ports::{Clock, Rows, RowsError},
+    region::{Capability, Region, RegionName},
+    retry::{RetryBudgets, Spent},
     store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
     time::Timestamp,
 };
@@ -46,6 +48,9 @@ pub(crate) struct App<R, C> {
     pub(crate) deps: Deps<R, C>,
     last: Mutex<Last>,
     requests: AtomicU64,
+    /// What this process met in the replicas that it read.
+    passive: sync::Mutex<Passive>,
+    budgets: RetryBudgets,
 }
 
 /// The last look, and what is remembered for the next.
@@ -63,7 +68,13 @@ impl<R, C> fmt::Debug for App<R, C> {
 
 impl<R, C: Clock> App<R, C> {
     pub(crate) fn new(deps: Deps<R, C>) -> Self {
-        Self { deps, last: Mutex::default(), requests: AtomicU64::new(0) }
+        Self {
+            deps,
+            last: Mutex::default(),
+            requests: AtomicU64::new(0),
+            passive: sync::Mutex::default(),
+            budgets: RetryBudgets::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -74,6 +85,40 @@ impl<R, C: Clock> App<R, C> {
     pub(crate) fn next_request_id(&self) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         format!("{}-{:x}-{number}", self.deps.home, self.now().as_millis())
+    }
+
+    /// Counts one read of `region`; a repeat of one that another region left unanswered is paid for.
+    pub(crate) fn may_ask(&self, region: RegionName, again: bool) -> Result<(), Spent> {
+        if again {
+            return self.budgets.retry(region, self.now());
+        }
+        self.budgets.requested(region, self.now());
+        Ok(())
+    }
+
+    /// Takes in what came of a read. A refusal is an answer; being throttled says nothing of a region,
+    /// since one hot key is enough for it.
+    pub(crate) fn met<T>(&self, region: RegionName, answer: &Result<T, RowsError>) {
+        let answer = match answer {
+            Err(RowsError::Throttled { .. }) => return,
+            Err(error) if error.is_outage() => Answer::Silence,
+            Ok(_) | Err(_) => Answer::Given,
+        };
+        let (regions, policy) = (self.full_regions().count(), PassivePolicy::default());
+        // Whoever panicked with it left an older memory behind, which is good enough.
+        let mut passive = self.passive.lock().unwrap_or_else(PoisonError::into_inner);
+        let to = (region, Capability::TableRead);
+        *passive = std::mem::take(&mut *passive).after(to, answer, regions, &policy, self.now());
+    }
+
+    /// The regions that this process keeps away from.
+    pub(crate) fn ejections(&self) -> Ejections {
+        self.passive.lock().unwrap_or_else(PoisonError::into_inner).ejections(self.now())
+    }
+
+    /// Whether this process does not read from `region` first.
+    pub(crate) fn shuns(&self, region: RegionName) -> bool {
+        self.ejections().of(region, Capability::TableRead).is_some()
     }
 
     /// The regions that hold data and are in use: only the primary while the rest is off.

@@ -10,7 +10,7 @@ use axum::{
 use sealane::{
     ports::{Clock, Rows, RowsError},
     region::{Capability, RegionName},
-    route,
+    route::{Request, Roster},
 };
 use serde::Serialize;
 
@@ -45,6 +45,7 @@ impl<T: Serialize> IntoResponse for Served<T> {
 ///
 /// With `forced` only that region is asked. A replica that does not answer is
 /// passed over; one that refuses is not, since the others would refuse as well.
+/// Asking another one is a retry, and is paid for as such.
 pub(crate) async fn ask<'a, R, C, T, A, F>(
     app: &App<R, C>,
     tables: &'a BTreeMap<RegionName, T>,
@@ -56,36 +57,69 @@ where
     C: Clock,
     F: Future<Output = Result<A, RowsError>>,
 {
-    let first = forced.unwrap_or(app.deps.home);
-    let mut silent = match tables.get(&first) {
-        None => Problem::new(Kind::Misconfigured, format!("`{first}` has no replica of this table")),
-        Some(table) => match question(table).await {
-            Ok(answer) => return Ok((first, answer)),
-            Err(error) if error.is_outage() && forced.is_none() => error.into(),
-            Err(error) => return Err(error.into()),
-        },
-    };
-    if forced.is_some() {
-        return Err(silent);
+    let home = app.deps.home;
+    // A replica that was silent lately is not waited for again, but stays the last resort.
+    let near = forced.or_else(|| (!app.shuns(home)).then_some(home));
+    let mut silent = None;
+    if let Some(near) = near
+        && let Some(answer) = one(app, tables, near, &question, &mut silent).await?
+    {
+        return Ok((near, answer));
     }
-    for region in others(app, first).await {
-        let Some(table) = tables.get(&region) else { continue };
-        match question(table).await {
-            Ok(answer) => {
-                tracing::warn!(region.asked = %first, region.served = %region, "read from another region");
-                return Ok((region, answer));
-            }
-            Err(error) if error.is_outage() => silent = error.into(),
-            Err(error) => return Err(error.into()),
+    // The others are ranked only when they are needed: that takes a look at the tables.
+    let others = if forced.is_none() { others(app, near).await } else { Vec::new() };
+    for region in others {
+        if let Some(answer) = one(app, tables, region, &question, &mut silent).await? {
+            tracing::warn!(region.asked = %home, region.served = %region, "read from another region");
+            return Ok((region, answer));
         }
     }
-    Err(silent)
+    Err(silent.unwrap_or_else(|| no_replica(home)))
 }
 
-/// The regions to read from when `first` does not answer, best first.
-async fn others<R: Rows, C: Clock>(app: &App<R, C>, first: RegionName) -> Vec<RegionName> {
+/// The answer of one region; `None` when there is none, and why in `silent`.
+async fn one<'a, R, C, T, A, F>(
+    app: &App<R, C>,
+    tables: &'a BTreeMap<RegionName, T>,
+    region: RegionName,
+    question: &impl Fn(&'a T) -> F,
+    silent: &mut Option<Problem>,
+) -> Result<Option<A>, Problem>
+where
+    R: Rows,
+    C: Clock,
+    F: Future<Output = Result<A, RowsError>>,
+{
+    let Some(table) = tables.get(&region) else {
+        silent.get_or_insert_with(|| no_replica(region));
+        return Ok(None);
+    };
+    if let Err(spent) = app.may_ask(region, silent.is_some()) {
+        *silent = Some(Problem::new(Kind::Unavailable, spent.to_string()));
+        return Ok(None);
+    }
+    let answer = question(table).await;
+    app.met(region, &answer);
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_outage() => {
+            *silent = Some(error.into());
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn no_replica(region: RegionName) -> Problem {
+    Problem::new(Kind::Misconfigured, format!("`{region}` has no replica of this table"))
+}
+
+/// The regions to read from besides the one that was `tried`, best first.
+async fn others<R: Rows, C: Clock>(app: &App<R, C>, tried: Option<RegionName>) -> Vec<RegionName> {
     let outlook = app.outlook().await;
-    let request = route::Request { tried: vec![first], ..route::Request::new(Capability::TableRead) };
+    let request =
+        Request { tried: tried.into_iter().collect(), at: app.now(), ..Request::new(Capability::TableRead) };
     let regions: Vec<_> = app.full_regions().cloned().collect();
-    route::route(&request, &regions, &outlook.view, &app.deps.config.load_balancing).ranked
+    let roster = Roster::new(&regions, &outlook.view, &app.deps.config.load_balancing);
+    roster.shunning(&app.ejections()).route(&request).ranked
 }

@@ -200,6 +200,7 @@ pub(crate) async fn route<R: Rows, C: Clock>(
         client: coordinates(asked.lat, asked.lon)?,
         turn: Turn::of(id.as_bytes()),
         session: asked.session,
+        at: app.now(),
         shares: shares(outlook.record.as_ref()),
         ..route::Request::new(asked.needs.unwrap_or(Capability::ObjectWrite))
     };
@@ -208,7 +209,8 @@ pub(crate) async fn route<R: Rows, C: Clock>(
     let config = &app.deps.config;
     let used = |r: &&Region| config.enabled || r.name == config.primary_region;
     let regions: Vec<_> = config.regions.iter().filter(used).cloned().collect();
-    let route = route::route(&request, &regions, &outlook.view, &policy);
+    let roster = route::Roster::new(&regions, &outlook.view, &policy).shunning(&app.ejections());
+    let route = roster.route(&request);
     let explanation = route.to_string();
     Ok(Served { served_by: app.deps.home, body: Explained { route, explanation } })
 }

@@ -3,6 +3,7 @@
 //! Clients are built once, in a function's main. Every wait is bounded here: the
 //! SDK by itself sets a limit to connecting and to nothing else.
 
+mod budgets;
 mod errors;
 mod live;
 mod objects;
@@ -28,6 +29,8 @@ pub use live::HttpApis;
 pub use objects::S3Objects;
 
 pub use rows::DynamoRows;
+
+use budgets::Partitions;
 
 use crate::{config::Config, ports::Clock, region::Region, store::ControlTable, time::Timestamp};
 
@@ -83,6 +86,7 @@ impl Limits {
 #[derive(Clone)]
 pub struct Aws {
     sdk: SdkConfig,
+    partitions: Partitions,
 }
 
 impl fmt::Debug for Aws {
@@ -97,7 +101,7 @@ impl Aws {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .region(SdkRegion::new(home.to_owned()))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        Self { sdk: loader.load().await }
+        Self { sdk: loader.load().await, partitions: Partitions::of(home) }
     }
 
     /// The same credentials over connections of its own: a fault that only new
@@ -105,7 +109,8 @@ impl Aws {
     #[must_use]
     pub fn fresh(&self) -> Self {
         let http = HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-        Self { sdk: self.sdk.to_builder().http_client(http).build() }
+        let sdk = self.sdk.to_builder().http_client(http).build();
+        Self { sdk, partitions: self.partitions.clone() }
     }
 
     /// The replica of `table` in `region`; `index` is the name of the table's index.
@@ -137,7 +142,8 @@ impl Aws {
         let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk)
             .region(SdkRegion::new(region.name.to_string()))
             .timeout_config(limits.timeouts())
-            .retry_config(limits.retries());
+            .retry_config(limits.retries())
+            .retry_partition(self.partitions.to(region.name));
         aws_sdk_dynamodb::Client::from_conf(match &region.endpoints.dynamodb {
             Some(url) => config.endpoint_url(url).build(),
             None => config.build(),
@@ -150,6 +156,7 @@ impl Aws {
             .region(SdkRegion::new(region.name.to_string()))
             .timeout_config(limits.timeouts())
             .retry_config(limits.retries())
+            .retry_partition(self.partitions.to(region.name))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         aws_sdk_s3::Client::from_conf(match &region.endpoints.s3 {

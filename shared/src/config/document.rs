@@ -50,6 +50,7 @@ impl Config {
             "load_balancing": {
                 "strategy": self.load_balancing.strategy,
                 "sticky_sessions": self.load_balancing.sticky_sessions,
+                "session_ttl": text(self.load_balancing.session_ttl),
                 "preferred_regions": self.load_balancing.preferred_regions,
                 "latency_gain_ratio_min": self.load_balancing.latency_gain_ratio_min,
                 "latency_gain_min": text(self.load_balancing.latency_gain_min),

@@ -86,6 +86,7 @@ pub(super) fn load_balancing(group: &mut Group) -> route::Policy {
     route::Policy {
         strategy: group.choice("load_balancing.strategy", &STRATEGIES).unwrap_or_default(),
         sticky_sessions: group.flag("load_balancing.sticky_sessions").unwrap_or_default(),
+        session_ttl: group.duration("load_balancing.session_ttl", SOME).unwrap_or_default(),
         preferred_regions: group
             .list("load_balancing.preferred_regions", want, |name| name.parse().ok())
             .unwrap_or_default(),

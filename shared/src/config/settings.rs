@@ -88,6 +88,7 @@ pub const SETTINGS: &[Setting] = &[
     value("health.voters_min", "2", "Fresh, unsuspecting votes of other regions that a verdict needs; at least 1, and no more than there are other regions."),
     value("load_balancing.strategy", "round_robin", "How usable regions are ranked: `round_robin`, `weighted`, `latency`, `geographic`, `priority` or `cost`."),
     value("load_balancing.sticky_sessions", "false", "Whether a session keeps its region while that region is up."),
+    value("load_balancing.session_ttl", "24h", "Time after which a session's region is drawn anew, each session at its own moment; above 0."),
     list("load_balancing.preferred_regions", Fallback::Value("[]"), "Full regions that come first when they are usable, best first."),
     value("load_balancing.latency_gain_ratio_min", "0.15", "Share by which another region must be faster to be worth a switch, 0 to 1."),
     value("load_balancing.latency_gain_min", "10ms", "Time by which another region must be faster to be worth a switch."),

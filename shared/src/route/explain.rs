@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
+    health::Ejection,
     region::{Capability, RegionName, Status},
     route::{Strategy, capacity::Utilization},
 };
@@ -85,6 +86,9 @@ pub struct Choice {
     /// Kept or dropped, and why.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Why this process keeps away from it, whatever the verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ejected: Option<Ejection>,
 }
 
 /// Kept or dropped.
@@ -111,7 +115,10 @@ pub enum Lead {
     /// It holds work in progress.
     Held,
     /// It is the session's own.
-    Sticky,
+    Sticky {
+        /// Seconds until the session's region is drawn anew.
+        left_s: u64,
+    },
     /// The settings prefer it.
     Preferred {
         /// Its place among the preferred, from 1.
@@ -234,14 +241,15 @@ impl fmt::Display for Note {
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { region, status, outcome } = self;
+        let Self { region, status, outcome, ejected } = self;
         match outcome {
             Outcome::Kept { place, lead, measure } => {
                 write!(f, "{place:>2}. {region}: {status}, {measure}")?;
-                lead.map_or(Ok(()), |lead| write!(f, ", {lead}"))
+                lead.map_or(Ok(()), |lead| write!(f, ", {lead}"))?;
             }
-            Outcome::Dropped(reason) => write!(f, " -  {region}: dropped, {reason}"),
+            Outcome::Dropped(reason) => write!(f, " -  {region}: dropped, {reason}")?,
         }
+        ejected.map_or(Ok(()), |ejected| write!(f, ", {ejected}"))
     }
 }
 
@@ -249,7 +257,9 @@ impl fmt::Display for Lead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Held => f.write_str("first because it holds work in progress"),
-            Self::Sticky => f.write_str("first because it is the session's own"),
+            Self::Sticky { left_s } => {
+                write!(f, "first because it is the session's own for {} more", span(*left_s))
+            }
             Self::Preferred { place } => write!(f, "preferred ({place})"),
         }
     }
@@ -289,5 +299,14 @@ impl fmt::Display for Reason {
                 write!(f, "returning at {percent}%, and this request stands at {stands_at}")
             }
         }
+    }
+}
+
+/// Seconds in the largest unit that they fill.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
     }
 }

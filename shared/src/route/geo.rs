@@ -20,30 +20,33 @@ pub const EARTH_RADIUS_KM: f64 = 6371.0088;
 /// assert_eq!(distance_km(oregon, dublin).round(), 7312.0);
 /// ```
 pub fn distance_km(a: Coordinates, b: Coordinates) -> f64 {
-    2.0 * EARTH_RADIUS_KM * Origin::new(a).haversine_to(b).sqrt().asin()
+    2.0 * EARTH_RADIUS_KM * haversine(a, b).sqrt().asin()
 }
 
-/// The point that distances are compared from.
+/// The haversine of the angle between two places, 0 to 1.
+fn haversine(a: Coordinates, b: Coordinates) -> f64 {
+    let half = |from: f64, to: f64| ((to - from).to_radians() / 2.0).sin();
+    let (north, east) = (half(a.latitude, b.latitude), half(a.longitude, b.longitude));
+    let across = a.latitude.to_radians().cos() * b.latitude.to_radians().cos() * east * east;
+    // Rounding may pass 1 for opposite points, where the arc sine ends.
+    (north * north + across).clamp(0.0, 1.0)
+}
+
+/// A place as a unit vector from the centre of the Earth: comparing distances
+/// from it then takes no angle.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
-    at: Coordinates,
-    cos_latitude: f64,
-}
+pub(super) struct Point([f64; 3]);
 
-impl Origin {
+impl Point {
     pub(super) fn new(at: Coordinates) -> Self {
-        Self { at, cos_latitude: at.latitude.to_radians().cos() }
+        let (sin_lat, cos_lat) = at.latitude.to_radians().sin_cos();
+        let (sin_lon, cos_lon) = at.longitude.to_radians().sin_cos();
+        Self([cos_lat * cos_lon, cos_lat * sin_lon, sin_lat])
     }
 
-    /// The haversine of the angle to `to`, 0 to 1: it orders as the distance
-    /// does, without the root and the arc sine.
-    pub(super) fn haversine_to(&self, to: Coordinates) -> f64 {
-        let half = |from: f64, to: f64| ((to - from).to_radians() / 2.0).sin();
-        let north = half(self.at.latitude, to.latitude);
-        let east = half(self.at.longitude, to.longitude);
-        let across = self.cos_latitude * to.latitude.to_radians().cos() * east * east;
-        // Rounding may pass 1 for opposite points, where the arc sine ends.
-        (north * north + across).clamp(0.0, 1.0)
+    /// The square of the chord to `to`, 0 to 4: four times the haversine, so it orders as the distance does.
+    pub(super) fn chord_squared_to(self, to: Self) -> f64 {
+        self.0.iter().zip(to.0).map(|(from, to)| (from - to) * (from - to)).sum()
     }
 }
 

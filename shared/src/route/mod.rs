@@ -1,7 +1,7 @@
 //! Selection: which regions serve a request, in which order, and why.
 //!
-//! [`route`] answers with every region and its reason; [`pick`] gives the same
-//! first region without allocating. Both are total and depend on their
+//! [`route`] answers with every region and its reason; [`Roster::pick`] gives the
+//! same first region without allocating. Both are total and depend on their
 //! arguments alone: not on a clock, a counter of their own, or the order in
 //! which regions are listed.
 //!
@@ -18,7 +18,9 @@
 //!    the filters leave nothing that is up; the route then says so. With no data
 //!    anywhere that is all of them, and the route is static. In a panic
 //!    ([`View::panics`](crate::health::View::panics)) health is not read at all,
-//!    but a drained region stays out.
+//!    but a drained region stays out. A region that did not answer this very
+//!    process ([`Ejections`](crate::health::Ejections)) goes behind the others of
+//!    its kind: behind all that are up if it is up, and never out.
 //! 3. **Strategy**, then [`Policy::preferred_regions`], then the session's own
 //!    region: each goes before the last, among regions of the same health.
 //! 4. **A held region** ([`Request::held`]) goes first while it is not down, so
@@ -34,16 +36,18 @@ pub mod geo;
 mod policy;
 mod rank;
 mod request;
+mod roster;
 mod select;
 mod slate;
 pub mod smooth;
 pub mod sticky;
 
+pub use capacity::{Load, Utilization};
 pub use explain::{Basis, Choice, Lead, Measure, Note, Outcome, Reason, Route};
 pub use policy::{Policy, Strategy, UnknownStrategy};
 pub use request::{Request, Share, Turn};
-pub use select::{pick, route};
-pub use slate::REGIONS_MAX;
+pub use roster::{REGIONS_MAX, Roster};
+pub use select::route;
 pub use smooth::SmoothWeighted;
 
 #[cfg(test)]

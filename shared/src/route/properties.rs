@@ -7,8 +7,9 @@ use proptest::{collection::vec, option, prelude::*, sample::select, strategy::St
 
 use super::{Strategy, capacity::Load, *};
 use crate::{
-    health::{Seen, View},
+    health::{Answer, Ejections, Passive, PassivePolicy, Seen, View},
     region::{Capability, Capacity, Coordinates, Endpoints, HealthCheck, Region, RegionName, Role, Status},
+    time::Timestamp,
 };
 
 pub(super) const NEEDS: Capability = Capability::ObjectWrite;
@@ -39,6 +40,28 @@ pub(super) fn region(i: usize) -> Region {
 
 pub(super) fn seen(status: Status, ms: u64) -> Seen {
     Seen { status, latency: Some(Duration::from_millis(ms)) }
+}
+
+/// The region of one request on a roster of its own.
+pub(super) fn pick(
+    request: &Request,
+    regions: &[Region],
+    view: &View,
+    policy: &Policy,
+) -> Option<RegionName> {
+    Roster::new(regions, view, policy).pick(request)
+}
+
+fn roster(world: &World) -> Roster {
+    Roster::new(&world.regions, &world.view, &world.policy)
+}
+
+/// What a process has seen to which these regions did not answer five times in a row.
+pub(super) fn ejections(silent: &[usize]) -> Ejections {
+    let (policy, now) = (PassivePolicy::default(), Timestamp::default());
+    let calls = silent.iter().flat_map(|i| [*i; 5]);
+    let met = |passive: Passive, i| passive.after((name(i), NEEDS), Answer::Silence, 100, &policy, now);
+    calls.fold(Passive::default(), met).ejections(now)
 }
 
 /// A configuration, what is known of it, and a request.
@@ -171,6 +194,24 @@ proptest! {
     fn pick_is_the_head_of_the_route(world in any_world()) {
         let picked = pick(&world.request, &world.regions, &world.view, &world.policy);
         prop_assert_eq!(picked, world.route().ranked.first().copied());
+    }
+
+    /// A region that did not answer this process goes behind every other of its kind, and stays on the list.
+    #[test]
+    fn an_ejected_region_is_the_last_of_its_kind_and_no_less(mut world in any_world(), silent in vec(0..8_usize, 0..4)) {
+        world.request.held = None;
+        world.request.shares.clear();
+        let ejections = ejections(&silent);
+        let shunning = roster(&world).shunning(&ejections);
+        let (plain, route) = (world.route().ranked, shunning.route(&world.request));
+        prop_assert_eq!(shunning.pick(&world.request), route.ranked.first().copied());
+        let is = |name: &RegionName| ejections.of(*name, NEEDS).is_some();
+        let ejected: Vec<_> = route.ranked.iter().map(is).collect();
+        prop_assert!(ejected.is_sorted(), "{}", route);
+        let sorted = |mut names: Vec<RegionName>| { names.sort(); names };
+        prop_assert_eq!(sorted(route.ranked.clone()), sorted(plain));
+        let told = route.choices.iter().filter(|choice| choice.ejected.is_some()).count();
+        prop_assert_eq!(route.to_string().matches("ejected here: 5 requests in a row unanswered; again in 30 s").count(), told);
     }
 
     /// A ranked region has every demanded tag, holds data and was not tried, whatever else is so.

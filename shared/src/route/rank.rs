@@ -6,9 +6,10 @@ use crate::{
     region::RegionName,
     route::{
         Lead, Policy, Request, Strategy, Turn,
-        geo::Origin,
-        slate::{Seat, Slate, Tier},
-        sticky::{lot, stable_hash},
+        geo::Point,
+        roster::{Health, Mask, Roster, Seat, places},
+        slate::{Slate, Tier},
+        sticky::{least_lot, lot_of},
     },
 };
 
@@ -32,110 +33,177 @@ pub(super) struct Key {
 /// What the strategy has to know before it can compare two regions.
 #[derive(Debug)]
 pub(super) struct Ranking<'a> {
+    roster: &'a Roster,
     request: &'a Request,
-    policy: &'a Policy,
-    /// The region whose turn it is; the others follow it in name order.
-    head: Option<RegionName>,
+    health: &'a Health,
+    /// The regions of the best tier.
+    top: Mask,
+    /// The place of the region whose turn it is; the others follow it in name order.
+    head: usize,
     /// The region of the session.
-    home: Option<RegionName>,
+    home: Option<usize>,
     /// The current region, when no other is faster by enough.
-    pub(super) stay: Option<RegionName>,
-    origin: Option<Origin>,
-    /// Dollars per GB out of the region where the data is.
-    pub(super) price_out: Option<f64>,
+    stay: Option<usize>,
+    origin: Option<Point>,
+    /// The place of the region where the data is.
+    source: Option<usize>,
 }
 
 impl<'a> Ranking<'a> {
-    pub(super) fn new(request: &'a Request, slate: &Slate<'_>, policy: &'a Policy) -> Self {
-        let strategy = policy.strategy;
-        let is = |wanted| strategy == wanted;
+    pub(super) fn new(roster: &'a Roster, request: &'a Request, top: Mask) -> Self {
+        let policy = &roster.policy;
+        let is = |wanted| policy.strategy == wanted;
+        let health = roster.health(request.needs);
+        let key = request.session.as_deref().filter(|_| policy.sticky_sessions);
+        let key = key.map(|session| policy.session(session, request.at).key);
+        let current = request.current.filter(|_| is(Strategy::Latency)).and_then(|name| roster.place(name));
         Self {
+            roster,
             request,
-            policy,
-            head: head(request.turn, slate, strategy),
-            home: request.session.as_deref().filter(|_| policy.sticky_sessions).and_then(|s| home(s, slate)),
-            stay: request.current.filter(|name| is(Strategy::Latency) && stays(*name, slate, policy)),
-            origin: request.client.filter(|_| is(Strategy::Geographic)).map(Origin::new),
-            price_out: request.data_in.filter(|_| is(Strategy::Cost)).and_then(|name| price_out(name, slate)),
+            health,
+            top,
+            head: head(request.turn, roster, top),
+            home: key.and_then(|key| least_lot(key, draws(roster, top, true))),
+            stay: current.filter(|place| stays(*place, health, top, policy)),
+            origin: request.client.filter(|_| is(Strategy::Geographic)).map(Point::new),
+            source: request.data_in.filter(|_| is(Strategy::Cost)).and_then(|name| roster.place(name)),
         }
     }
 
-    pub(super) fn key(&self, seat: &Seat<'_>, tier: Tier) -> Key {
-        let name = seat.region.name;
+    /// The first of the best tier: the least [`Key`] there, found without computing all of them.
+    pub(super) fn first(&self) -> Option<usize> {
+        let preferred = || self.roster.preferred.iter().copied().find(|place| self.top >> place & 1 == 1);
+        self.home.or_else(preferred).or_else(|| self.least())
+    }
+
+    /// The first by the strategy alone, and by name among equals.
+    fn least(&self) -> Option<usize> {
+        let spread = match self.roster.policy.strategy {
+            Strategy::RoundRobin => Some(false),
+            Strategy::Weighted => Some(true),
+            Strategy::Latency | Strategy::Geographic | Strategy::Priority | Strategy::Cost => None,
+        };
+        match (spread, self.request.turn) {
+            (Some(weighted), Turn::Key(key)) => {
+                least_lot(key, draws(self.roster, self.top, weighted)).or_else(|| places(self.top).next())
+            }
+            (Some(_), Turn::Counter(_) | Turn::Region { .. }) => {
+                places(self.top & (Mask::MAX.checked_shl(u32::try_from(self.head).ok()?).unwrap_or(0)))
+                    .chain(places(self.top))
+                    .next()
+            }
+            // The first of equals is kept, and places are in name order.
+            (None, _) => places(self.top).min_by_key(|place| self.score(*place)),
+        }
+    }
+
+    pub(super) fn key(&self, slate: &Slate, place: usize, tier: Tier) -> Key {
         Key {
-            not_held: !seat.held,
+            not_held: !slate.is_held(place),
             tier,
-            not_home: self.home != Some(name),
-            preferred: self.preferred(name).unwrap_or(usize::MAX),
-            score: self.score(seat),
+            not_home: self.home != Some(place),
+            preferred: self.preferred(place).unwrap_or(usize::MAX),
+            score: self.score(place),
         }
     }
 
     /// What put the region before the order of the strategy, if anything did.
-    pub(super) fn lead(&self, seat: &Seat<'_>) -> Option<Lead> {
-        let name = seat.region.name;
-        if seat.held {
+    pub(super) fn lead(&self, slate: &Slate, place: usize) -> Option<Lead> {
+        if slate.is_held(place) {
             return Some(Lead::Held);
         }
-        if self.home == Some(name) {
-            return Some(Lead::Sticky);
+        if self.home == Some(place) {
+            let session = self.request.session.as_deref().unwrap_or_default();
+            let left = self.roster.policy.session(session, self.request.at).left;
+            return Some(Lead::Sticky { left_s: left.as_secs() });
         }
-        self.preferred(name).map(|at| Lead::Preferred { place: at + 1 })
+        self.preferred(place).map(|at| Lead::Preferred { place: at + 1 })
     }
 
-    fn preferred(&self, name: RegionName) -> Option<usize> {
-        self.policy.preferred_regions.iter().position(|preferred| *preferred == name)
+    /// The current region, when no other is faster by enough.
+    pub(super) fn stays(&self) -> Option<RegionName> {
+        self.stay.map(|place| self.seat(place).name)
     }
 
-    fn score(&self, seat: &Seat<'_>) -> u64 {
-        let region = seat.region;
-        match self.policy.strategy {
-            Strategy::RoundRobin => self.turn_score(region.name, 1),
-            Strategy::Weighted => self.turn_score(region.name, region.weight),
-            Strategy::Latency if self.stay == Some(region.name) => 0,
-            Strategy::Latency => seat.seen.latency.map_or(UNKNOWN, nanos),
-            Strategy::Geographic => match (self.origin, region.coordinates) {
-                (Some(origin), Some(at)) => ordered(origin.haversine_to(at)),
+    /// Dollars per GB of sending there from where the data is; within a region it is free.
+    pub(super) fn price(&self, place: usize) -> Option<f64> {
+        if self.request.data_in == Some(self.seat(place).name) { Some(0.0) } else { self.price_out() }
+    }
+
+    /// The price of sending out of the region where the data is; `None` when it is not configured.
+    pub(super) fn price_out(&self) -> Option<f64> {
+        self.source.and_then(|place| self.seat(place).price_out)
+    }
+
+    fn seat(&self, place: usize) -> &Seat {
+        &self.roster.seats[place]
+    }
+
+    fn preferred(&self, place: usize) -> Option<usize> {
+        self.roster.preferred.iter().position(|preferred| *preferred == place)
+    }
+
+    fn score(&self, place: usize) -> u64 {
+        let seat = self.seat(place);
+        match self.roster.policy.strategy {
+            Strategy::RoundRobin => self.turn_score(place, 1),
+            Strategy::Weighted => self.turn_score(place, seat.weight),
+            Strategy::Latency if self.stay == Some(place) => 0,
+            Strategy::Latency => self.health.seen[place].latency.map_or(UNKNOWN, nanos),
+            Strategy::Geographic => match (self.origin, seat.point) {
+                (Some(origin), Some(at)) => ordered(origin.chord_squared_to(at)),
                 (None, _) | (_, None) => UNKNOWN,
             },
-            Strategy::Priority => u64::from(region.priority),
-            Strategy::Cost => self.price(region.name).map_or(UNKNOWN, ordered),
+            Strategy::Priority => u64::from(seat.priority),
+            Strategy::Cost => self.price(place).map_or(UNKNOWN, ordered),
         }
     }
 
-    fn turn_score(&self, name: RegionName, weight: u32) -> u64 {
+    fn turn_score(&self, place: usize, weight: u32) -> u64 {
         match self.request.turn {
-            Turn::Key(key) => ordered(lot(key, name, weight)),
-            Turn::Counter(_) | Turn::Region { .. } => u64::from(self.head.is_some_and(|head| name < head)),
+            Turn::Key(key) => ordered(lot_of(key, self.seat(place).name_hash, weight)),
+            Turn::Counter(_) | Turn::Region { .. } => u64::from(place < self.head),
         }
-    }
-
-    /// Dollars per GB of sending to `name` from where the data is; within a region it is free.
-    pub(super) fn price(&self, name: RegionName) -> Option<f64> {
-        if self.request.data_in == Some(name) { Some(0.0) } else { self.price_out }
     }
 }
 
-/// The region whose turn it is among those of the best health.
-fn head(turn: Turn, slate: &Slate<'_>, strategy: Strategy) -> Option<RegionName> {
-    match (strategy, turn) {
-        (Strategy::RoundRobin | Strategy::Weighted, Turn::Region { region, .. }) => Some(region),
-        (Strategy::RoundRobin, Turn::Counter(n)) => at_share(n, slate, false),
-        (Strategy::Weighted, Turn::Counter(n)) => at_share(n, slate, true),
+/// Who draws lots: place, hash of the name, and weight (1 each when not `weighted`).
+fn draws(roster: &Roster, who: Mask, weighted: bool) -> impl Iterator<Item = (usize, u64, u32)> + '_ {
+    places(who).map(move |place| {
+        let seat = &roster.seats[place];
+        (place, seat.name_hash, if weighted { seat.weight } else { 1 })
+    })
+}
+
+/// The place of the region whose turn it is among those of the best tier; 0 when turns do not matter.
+fn head(turn: Turn, roster: &Roster, top: Mask) -> usize {
+    let found = match (roster.policy.strategy, turn) {
+        (Strategy::RoundRobin | Strategy::Weighted, Turn::Region { region, .. }) => {
+            Some(roster.seats.partition_point(|seat| seat.name < region))
+        }
+        (Strategy::RoundRobin, Turn::Counter(n)) => at_turn(n, top),
+        (Strategy::Weighted, Turn::Counter(n)) => at_share(n, roster, top),
         (Strategy::RoundRobin | Strategy::Weighted, Turn::Key(_))
         | (Strategy::Latency | Strategy::Geographic | Strategy::Priority | Strategy::Cost, _) => None,
-    }
+    };
+    found.unwrap_or(0)
 }
 
-/// Lays the regions' weights (1 each when not `weighted`) end to end and says who holds turn `n`.
-fn at_share(n: u64, slate: &Slate<'_>, weighted: bool) -> Option<RegionName> {
-    let weight = |seat: &Seat<'_>| if weighted { u64::from(seat.region.weight) } else { 1 };
-    let total: u64 = slate.top().map(weight).sum();
-    let mut left = if weighted { scaled(n.wrapping_mul(GOLDEN), total) } else { n.checked_rem(total)? };
-    for seat in slate.top() {
-        match left.checked_sub(weight(seat)) {
+/// Who holds turn `n` when each has one.
+fn at_turn(n: u64, top: Mask) -> Option<usize> {
+    let turn = n.checked_rem(u64::from(top.count_ones()))?;
+    places(top).nth(usize::try_from(turn).ok()?)
+}
+
+/// Lays the regions' weights end to end and says who holds turn `n`.
+fn at_share(n: u64, roster: &Roster, top: Mask) -> Option<usize> {
+    let weight = |place: usize| u64::from(roster.seats[place].weight);
+    let total = places(top).map(weight).sum();
+    let mut left = scaled(n.wrapping_mul(GOLDEN), total);
+    for place in places(top) {
+        match left.checked_sub(weight(place)) {
             Some(rest) => left = rest,
-            None => return Some(seat.region.name),
+            None => return Some(place),
         }
     }
     None
@@ -146,33 +214,23 @@ fn scaled(point: u64, total: u64) -> u64 {
     u64::try_from((u128::from(point) * u128::from(total)) >> 64).unwrap_or(u64::MAX)
 }
 
-/// The region of a session among those of the best health.
-fn home(session: &str, slate: &Slate<'_>) -> Option<RegionName> {
-    let key = stable_hash(session.as_bytes());
-    let lots = slate.top().map(|seat| (lot(key, seat.region.name, seat.region.weight), seat.region.name));
-    let drawn = lots.filter(|(lot, _)| lot.is_finite());
-    drawn.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
-}
-
-/// Whether `current` is of the best health and no region of that health is faster by enough.
+/// Whether the region at `current` is of the best tier and none there is faster by enough.
 ///
 /// With its latency unknown no gain can be shown, so it stays.
-fn stays(current: RegionName, slate: &Slate<'_>, policy: &Policy) -> bool {
-    let Some(seat) = slate.top().find(|seat| seat.region.name == current) else { return false };
-    let Some(now) = seat.seen.latency else { return true };
-    !slate.top().filter_map(|seat| seat.seen.latency).any(|other| is_clear_gain(now, other, policy))
+fn stays(current: usize, health: &Health, top: Mask, policy: &Policy) -> bool {
+    if top >> current & 1 == 0 {
+        return false;
+    }
+    let Some(now) = health.seen[current].latency else { return true };
+    let others = places(top).filter_map(|place| health.seen[place].latency);
+    // No other shows a greater gain than the fastest.
+    !others.min().is_some_and(|fastest| is_clear_gain(now, fastest, policy))
 }
 
 /// Whether `other` beats `now` by more than both thresholds.
 fn is_clear_gain(now: Duration, other: Duration, policy: &Policy) -> bool {
     let gain = now.saturating_sub(other);
     gain > policy.latency_gain_min && gain.as_secs_f64() > now.as_secs_f64() * policy.latency_gain_ratio_min
-}
-
-/// The price of sending out of `name`; `None` when it is not configured.
-fn price_out(name: RegionName, slate: &Slate<'_>) -> Option<f64> {
-    let source = slate.seats().find(|seat| seat.region.name == name)?;
-    source.region.transfer_out_usd_per_gb.filter(|price| *price >= 0.0)
 }
 
 fn nanos(latency: Duration) -> u64 {

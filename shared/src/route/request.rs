@@ -10,6 +10,7 @@ use crate::{
         capacity::Load,
         sticky::{mixed, stable_hash},
     },
+    time::Timestamp,
 };
 
 /// One request to be placed.
@@ -28,6 +29,11 @@ pub struct Request {
     /// It must be the same on every request of the session. Read when
     /// [`Policy::sticky_sessions`](super::Policy::sticky_sessions) is set, and for shares.
     pub session: Option<String>,
+    /// The moment of the request, for [`Policy::session_ttl`](super::Policy::session_ttl).
+    ///
+    /// Machines whose clocks differ disagree for that difference about a session
+    /// that is just drawn anew, and about nothing else.
+    pub at: Timestamp,
     /// Whose turn it is under `round_robin` and `weighted`.
     pub turn: Turn,
     /// Where the client is, for `geographic`.
@@ -77,6 +83,7 @@ impl Request {
             residency: Vec::new(),
             tried: Vec::new(),
             session: None,
+            at: Timestamp::default(),
             turn: Turn::Counter(0),
             client: None,
             data_in: None,
@@ -89,7 +96,7 @@ impl Request {
 
     /// The hash by which a share lets this request in: of the session if it has
     /// one, so that a session does not fall in and out, else of its turn.
-    fn key(&self) -> u64 {
+    pub(super) fn key(&self) -> u64 {
         match (&self.session, self.turn) {
             (Some(session), _) => stable_hash(session.as_bytes()),
             (None, Turn::Key(key)) => key,
@@ -97,13 +104,13 @@ impl Request {
         }
     }
 
-    /// Where the request stands in the traffic of `region`, 0 to 99.
+    /// Where a request of this [`key`](Self::key) stands in the traffic of the region of that name, 0 to 99.
     ///
     /// The same request stands at the same place whatever the share, so a
     /// larger share adds requests and takes none away.
-    pub(super) fn percentile(&self, region: RegionName) -> u8 {
+    pub(super) fn percentile(key: u64, name_hash: u64) -> u8 {
         // Salted, so that who stands first here is unrelated to the lots drawn for stickiness.
-        let place = mixed(self.key() ^ 0x5a5a_5a5a_5a5a_5a5a, region) % 100;
+        let place = mixed(key ^ 0x5a5a_5a5a_5a5a_5a5a, name_hash) % 100;
         u8::try_from(place).unwrap_or(u8::MAX)
     }
 }

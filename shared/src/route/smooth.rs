@@ -7,9 +7,8 @@
 //! cold one would begin with the same region. There, use [`Turn::Key`].
 
 use crate::{
-    health::View,
-    region::{Region, RegionName},
-    route::{Policy, Request, Turn, slate::Slate},
+    region::RegionName,
+    route::{Request, Roster, Turn, roster::places, slate::Slate},
 };
 
 /// The credit that each region has gathered, and the turns given.
@@ -47,13 +46,13 @@ impl SmoothWeighted {
     /// Gives `request` its turn: the next by weight among the regions of the best health that may serve it.
     ///
     /// With no such region the turn stays a bare counter, and [`route`](super::route) will say why.
-    pub fn assign(&mut self, request: &mut Request, regions: &[Region], view: &View, policy: &Policy) {
+    pub fn assign(&mut self, request: &mut Request, roster: &Roster) {
         let count = self.count;
         self.count = count.wrapping_add(1);
         // The count comes first, since it decides which shares let the request in.
         request.turn = Turn::Counter(count);
-        let slate = Slate::new(request, regions, view, policy);
-        if let Some(region) = self.next(slate.top().map(|seat| (seat.region.name, seat.region.weight))) {
+        let seats = places(Slate::new(roster, request).top()).map(|place| &roster.seats[place]);
+        if let Some(region) = self.next(seats.map(|seat| (seat.name, seat.weight))) {
             request.turn = Turn::Region { region, count };
         }
     }

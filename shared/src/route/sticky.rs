@@ -24,11 +24,12 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
     rapidhash_v3_seeded(bytes, &SECRETS)
 }
 
-/// A hash of a key and a region, independent between regions.
-pub(super) fn mixed(key: u64, region: RegionName) -> u64 {
+/// A hash of a key and of something else that is a hash or a number, such as the
+/// [`stable_hash`] of a region's name; independent between those.
+pub(super) fn mixed(key: u64, other: u64) -> u64 {
     let mut both = [0; 16];
     both[..8].copy_from_slice(&key.to_le_bytes());
-    both[8..].copy_from_slice(&stable_hash(region.as_str().as_bytes()).to_le_bytes());
+    both[8..].copy_from_slice(&other.to_le_bytes());
     stable_hash(&both)
 }
 
@@ -46,10 +47,43 @@ pub(super) fn mixed(key: u64, region: RegionName) -> u64 {
 /// assert_eq!(lot(key, oregon, 0), f64::INFINITY);
 /// ```
 pub fn lot(key: u64, region: RegionName, weight: u32) -> f64 {
-    if weight == 0 {
-        return f64::INFINITY;
+    lot_of(key, stable_hash(region.as_str().as_bytes()), weight)
+}
+
+/// The [`lot`] of a region by the hash of its name.
+pub(super) fn lot_of(key: u64, name_hash: u64, weight: u32) -> f64 {
+    drawn(mixed(key, name_hash), weight)
+}
+
+fn drawn(hash: u64, weight: u32) -> f64 {
+    if weight == 0 { f64::INFINITY } else { -ln_unit(hash) / f64::from(weight) }
+}
+
+/// The first of the smallest finite lots, of regions given as place, hash of the name and weight.
+///
+/// Most logarithms are spared: `-ln u` is at least `1 - u`, so a region whose
+/// bound is above the best lot so far cannot win.
+pub(super) fn least_lot(key: u64, regions: impl Iterator<Item = (usize, u64, u32)>) -> Option<usize> {
+    // Far above the rounding of a lot, and far below what would cost a logarithm more.
+    const SLACK: f64 = 1.0 + 1e-9;
+    let mut least = (f64::INFINITY, None);
+    for (place, name_hash, weight) in regions {
+        let hash = mixed(key, name_hash);
+        if 1.0 - unit(hash) > least.0 * f64::from(weight) * SLACK {
+            continue;
+        }
+        let lot = drawn(hash, weight);
+        if lot < least.0 {
+            least = (lot, Some(place));
+        }
     }
-    -ln_unit(mixed(key, region)) / f64::from(weight)
+    least.1
+}
+
+/// The top 52 bits and a half, over 2^52: above 0 and below 1.
+#[expect(clippy::cast_precision_loss, reason = "52 bits and a half fit the 53 bits of the mantissa")]
+fn unit(hash: u64) -> f64 {
+    ((hash >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
 }
 
 /// The natural logarithm of `(top 52 bits of hash + 1/2) / 2^52`, by
@@ -58,11 +92,10 @@ pub fn lot(key: u64, region: RegionName, weight: u32) -> f64 {
 /// With the argument as `m * 2^e` and `m` in `[0.75, 1.5)`, the series of the
 /// inverse hyperbolic tangent gives `ln m = 2 (s + s^3/3 + s^5/5 + ...)`, where
 /// `s = (m - 1) / (m + 1)` is at most 0.2; eleven terms leave less than 1e-16.
-#[expect(clippy::cast_precision_loss, reason = "52 bits and a half fit the 53 bits of the mantissa")]
+#[expect(clippy::cast_precision_loss, reason = "an exponent has 11 bits")]
 fn ln_unit(hash: u64) -> f64 {
     const MANTISSA: u64 = (1 << 52) - 1;
-    let unit = ((hash >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
-    let bits = unit.to_bits();
+    let bits = unit(hash).to_bits();
     let mut exponent = (bits >> 52) as f64 - 1023.0;
     let mut m = f64::from_bits((bits & MANTISSA) | 1.0_f64.to_bits());
     if m >= 1.5 {
@@ -97,6 +130,16 @@ mod tests {
             let ours = ln_unit(hash);
             prop_assert!((ours - unit.ln()).abs() <= 1e-14 * unit.ln().abs().max(1e-2), "{ours} {}", unit.ln());
             prop_assert!(ours < 0.0);
+        }
+
+        /// Sparing logarithms changes no winner, down to the last bit of a hash.
+        #[test]
+        fn the_spared_logarithms_change_nothing(key: u64, weights in proptest::collection::vec(0..100_u32, 0..40)) {
+            let lots = |(i, weight): (usize, &u32)| (lot_of(key, i as u64, *weight), i);
+            let all = weights.iter().enumerate().map(lots).filter(|(lot, _)| lot.is_finite());
+            let plain = all.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, i)| i);
+            let spared = least_lot(key, weights.iter().enumerate().map(|(i, weight)| (i, i as u64, *weight)));
+            prop_assert_eq!(spared, plain);
         }
 
         /// Losing a region moves its own keys and no other; its return brings back exactly those.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     Strategy,
-    properties::{NEEDS, name, region, seen},
+    properties::{NEEDS, name, pick, region, seen},
     *,
 };
 use crate::{
@@ -140,7 +140,7 @@ fn smooth_turns_skip_a_region_that_is_down_and_share_by_weight() {
     let mut request = Request::new(NEEDS);
     let mut got = [0; 3];
     for _ in 0..300 {
-        smooth.assign(&mut request, &regions, &view, &by(Strategy::Weighted));
+        smooth.assign(&mut request, &Roster::new(&regions, &view, &by(Strategy::Weighted)));
         got[index(pick(&request, &regions, &view, &by(Strategy::Weighted)))] += 1;
     }
     assert_eq!(got, [200, 100, 0]);
@@ -219,7 +219,7 @@ fn preferred_regions_come_first_and_the_session_s_before_them() {
     assert_eq!(preferred, [name(3), name(1), name(0), name(2)]);
     policy.sticky_sessions = true;
     let sticky = route(&request, &regions, &view, &policy);
-    assert!(matches!(sticky.choices[0].outcome, Outcome::Kept { lead: Some(Lead::Sticky), .. }));
+    assert!(matches!(sticky.choices[0].outcome, Outcome::Kept { lead: Some(Lead::Sticky { .. }), .. }));
     let rest: Vec<_> = preferred.into_iter().filter(|name| *name != sticky.ranked[0]).collect();
     assert_eq!(sticky.ranked[1..], rest);
 }

@@ -1,9 +1,11 @@
 //! Calls to a bucket with a limit on each wait and a budget of retries.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{
-    ports::{ObjectsError, Silence},
+    ports::{Clock, ObjectsError, Silence},
+    region::RegionName,
+    retry::RetryBudgets,
     time::millis,
     upload::{Reason, backoff},
 };
@@ -17,11 +19,27 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How patient the caller of a bucket is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Patience<'a> {
     /// The longest wait for one answer.
     pub(super) limit: Duration,
     /// Spreads the waits between tries.
     pub(super) seed: u64,
+    /// What repeats are paid from; `None` for a few calls that a person waits for.
+    pub(super) purse: Option<Purse<'a>>,
+}
+
+/// What pays for the repeats to one region.
+#[derive(Clone, Copy)]
+pub(super) struct Purse<'a> {
+    pub(super) budgets: &'a RetryBudgets,
+    pub(super) to: RegionName,
+    pub(super) clock: &'a dyn Clock,
+}
+
+impl fmt::Debug for Purse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Purse").field("to", &self.to).finish_non_exhaustive()
+    }
 }
 
 /// Why a call came to nothing.
@@ -35,7 +53,7 @@ pub(super) struct Failed {
     pub(super) again: bool,
 }
 
-impl Patience {
+impl Patience<'_> {
     /// This patience, with no wait longer than `limit`.
     pub(super) fn at_most(self, limit: Duration) -> Self {
         Self { limit: self.limit.min(limit), ..self }
@@ -60,6 +78,7 @@ impl Patience {
         &self,
         mut call: impl FnMut() -> F,
     ) -> Result<T, Failed> {
+        self.begin();
         let mut in_doubt = false;
         let mut tries = 1;
         loop {
@@ -69,20 +88,33 @@ impl Patience {
             };
             // One unanswered try is enough for something to be left behind.
             in_doubt |= failed.in_doubt;
-            if !failed.again || !self.rest(tries).await {
+            if let Err(failed) = self.rest(tries, failed).await {
                 return Err(Failed { in_doubt, ..failed });
             }
             tries += 1;
         }
     }
 
-    /// Waits after failure number `tries`; `false`, at once, when the budget is spent.
-    pub(super) async fn rest(&self, tries: u32) -> bool {
-        if tries >= TRIES_MAX {
-            return false;
+    /// Counts a call that is no repeat.
+    pub(super) fn begin(&self) {
+        if let Some(Purse { budgets, to, clock }) = self.purse {
+            budgets.requested(to, clock.now());
+        }
+    }
+
+    /// Waits after failure number `tries`; gives the failure back, at once, when the call is not to be repeated.
+    pub(super) async fn rest(&self, tries: u32, failed: Failed) -> Result<(), Failed> {
+        if !failed.again || tries >= TRIES_MAX {
+            return Err(failed);
+        }
+        if let Some(Purse { budgets, to, clock }) = self.purse
+            && let Err(spent) = budgets.retry(to, clock.now())
+        {
+            let detail = format!("{}, and {spent}", failed.reason);
+            return Err(Failed { reason: Reason::RetriesSpent { detail }, ..failed });
         }
         tokio::time::sleep(backoff(tries, WAIT, WAIT_MAX, self.seed)).await;
-        true
+        Ok(())
     }
 }
 

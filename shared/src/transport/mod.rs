@@ -17,6 +17,6 @@ mod verify;
 
 pub use blocks::{Block, Whole};
 pub use progress::Progress;
-pub use ship::{Order, ShipError, ship};
+pub use ship::{Order, ShipError, ship, ship_within};
 pub use source::{MANIFEST_NAME, Source, SourceError};
 pub use verify::{Checked, Finding, recheck};

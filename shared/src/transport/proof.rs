@@ -29,7 +29,7 @@ pub(super) async fn look<O: Objects>(
     bucket: &O,
     key: &str,
     version_id: Option<&str>,
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<Option<Head>, Failed> {
     patience.retry(|| bucket.head(key, version_id)).await
 }
@@ -39,7 +39,7 @@ pub(super) async fn prove<O: Objects>(
     bucket: &O,
     key: &str,
     head: Head,
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<Found, Failed> {
     let (size, checksum, how) = match head.checksum {
         Some(checksum) => (ByteSize(head.size_bytes), checksum, How::ChecksumAttribute),
@@ -58,7 +58,7 @@ pub(super) async fn read_back<O: Objects>(
     key: &str,
     version_id: Option<&str>,
     size_bytes: u64,
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<(ByteSize, Checksum), Failed> {
     let mut sum = Crc64::new();
     while sum.len() < size_bytes {

@@ -30,6 +30,7 @@ use crate::{
     ports::{Attributes, Clock, Metadata, Objects},
     region::RegionName,
     replication::{InvalidOrigin, META_REGIONS, META_UPLOAD, Origin, regions_value},
+    retry::RetryBudgets,
     units::ByteSize,
     upload::{
         Event, Lane, Leftover, ObjectKey, OutOfTurn, Plan, Policy, Reason, Receipt, Shipment, State, jitter,
@@ -86,7 +87,24 @@ pub enum ShipError {
 ///
 /// A receipt is no success by itself: its outcome may be `failed` or `unknown`.
 /// Reading the source takes a thread of its own until it ends.
+///
+/// Repeats are paid from budgets of this upload's own; see [`ship_within`].
 pub async fn ship<O: Objects>(
+    source: &Source,
+    buckets: &BTreeMap<RegionName, O>,
+    order: &Order,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+    clock: &impl Clock,
+) -> Result<Receipt, ShipError> {
+    ship_within(&RetryBudgets::default(), source, buckets, order, progress, clock).await
+}
+
+/// [`ship`], for a process that ships more than once: its uploads share `budgets`.
+///
+/// A region whose budget is spent is not asked again: the copy goes to the next
+/// region of the plan, and the receipt says why.
+pub async fn ship_within<O: Objects>(
+    budgets: &RetryBudgets,
     source: &Source,
     buckets: &BTreeMap<RegionName, O>,
     order: &Order,
@@ -104,7 +122,8 @@ pub async fn ship<O: Objects>(
         attributes: &attributes,
         concurrency: policy.concurrency,
         validate: policy.sync_validation,
-        patience: Patience { limit: policy.part_timeout, seed: *seed },
+        patience: Patience { limit: policy.part_timeout, seed: *seed, purse: None },
+        budgets,
         progress,
         clock,
     };

@@ -187,6 +187,18 @@ async fn no_more_regions_are_tried_than_the_budget_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_region_whose_retries_are_spent_is_left_for_the_next() {
+    let (source, buckets) = (Source::open(&BIG.1).unwrap(), buckets(&[Fault::BusyAt(2), Fault::None]));
+    let (budgets, clock) = (RetryBudgets::default(), ManualClock::at(Timestamp::from_millis(1_000)));
+    while budgets.retry(region(0), clock.now()).is_ok() {}
+    let order = order(&buckets, 1);
+    let receipt = ship_within(&budgets, &source, &buckets, &order, &|_| (), &clock).await.unwrap();
+    assert_eq!(regions_of(&receipt), [region(1)]);
+    let told = serde_json::to_string(&receipt).unwrap();
+    assert!(told.contains("the retry budget for `us-west-0` is spent"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_answer_is_asked_again_in_the_same_region() {
     for call in 1..=6 {
         let (receipt, _) = shipped(&[Fault::BusyAt(call)], 1).await;

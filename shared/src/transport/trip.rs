@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     blocks::{Block, Whole},
-    calls::{Failed, Patience},
+    calls::{Failed, Patience, Purse},
     progress::Progress,
     proof::{self, Found},
 };
@@ -26,6 +26,7 @@ use crate::{
     ports::{self, Attributes, Clock, Head, Objects, ObjectsError, Part},
     region::RegionName,
     replication::META_UPLOAD,
+    retry::RetryBudgets,
     time::Timestamp,
     units::ByteSize,
     upload::{How, Leftover, Reason, Stored},
@@ -53,7 +54,8 @@ pub(super) struct Errand<'a, C> {
     pub(super) attributes: &'a Attributes,
     pub(super) concurrency: usize,
     pub(super) validate: bool,
-    pub(super) patience: Patience,
+    pub(super) patience: Patience<'a>,
+    pub(super) budgets: &'a RetryBudgets,
     pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
     pub(super) clock: &'a C,
 }
@@ -86,6 +88,7 @@ pub(super) struct Trip<'a, O, C> {
     errand: &'a Errand<'a, C>,
     region: RegionName,
     bucket: &'a O,
+    patience: Patience<'a>,
     acked: Arc<AtomicU64>,
     /// The multipart upload, once it is begun.
     upload: OnceLock<String>,
@@ -106,7 +109,9 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         acked: Arc<AtomicU64>,
     ) -> Self {
         let unset = OnceLock::new;
+        let purse = Purse { budgets: errand.budgets, to: region, clock: errand.clock };
         Self {
+            patience: Patience { purse: Some(purse), ..errand.patience },
             errand,
             region,
             bucket,
@@ -179,8 +184,8 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
     /// A region that does not answer a question first is sent nothing: so the fate
     /// of a copy is in doubt only where the region was there a moment ago.
     async fn put(&self, bytes: Bytes, whole: Whole) -> Result<Option<String>, Failed> {
-        let Errand { key, attributes, patience, .. } = self.errand;
-        let asked = proof::look(self.bucket, key, None, patience.at_most(LOOK_LIMIT)).await;
+        let Errand { key, attributes, .. } = self.errand;
+        let asked = proof::look(self.bucket, key, None, self.patience.at_most(LOOK_LIMIT)).await;
         // A refusal is an answer too: not everyone who may write may look.
         if let Err(silent @ Failed { in_doubt: true, .. }) = asked {
             return Err(Failed { in_doubt: false, ..silent });
@@ -197,8 +202,8 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         first: Block,
         feed: &mut mpsc::Receiver<Feed>,
     ) -> Result<Option<(Vec<Part>, Whole)>, Failed> {
-        let Errand { key, attributes, patience, concurrency, .. } = self.errand;
-        let begun = patience.retry(|| self.bucket.begin(key, attributes)).await;
+        let Errand { key, attributes, concurrency, .. } = self.errand;
+        let begun = self.patience.retry(|| self.bucket.begin(key, attributes)).await;
         if matches!(begun, Err(Failed { in_doubt: true, .. })) {
             self.strayed.get_or_init(|| ());
         }
@@ -225,9 +230,11 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     async fn part(&self, upload: &str, block: Block) -> Result<Part, Failed> {
         let Block { number, bytes, checksum, .. } = block;
-        let Errand { key, patience, .. } = self.errand;
-        let part =
-            patience.retry(|| self.bucket.put_part(key, upload, number, bytes.clone(), checksum)).await?;
+        let key = self.errand.key;
+        let part = self
+            .patience
+            .retry(|| self.bucket.put_part(key, upload, number, bytes.clone(), checksum))
+            .await?;
         self.acknowledge(bytes.len() as u64);
         Ok(part)
     }
@@ -263,7 +270,8 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         mut call: impl FnMut() -> F,
     ) -> Result<Option<String>, Failed> {
         self.completing.get_or_init(|| ());
-        let patience = self.errand.patience;
+        let patience = self.patience;
+        patience.begin();
         let mut in_doubt = false;
         let mut tries = 1;
         loop {
@@ -277,7 +285,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
             if let Ok(Some(head)) = self.ours(whole).await {
                 return Ok(head.version_id);
             }
-            if !failed.again || !patience.rest(tries).await {
+            if let Err(failed) = patience.rest(tries, failed).await {
                 return Err(Failed { in_doubt, ..failed });
             }
             tries += 1;
@@ -286,8 +294,8 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     /// The copy of this very upload, if the store has it.
     async fn ours(&self, whole: Whole) -> Result<Option<Head>, Failed> {
-        let Errand { key, upload_id, patience, .. } = self.errand;
-        let head = patience.at_most(LOOK_LIMIT).once(self.bucket.head(key, None)).await?;
+        let Errand { key, upload_id, .. } = self.errand;
+        let head = self.patience.at_most(LOOK_LIMIT).once(self.bucket.head(key, None)).await?;
         Ok(head.filter(|head| {
             head.attributes.metadata.get(META_UPLOAD).is_some_and(|id| id == upload_id)
                 && head.size_bytes == whole.size.0
@@ -297,7 +305,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     /// Reads back what the store acknowledged.
     async fn verify(&self, version_id: Option<String>, whole: Whole, began: Timestamp) -> End {
-        let Errand { key, patience, validate, progress, .. } = self.errand;
+        let Errand { key, validate, progress, .. } = self.errand;
         let Whole { size, checksum, .. } = whole;
         if !validate {
             // The store was given the checksum and refuses what does not match it.
@@ -305,8 +313,8 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         }
         progress(Progress::Verifying { region: self.region });
         let unverified = |detail: String| Reason::Unverified { detail };
-        let found = match proof::look(self.bucket, key, version_id.as_deref(), *patience).await {
-            Ok(Some(head)) => proof::prove(self.bucket, key, head, *patience).await,
+        let found = match proof::look(self.bucket, key, version_id.as_deref(), self.patience).await {
+            Ok(Some(head)) => proof::prove(self.bucket, key, head, self.patience).await,
             Ok(None) => return End::Failed(unverified("the store does not find it".to_owned())),
             Err(failed) => Err(failed),
         };
@@ -328,7 +336,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     /// Gives up the multipart upload; whether it is gone for sure.
     async fn abort(&self, upload: &str) -> bool {
-        let patience = self.errand.patience.at_most(ABORT_LIMIT);
+        let patience = self.patience.at_most(ABORT_LIMIT);
         let gone = patience.once(self.bucket.abort(self.errand.key, upload)).await.is_ok();
         if gone {
             self.cleared.get_or_init(|| ());

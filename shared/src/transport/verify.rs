@@ -83,7 +83,7 @@ pub async fn recheck<O: Objects>(receipt: &Receipt, buckets: &BTreeMap<RegionNam
 }
 
 async fn check<O: Objects>(bucket: &O, copy: &CopyLine) -> Finding {
-    let patience = Patience { limit: ANSWER_LIMIT, seed: copy.checksum.as_u64() };
+    let patience = Patience { limit: ANSWER_LIMIT, seed: copy.checksum.as_u64(), purse: None };
     match read(bucket, copy, patience).await {
         Ok(None) => Finding::Missing,
         Ok(Some(found)) => match proof::difference(copy.size, copy.checksum, &found) {
@@ -94,7 +94,11 @@ async fn check<O: Objects>(bucket: &O, copy: &CopyLine) -> Finding {
     }
 }
 
-async fn read<O: Objects>(bucket: &O, copy: &CopyLine, patience: Patience) -> Result<Option<Found>, Failed> {
+async fn read<O: Objects>(
+    bucket: &O,
+    copy: &CopyLine,
+    patience: Patience<'_>,
+) -> Result<Option<Found>, Failed> {
     let (key, version_id) = (copy.key.as_str(), copy.version_id.clone());
     let Some(head) = proof::look(bucket, key, version_id.as_deref(), patience).await? else {
         return Ok(None);

@@ -30,6 +30,11 @@ pub enum Reason {
         /// What the store said.
         detail: String,
     },
+    /// It failed, and too many repeats were sent there already for one more.
+    RetriesSpent {
+        /// How it failed, and which budget is spent.
+        detail: String,
+    },
     /// The region could not keep up with the others, which were not made to wait.
     FellBehind {
         /// Bytes it was behind.
@@ -72,6 +77,7 @@ impl Reason {
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Busy { .. }
+            | Self::RetriesSpent { .. }
             | Self::FellBehind { .. }
             | Self::SizeDiffers { .. }
             | Self::ChecksumDiffers { .. }
@@ -92,6 +98,7 @@ impl fmt::Display for Reason {
             }
             Self::Refused { detail } => write!(f, "refused: {detail}"),
             Self::Busy { detail } => write!(f, "was too busy: {detail}"),
+            Self::RetriesSpent { detail } => write!(f, "was not asked again: {detail}"),
             Self::FellBehind { behind } => write!(f, "fell {behind} behind the others"),
             Self::SizeDiffers { expected, found } => {
                 write!(f, "holds {} bytes where the source has {}", found.0, expected.0)

@@ -1,4 +1,4 @@
-//! Benchmarks of the functions: how fast they start, how much they hold, how large they are.
+//! Benchmarks of the functions: how fast they start, how much they hold, how large they are; and of a [`pick`].
 //!
 //! Each function's release binary runs against a [`runtime_api`] and a [`backend`] that holds no more than
 //! the record of the active region, both of this process and on loopback. So the times are those of the function, not of a network.
@@ -7,6 +7,7 @@ pub mod backend;
 pub mod cold;
 pub mod figures;
 pub mod http;
+pub mod pick;
 pub mod runtime_api;
 
 use crate::{

@@ -106,3 +106,61 @@ async fn a_region_is_ready_when_all_its_own_tables_answer() {
         door.cut(false);
     }
 }
+
+#[tokio::test]
+async fn a_replica_that_was_silent_five_times_is_asked_last_for_a_while() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    let read = async || world.get("/v1/worksets/ws-001").await.header("sealane-served-by").to_owned();
+    world.worksets[WEST].cut(true);
+    for _ in 0..5 {
+        assert_ne!(read().await, WEST);
+    }
+    let told = world.get("/v1/route?needs=table_read").await.json()["explanation"].to_string();
+    assert!(told.contains("ejected here: 5 requests in a row unanswered; again in 30 s"), "{told}");
+    world.worksets[WEST].cut(false);
+    assert_ne!(read().await, WEST, "it answers again, but nobody waits for it yet");
+    world.at(1_795_166_130_512 + 30_000);
+    assert_eq!(read().await, WEST);
+}
+
+#[tokio::test]
+async fn an_ejected_replica_is_still_the_last_resort() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    world.worksets[WEST].cut(true);
+    for _ in 0..5 {
+        world.get("/v1/worksets/ws-001").await;
+    }
+    world.worksets[WEST].cut(false);
+    [EAST, EU].iter().for_each(|region| world.worksets[*region].cut(true));
+    assert_eq!(world.get("/v1/worksets/ws-001").await.header("sealane-served-by"), WEST);
+    // Its answer ended the ejection.
+    [EAST, EU].iter().for_each(|region| world.worksets[*region].cut(false));
+    assert_eq!(world.get("/v1/worksets/ws-001").await.header("sealane-served-by"), WEST);
+}
+
+#[tokio::test]
+async fn refusals_do_not_count_against_a_replica() {
+    let world = World::steady().await;
+    for _ in 0..8 {
+        world.get("/v1/worksets/ws-404").await.problem(404, "workset-not-found");
+    }
+    world.register("ws-001").await;
+    assert_eq!(world.get("/v1/worksets/ws-001").await.header("sealane-served-by"), WEST);
+}
+
+#[tokio::test]
+async fn a_storm_of_retries_ends_with_the_budget_and_says_so() {
+    let world = World::steady().await;
+    world.worksets.values().for_each(|door| door.cut(true));
+    let mut told = String::new();
+    for _ in 0..140 {
+        told = world.get("/v1/worksets/ws-001").await.problem(503, "unavailable");
+    }
+    assert!(told.contains("the retry budget for `"), "{told}");
+    // A second later there are ten more.
+    world.at(1_795_166_130_512 + 1_000);
+    let told = world.get("/v1/worksets/ws-001").await.problem(503, "unavailable");
+    assert!(!told.contains("the retry budget"), "{told}");
+}

@@ -25,7 +25,7 @@ const OTHER_REGIONS: &str = "[{name: us-west-2, bucket: b-1}, {name: us-east-1, 
 /// Half a pair of coordinates is refused, so each half is changed beside the other.
 const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitude: -6.3}");
 
-pub(super) const KNOBS: [Knob; 71] = [
+pub(super) const KNOBS: [Knob; 72] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -44,6 +44,7 @@ pub(super) const KNOBS: [Knob; 71] = [
     knob("health.voters_min", "3"),
     knob("load_balancing.strategy", "latency"),
     knob("load_balancing.sticky_sessions", "true"),
+    knob("load_balancing.session_ttl", "2h"),
     knob("load_balancing.preferred_regions", "[eu-west-1, us-east-1]"),
     knob("load_balancing.latency_gain_ratio_min", "0.3"),
     knob("load_balancing.latency_gain_min", "20ms"),

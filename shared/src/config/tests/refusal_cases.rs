@@ -304,6 +304,12 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "`load_balancing.sticky_sessions` is `yes`: want `true` or `false`",
     ),
     (
+        "load_balancing.session_ttl",
+        "0",
+        "`load_balancing.session_ttl` is `0`: want a duration from `1ms` to `24h`, such as \
+         `500ms` or `10s` (a bare number is seconds)",
+    ),
+    (
         "load_balancing.preferred_regions",
         "[us-east-2]",
         r#"`load_balancing.preferred_regions` is `["us-east-2"]`: `us-east-2` is a witness, which is never routed to, remove it"#,
