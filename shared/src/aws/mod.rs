@@ -6,6 +6,7 @@
 mod errors;
 mod live;
 mod objects;
+mod resolver;
 
 mod rows;
 
