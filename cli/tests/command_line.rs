@@ -14,6 +14,7 @@ regions:
   - {name: us-west-2, bucket: bucket-a, endpoints: {dynamodb: 'http://127.0.0.1:1', s3: 'http://127.0.0.1:1', api: 'http://127.0.0.1:1'}}
   - {name: us-east-1, bucket: bucket-b, endpoints: {dynamodb: 'http://127.0.0.1:1', s3: 'http://127.0.0.1:1'}}
   - {name: us-east-2, role: witness, endpoints: {dynamodb: 'http://127.0.0.1:1'}}
+security: {allow_local_endpoints: true}
 control_regions: [us-west-2, us-east-1]
 upload: {copies: 2}
 ";

@@ -47,7 +47,7 @@ fn request(stream: &mut TcpStream) -> String {
 fn sealane(west: &str, east: &str, arguments: &str) -> Output {
     let table = "dynamodb: 'http://127.0.0.1:1'";
     let config = format!(
-        "{{primary_region: us-west-2, health: {{voters_min: 1}}, load_balancing: {{strategy: priority}}, regions: [\
+        "{{primary_region: us-west-2, security: {{allow_local_endpoints: true}}, health: {{voters_min: 1}}, load_balancing: {{strategy: priority}}, regions: [\
          {{name: us-west-2, priority: 1, bucket: bucket-a, endpoints: {{{table}, api: '{west}'}}}}, \
          {{name: us-east-1, priority: 2, bucket: bucket-b, endpoints: {{{table}, api: '{east}'}}}}]}}"
     );

@@ -16,6 +16,7 @@ pub mod config;
 #[cfg(feature = "aws")]
 pub mod edge;
 pub mod emf;
+pub mod endpoint;
 pub mod failover;
 pub mod health;
 #[cfg(feature = "lambda")]

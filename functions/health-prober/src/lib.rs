@@ -3,16 +3,22 @@
 //! A schedule starts it each minute; inside the invocation it loops, since a
 //! minute is too long to notice a dead region. Each tick probes what is due,
 //! confirms what failed, writes one row, reads everyone's rows, and takes one turn
-//! at the wheel. The work is the same in good times and in bad.
+//! at the wheel. Between ticks it reads the rows each second, looks at once into
+//! what a peer doubts, and acts on a verdict as soon as the rows come to one.
 //!
 //! A tick never fails as a whole: what cannot be reached is what it reports.
 
 #[cfg(feature = "lambda")]
 pub mod aws;
+mod conclude;
 mod doors;
+mod heed;
+mod look;
 mod marks;
 mod metrics;
 mod probe;
+mod row;
+mod sheet;
 mod tick;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -32,12 +38,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 pub use doors::{Doors, Reach};
 
-/// Time after which an invocation takes no further tick: the next one starts then.
-pub const ROUND: Duration = Duration::from_secs(60);
+use heed::Heed;
+use row::Written;
 
-/// Time between two turns at the wheel while a move is under way: a phase that is
-/// over shall not wait for the next tick, since writes may be waiting for it.
-const STEER_EVERY: Duration = Duration::from_secs(1);
+/// For how long an invocation watches: to shortly before the next one starts, which
+/// then finds a sandbox that is free and remembers whose rows advance.
+pub const ROUND: Duration = Duration::from_secs(58);
+
+/// Time between two readings of everyone's rows. A doubt of a peer, a verdict that its
+/// row makes and a phase that is over shall not wait for the next tick.
+const LISTEN_EVERY: Duration = Duration::from_secs(1);
 
 /// What the prober works with.
 #[derive(Debug)]
@@ -77,6 +87,8 @@ pub struct State {
     pub(crate) due: BTreeMap<RegionName, Instant>,
     /// Whose rows advanced, and the last verdicts.
     pub(crate) memory: outlook::Memory,
+    /// What peers doubt, and what was looked into for it.
+    pub(crate) heed: Heed,
     /// For how long the record has been the same.
     pub(crate) watch: Watch,
     /// What this prober last concluded.
@@ -111,6 +123,7 @@ impl State {
             marks: BTreeMap::new(),
             due: BTreeMap::new(),
             memory: outlook::Memory::of(here),
+            heed: Heed::default(),
             watch: Watch::default(),
             verdicts: Verdicts::default(),
             moving: false,
@@ -156,16 +169,15 @@ where
     let mut ticks = 0;
     loop {
         let started = Instant::now();
-        if tick::take(deps, state).await == tick::Written::ByAnother {
+        if tick::take(deps, state).await == Written::ByAnother {
             return Round { ticks, ended: Ended::AnotherAtWork };
         }
         ticks += 1;
         let next = tick::next(deps, state, started);
-        while (state.moving || marks::awaited(state)) && Instant::now() + STEER_EVERY < next.min(end) {
-            sleep(STEER_EVERY).await;
-            marks::collect(deps, state).await;
-            if state.moving {
-                tick::steer_on(deps, state).await;
+        while Instant::now() + LISTEN_EVERY < next.min(end) {
+            sleep(LISTEN_EVERY).await;
+            if tick::listen(deps, state).await == Written::ByAnother {
+                return Round { ticks, ended: Ended::AnotherAtWork };
             }
         }
         if next >= end {

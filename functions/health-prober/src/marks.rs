@@ -5,14 +5,14 @@
 
 use futures::future::join_all;
 use sealane::{
-    health::{Mark, Marks, SHARDS},
+    health::{Mark, SHARDS},
     ports::{Clock, Rows},
-    region::{Region, RegionName},
+    region::RegionName,
     time::Timestamp,
 };
 use tokio::time::timeout;
 
-use crate::{Deps, Doors, State, tick::OWN_ANSWER_MAX};
+use crate::{Deps, Doors, State, look::Wanted, row::OWN_ANSWER_MAX};
 
 /// A mark that is about to be written in one region.
 pub(crate) struct Errand {
@@ -25,7 +25,7 @@ pub(crate) struct Errand {
 pub(crate) fn errands<D, R, C: Clock>(
     deps: &Deps<D, R, C>,
     state: &State,
-    due: &[&Region],
+    due: &Wanted<'_>,
     number: u64,
 ) -> Vec<Errand> {
     if deps.data.is_none() {
@@ -33,7 +33,8 @@ pub(crate) fn errands<D, R, C: Clock>(
     }
     let began = deps.clock.now();
     let mark = Mark { series: state.began.unwrap_or(began), number };
-    let others = due.iter().filter(|region| region.is_full() && region.name != deps.here);
+    let others = due.iter().map(|(region, _)| region);
+    let others = others.filter(|region| region.is_full() && region.name != deps.here);
     others.map(|region| Errand { watched: region.name, mark, began }).collect()
 }
 
@@ -81,9 +82,4 @@ pub(crate) async fn collect<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &
     for (watched, marks) in &state.marks {
         state.observation = state.observation.clone().measure(*watched, marks.lag(now));
     }
-}
-
-/// Whether a mark is on its way here.
-pub(crate) fn awaited(state: &State) -> bool {
-    state.marks.values().any(Marks::is_waiting)
 }

@@ -1,5 +1,5 @@
-//! One probe of one region: for each service a write, and a read that checks the
-//! value, all at once, each with one attempt and its own timeout.
+//! One probe of one service of a region: a write, and a read that checks the
+//! value, both at once, each with one attempt and its own timeout.
 //!
 //! A read runs beside its write, so that two timeouts do not add up. It is right
 //! when it finds what is being written or what was last acknowledged, and nothing older.
@@ -46,19 +46,38 @@ pub(crate) struct Answers {
     pub(crate) probes: Vec<(Capability, Probe)>,
 }
 
-/// Probes every capability of `region` at once.
-pub(crate) async fn region<R: Rows, O: Objects, A: Apis>(
+/// What is asked as one: a write, and the read that checks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Service {
+    Objects,
+    Table,
+    Api,
+}
+
+impl Service {
+    /// The service that shows whether `capability` answers.
+    pub(crate) const fn of(capability: Capability) -> Self {
+        match capability {
+            Capability::ObjectRead | Capability::ObjectWrite => Self::Objects,
+            Capability::TableRead | Capability::TableWrite => Self::Table,
+            Capability::Api => Self::Api,
+        }
+    }
+}
+
+/// Asks one service of `region` once.
+pub(crate) async fn service<R: Rows, O: Objects, A: Apis>(
     doors: &Doors<R, O, A>,
     region: &Region,
+    service: Service,
     stamp: Stamp,
     acknowledged: Acknowledged,
-) -> Answers {
-    let (objects, table, api) = futures::join!(
-        objects(doors, region, stamp, acknowledged.object),
-        table(doors, region, stamp, acknowledged.row),
-        api(doors, region),
-    );
-    Answers { region: region.name, probes: [objects, table, api].concat() }
+) -> Vec<(Capability, Probe)> {
+    match service {
+        Service::Objects => objects(doors, region, stamp, acknowledged.object).await,
+        Service::Table => table(doors, region, stamp, acknowledged.row).await,
+        Service::Api => api(doors, region).await,
+    }
 }
 
 async fn objects<R, O: Objects, A>(

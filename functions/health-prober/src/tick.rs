@@ -1,45 +1,22 @@
-//! One tick: probe, confirm, write, read, steer.
+//! One tick: probe, confirm, write. And the looks between two ticks.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use futures::future::join_all;
 use sealane::{
-    failover::{Decision, Phase},
-    health::{Observation, Probe},
-    outlook::{Trust, weigh},
-    ports::{Apis, Clock, Objects, Rows, RowsError},
+    health::{Observation, Probe, until_next_look},
+    ports::{Apis, Clock, Objects, Rows},
     region::{Capability, Region, RegionName},
-    steer::{Turn, steer},
-    store::HealthTable,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
 use crate::{
-    Deps, Doors, Reach, Row, State, marks, metrics,
-    probe::{self, Answers, Stamp},
+    Deps, Doors, Reach, State,
+    conclude::{When, conclude},
+    look::{Tell, Wanted, look},
+    marks,
+    probe::{Answers, Stamp},
+    row::{self, Written},
 };
-
-/// Time between the starts of two confirming probes.
-const CONFIRM_EVERY: Duration = Duration::from_secs(1);
-
-/// Longest wait for this region's own replica: beyond the client's own limit, so that
-/// no write is dropped while it may still arrive.
-pub(crate) const OWN_ANSWER_MAX: Duration = Duration::from_secs(6);
-
-/// Longest turn at the wheel. Every write in it is conditional, so it may end anywhere.
-const TURN_MAX: Duration = Duration::from_secs(10);
-
-/// Confirming probes of one tick; a higher threshold is reached over several ticks.
-const BURST_MAX: u32 = 5;
-
-/// Who wrote this observer's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// This invocation, or nobody because the replica did not answer.
-    Here,
-    /// Another invocation of the same prober.
-    ByAnother,
-}
 
 /// One tick, whatever fails in it.
 pub(crate) async fn take<D, R, C>(deps: &Deps<D, R, C>, state: &mut State) -> Written
@@ -53,17 +30,53 @@ where
 {
     state.ticks += 1;
     state.began.get_or_insert_with(|| deps.clock.now());
-    adopt(&deps.own, state, deps.here).await;
-    if state.ticks % 2 == 1 {
-        look(deps, deps.reach.pooled(), state).await;
+    row::adopt(&deps.own, state, deps.here).await;
+    let due = due(deps, state);
+    let written = if state.ticks % 2 == 1 {
+        tick(deps, deps.reach.pooled(), state, &due).await
     } else {
-        look(deps, &deps.reach.fresh(), state).await;
-    }
-    state.observation = state.observation.clone().seal(&deps.config.regions);
-    if publish(&deps.own, state).await == Written::ByAnother {
+        tick(deps, &deps.reach.fresh(), state, &due).await
+    };
+    if written == Written::ByAnother {
         return Written::ByAnother;
     }
-    conclude(deps, state).await;
+    follow(deps, state, When::Always).await
+}
+
+/// Between two ticks: reads the marks that are awaited and everyone's rows, and looks
+/// at once into what a peer newly doubts.
+pub(crate) async fn listen<D, R, C>(deps: &Deps<D, R, C>, state: &mut State) -> Written
+where
+    D: Reach,
+    D::Rows: Rows,
+    D::Objects: Objects,
+    D::Apis: Apis,
+    R: Rows,
+    C: Clock,
+{
+    marks::collect(deps, state).await;
+    follow(deps, state, When::Needed).await
+}
+
+/// Concludes, looks into what that brought up, and then concludes once more.
+async fn follow<D, R, C>(deps: &Deps<D, R, C>, state: &mut State, when: When) -> Written
+where
+    D: Reach,
+    D::Rows: Rows,
+    D::Objects: Objects,
+    D::Apis: Apis,
+    R: Rows,
+    C: Clock,
+{
+    let doubted = conclude(deps, state, when).await;
+    if doubted.is_empty() {
+        return Written::Here;
+    }
+    if check(deps, state, doubted).await == Written::ByAnother {
+        return Written::ByAnother;
+    }
+    // What came up meanwhile is heeded at the next reading, if it still is.
+    conclude(deps, state, When::Always).await;
     Written::Here
 }
 
@@ -80,26 +93,27 @@ fn watched(regions: &[Region]) -> impl Iterator<Item = &Region> {
     regions.iter().filter(|r| r.health_check.enabled)
 }
 
-/// Takes up this observer's row where another sandbox left it.
-async fn adopt<R: Rows>(own: &HealthTable<R>, state: &mut State, here: RegionName) {
-    if state.row != Row::Unread {
-        return;
+/// What is to be asked in this tick; each region is due again at its next slot.
+fn due<'a, D, R, C: Clock>(deps: &'a Deps<D, R, C>, state: &mut State) -> Wanted<'a> {
+    let (now, clock, regions) = (Instant::now(), deps.clock.now(), &deps.config.regions);
+    let due: Vec<&Region> =
+        watched(regions).filter(|r| state.due.get(&r.name).is_none_or(|at| *at <= now)).collect();
+    for region in &due {
+        let wait = until_next_look(clock, region.health_check.interval, deps.here, regions);
+        state.due.insert(region.name, now + wait);
+        state.heed.turn(region.name);
     }
-    match timeout(OWN_ANSWER_MAX, own.observation(here)).await {
-        Ok(Ok(None)) => state.row = Row::Absent,
-        Ok(Ok(Some(held))) => {
-            state.row = Row::At(held.version);
-            if held.value.seq() > state.observation.seq() {
-                state.observation = held.value;
-            }
-        }
-        Ok(Err(error)) => tracing::warn!(region.name = %here, %error, "own row was not read"),
-        Err(_) => tracing::warn!(region.name = %here, "own row was not read in time"),
-    }
+    due.into_iter().map(|region| (region, region.capabilities().to_vec())).collect()
 }
 
-/// Probes what is due, confirms what failed, and measures how late the others' data arrives here.
-async fn look<D, R, C, T, O, A>(deps: &Deps<D, R, C>, doors: &Doors<T, O, A>, state: &mut State)
+/// Probes what is due, confirms what failed, measures how late the others' data arrives here,
+/// and writes the row.
+async fn tick<D, R, C, T, O, A>(
+    deps: &Deps<D, R, C>,
+    doors: &Doors<T, O, A>,
+    state: &mut State,
+    due: &Wanted<'_>,
+) -> Written
 where
     R: Rows,
     T: Rows,
@@ -107,24 +121,52 @@ where
     A: Apis,
     C: Clock,
 {
-    let now = Instant::now();
-    let due: Vec<&Region> = watched(&deps.config.regions)
-        .filter(|r| state.due.get(&r.name).is_none_or(|at| *at <= now))
-        .collect();
-    for region in &due {
-        state.due.insert(region.name, now + region.health_check.interval);
-    }
     let stamp = Stamp { observer: deps.here, number: state.observation.seq() + 1 };
-    let errands = marks::errands(deps, state, &due, stamp.number);
+    let errands = marks::errands(deps, state, due, stamp.number);
     let write = marks::write(doors, deps.here, &errands);
-    let held = |region: &Region| state.acknowledged.get(&region.name).copied().unwrap_or_default();
-    let probes = join_all(due.iter().map(|region| probe::region(doors, region, stamp, held(region))));
-    let (written, answers) = futures::join!(write, probes);
+    let (written, answers) = futures::join!(write, look(deps, doors, state, due, stamp, Tell::Doubts));
     marks::note(state, &errands, &written);
+    let Some(answers) = answers else { return Written::ByAnother };
+    // After a write that was not answered, the row is read before the next one.
+    row::adopt(&deps.own, state, deps.here).await;
     fold(deps, state, &answers);
     acknowledge(state, &answers, stamp);
     marks::collect(deps, state).await;
-    confirm(deps, doors, state, &due, stamp).await;
+    publish(deps, state).await
+}
+
+/// One look out of turn, over fresh connections, at what a peer doubts and nothing else.
+async fn check<D, R, C>(
+    deps: &Deps<D, R, C>,
+    state: &mut State,
+    doubted: BTreeMap<RegionName, Vec<Capability>>,
+) -> Written
+where
+    D: Reach,
+    D::Rows: Rows,
+    D::Objects: Objects,
+    D::Apis: Apis,
+    R: Rows,
+    C: Clock,
+{
+    let region = |(name, capabilities)| Some((deps.config.region(name)?, capabilities));
+    let wanted: Wanted<'_> = doubted.into_iter().filter_map(region).collect();
+    let stamp = Stamp { observer: deps.here, number: state.observation.seq() + 1 };
+    let doors = deps.reach.fresh();
+    let Some(answers) = look(deps, &doors, state, &wanted, stamp, Tell::Nothing).await else {
+        return Written::ByAnother;
+    };
+    row::adopt(&deps.own, state, deps.here).await;
+    fold(deps, state, &answers);
+    acknowledge(state, &answers, stamp);
+    publish(deps, state).await
+}
+
+/// Seals the view, without the doubts of the look that is over, and writes it.
+async fn publish<D, R: Rows, C>(deps: &Deps<D, R, C>, state: &mut State) -> Written {
+    state.observation = state.observation.clone().doubt(&[]).seal(&deps.config.regions);
+    let published = row::write(&deps.own, &state.observation, state.row).await;
+    row::settle(state, published)
 }
 
 fn fold<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, answers: &[Answers]) {
@@ -150,128 +192,5 @@ fn acknowledge(state: &mut State, answers: &[Answers], stamp: Stamp) {
                 _ => {}
             }
         }
-    }
-}
-
-/// Asks again at once what failed for the first time, instead of at the next tick.
-///
-/// The confirming probes start a second apart and do not wait for each other, so
-/// that timeouts do not add up.
-async fn confirm<D, R, C: Clock, T: Rows, O: Objects, A: Apis>(
-    deps: &Deps<D, R, C>,
-    doors: &Doors<T, O, A>,
-    state: &mut State,
-    due: &[&Region],
-    stamp: Stamp,
-) {
-    let doubtful: Vec<(RegionName, Capability)> = state.observation.unconfirmed().collect();
-    let in_doubt = |region: &&&Region| doubtful.iter().any(|(name, _)| *name == region.name);
-    let again = due.iter().filter(in_doubt).flat_map(|region| {
-        let held = state.acknowledged.get(&region.name).copied().unwrap_or_default();
-        (1..region.health_check.failure_threshold.min(BURST_MAX)).map(move |round| async move {
-            sleep(CONFIRM_EVERY * round).await;
-            (round, probe::region(doors, region, stamp, held).await)
-        })
-    });
-    let mut rounds = join_all(again).await;
-    rounds.sort_by_key(|(round, answer)| (*round, answer.region));
-    let confirmed: Vec<Answers> = rounds
-        .into_iter()
-        .map(|(_, mut answer)| {
-            answer.probes.retain(|(capability, _)| doubtful.contains(&(answer.region, *capability)));
-            answer
-        })
-        .collect();
-    fold(deps, state, &confirmed);
-}
-
-/// Writes this observer's row, if nobody else has.
-async fn publish<R: Rows>(own: &HealthTable<R>, state: &mut State) -> Written {
-    let read = match state.row {
-        Row::Unread => return Written::Here,
-        Row::Absent => None,
-        Row::At(version) => Some(version),
-    };
-    match timeout(OWN_ANSWER_MAX, own.publish(&state.observation, read)).await {
-        Ok(Ok(version)) => state.row = Row::At(version),
-        Ok(Err(RowsError::Conflict)) => return Written::ByAnother,
-        // It may have been written all the same: read before the next write.
-        Ok(Err(error)) => {
-            state.row = Row::Unread;
-            tracing::warn!(%error, "observation was not written");
-        }
-        Err(_) => {
-            state.row = Row::Unread;
-            tracing::warn!("observation was not written in time");
-        }
-    }
-    Written::Here
-}
-
-/// Reads everyone's rows, takes a turn at the wheel, and says what was seen.
-async fn conclude<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) {
-    state.moving = false;
-    let asked = deps.clock.now();
-    let rows = match timeout(OWN_ANSWER_MAX, deps.own.observations()).await {
-        Ok(Ok(rows)) => rows,
-        Ok(Err(error)) => return tracing::warn!(%error, "observations were not read: nothing is decided"),
-        Err(_) => return tracing::warn!("observations were not read in time: nothing is decided"),
-    };
-    for row in rows.iter().filter(|row| row.observer() != deps.here) {
-        state.observation = state.observation.clone().hear(row.observer(), row.seq());
-    }
-    state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, asked);
-    let turn = steer_once(deps, state).await;
-    report(deps, state, turn.as_ref());
-}
-
-/// One more turn at the wheel between two ticks, on everyone's rows as they are now.
-pub(crate) async fn steer_on<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) {
-    conclude(deps, state).await;
-}
-
-async fn steer_once<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) -> Option<Turn> {
-    let turn = steer(&deps.config, deps.here, &state.verdicts, &deps.control, &mut state.watch, &deps.clock);
-    match timeout(TURN_MAX, turn).await {
-        Err(_) => {
-            tracing::warn!(
-                "control was too slow: the turn was given up, and the next one goes on from there"
-            );
-            None
-        }
-        Ok(Ok(turn)) => {
-            state.moving = turn.record.as_ref().is_some_and(|record| is_moving(record.phase));
-            Some(turn)
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "control was not reached: nothing is decided, every route stays");
-            None
-        }
-    }
-}
-
-/// Whether writes wait for the phase to end, so that it shall not wait for a tick. A
-/// region that returns in steps takes its time, and whether the new region works is
-/// for the next probes to say.
-const fn is_moving(phase: Phase) -> bool {
-    match phase {
-        Phase::Draining { .. } | Phase::Switching { .. } => true,
-        Phase::Steady | Phase::Returning { .. } | Phase::Verifying { .. } => false,
-    }
-}
-
-fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, turn: Option<&Turn>) {
-    for decision in turn.into_iter().flat_map(|turn| &turn.decisions) {
-        match decision {
-            Decision::Stay { .. } => tracing::debug!(%decision, "decided"),
-            _ => tracing::info!(%decision, "decided"),
-        }
-    }
-    let moved = turn.is_some_and(|turn| !turn.moved.is_empty());
-    let now = deps.clock.now();
-    let Some(interval) = deps.config.metrics_interval else { return };
-    if moved || state.printed.is_none_or(|at| now.since(at) >= interval) {
-        state.printed = Some(now);
-        (deps.print)(&metrics::lines(deps.here, &deps.config.regions, &state.verdicts, turn, now));
     }
 }

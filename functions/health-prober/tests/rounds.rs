@@ -217,7 +217,7 @@ async fn overlapping_invocations_leave_one_at_work() {
     let mut ended = [one.ended, two.ended];
     ended.sort_by_key(|e| *e == Ended::AnotherAtWork);
     assert_eq!(ended, [Ended::RoundOver, Ended::AnotherAtWork]);
-    assert_eq!(start.elapsed().as_secs(), 50, "six ticks of ten seconds, the last one at fifty");
+    assert!((55..58).contains(&start.elapsed().as_secs()), "it listens until the next one is due");
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,5 +228,6 @@ async fn a_prober_that_reaches_nothing_ends_its_round_all_the_same() {
     }
     let (deps, mut state) = world.prober("us-east-1", Instant::now());
     let round = watch(&deps, &mut state).await;
-    assert_eq!((round.ticks, round.ended), (6, Ended::RoundOver));
+    // The first at once, then one in each slot of ten seconds.
+    assert_eq!((round.ticks, round.ended), (7, Ended::RoundOver));
 }

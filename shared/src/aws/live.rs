@@ -14,8 +14,9 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
 
-use super::Limits;
+use super::{Limits, resolver::Admitted};
 use crate::{
+    endpoint,
     ports::{ApiError, Apis, Silence},
     region::{Region, RegionName},
 };
@@ -43,7 +44,8 @@ impl fmt::Debug for HttpApis {
 
 impl HttpApis {
     /// A pool of its own, so that two of these share no connection.
-    pub fn new(regions: &[Region], limits: Limits) -> Self {
+    /// Connects only to addresses that `security` admits, whatever the names stand for.
+    pub fn new(regions: &[Region], limits: Limits, security: &endpoint::Policy) -> Self {
         let settings = HttpConnectorSettings::builder()
             .connect_timeout(limits.connect)
             .read_timeout(limits.attempt)
@@ -51,7 +53,7 @@ impl HttpApis {
         let connector = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .connector_settings(settings)
-            .build();
+            .build_with_resolver(Admitted(security.clone()));
         let endpoint = |r: &Region| Some((r.name, r.endpoints.api.clone()?));
         Self { connector, endpoints: regions.iter().filter_map(endpoint).collect() }
     }

@@ -7,6 +7,7 @@ mod budgets;
 mod errors;
 mod live;
 mod objects;
+mod resolver;
 
 mod rows;
 

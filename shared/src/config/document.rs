@@ -61,6 +61,10 @@ impl Config {
                 "enabled": self.metrics_interval.is_some(),
                 "metrics_interval": self.metrics_interval.map(text),
             },
+            "security": {
+                "allow_local_endpoints": self.security.allow_local,
+                "endpoint_hosts": self.security.hosts,
+            },
             "api": { "open_tenant": self.api.open_tenant, "cache_ttl": text(self.api.cache_ttl) },
         });
         leave_out_defaults(&mut document, "");

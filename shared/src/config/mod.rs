@@ -25,7 +25,7 @@ pub use reference::reference;
 pub use settings::{Fallback, PREFIX, REGION_SETTINGS, SETTINGS, Setting, Shape};
 
 use crate::{
-    failover, health,
+    endpoint, failover, health,
     region::{HealthCheck, Region, RegionName},
     route, upload,
 };
@@ -105,6 +105,8 @@ pub struct Config {
     pub metrics_interval: Option<Duration>,
     /// Who may call the API.
     pub api: Api,
+    /// Which endpoints are allowed.
+    pub security: endpoint::Policy,
 }
 
 impl Config {
@@ -145,7 +147,8 @@ impl Config {
     fn assemble(group: &mut values::Group) -> Option<Self> {
         let enabled = group.flag("enabled").unwrap_or_default();
         let check = sections::health_check(group, HealthCheck::default());
-        let listed = regions::regions(group, check);
+        let security = sections::security(group);
+        let listed = regions::regions(group, check, &security);
         let primary = checks::primary(group, &listed);
         let control_regions = checks::control_regions(group, &listed, primary);
         let (health, upload) = (sections::health(group), sections::upload(group));
@@ -166,6 +169,7 @@ impl Config {
             upload,
             metrics_interval: sections::metrics_interval(group),
             api: sections::api(group),
+            security,
             primary_region: primary?,
         };
         Some(config)

@@ -10,7 +10,10 @@ use super::{
     settings::{REGION_SETTINGS, nearest},
     values::Group,
 };
-use crate::region::{Capacity, Coordinates, Endpoints, HealthCheck, Region, RegionName, Role};
+use crate::{
+    endpoint,
+    region::{Capacity, Coordinates, Endpoints, HealthCheck, Region, RegionName, Role},
+};
 
 /// What was read of the list.
 #[derive(Debug)]
@@ -27,8 +30,9 @@ impl Listed {
     }
 }
 
-/// Reads `regions`; `check` is what a region's health check inherits.
-pub(super) fn regions(group: &mut Group, check: HealthCheck) -> Listed {
+/// Reads `regions`; `check` is what a region's health check inherits, `security` what its
+/// endpoints may be.
+pub(super) fn regions(group: &mut Group, check: HealthCheck, security: &endpoint::Policy) -> Listed {
     let entry = group.entries.get("regions").cloned();
     let items = entry.as_ref().and_then(|e| e.value.as_sequence());
     let Some(items) = items.filter(|items| !items.is_empty()) else {
@@ -40,7 +44,7 @@ pub(super) fn regions(group: &mut Group, check: HealthCheck) -> Listed {
     };
     let variable = entry.as_ref().and_then(|e| e.variable.as_deref());
     let read: Vec<_> =
-        items.iter().enumerate().map(|(i, item)| one(group, i, item, variable, check)).collect();
+        items.iter().enumerate().map(|(i, item)| one(group, i, item, variable, check, security)).collect();
     let complete = read.iter().all(Option::is_some);
     let regions: Vec<Region> = read.into_iter().flatten().collect();
     refuse_shared(group, &regions, variable);
@@ -54,6 +58,7 @@ fn one(
     item: &Value,
     variable: Option<&str>,
     check: HealthCheck,
+    security: &endpoint::Policy,
 ) -> Option<Region> {
     let label = item.get("name").and_then(Value::as_str).filter(|name| name.parse::<RegionName>().is_ok());
     let prefix = label.map_or_else(|| format!("regions[{place}]."), |name| format!("regions[{name}]."));
@@ -69,7 +74,7 @@ fn one(
     let mut problems = Vec::new();
     let entries = flattened(map, &prefix, REGION_SETTINGS, variable, &mut problems);
     let mut entry = Group { prefix, settings: REGION_SETTINGS, entries, problems };
-    let region = region(&mut entry, check);
+    let region = region(&mut entry, check, security);
     for mut problem in entry.problems {
         // What is missing from a variable's list is to be mended there, too.
         problem.variable = variable.map(str::to_owned);
@@ -78,8 +83,8 @@ fn one(
     region
 }
 
-fn region(entry: &mut Group, check: HealthCheck) -> Option<Region> {
-    let endpoints = endpoints(entry);
+fn region(entry: &mut Group, check: HealthCheck, security: &endpoint::Policy) -> Option<Region> {
+    let endpoints = endpoints(entry, security);
     let name = name(entry, endpoints != Endpoints::default());
     let known = name.and_then(known::of);
     let role = entry.choice("role", &["full", "witness"]).unwrap_or_default();
@@ -180,24 +185,21 @@ fn capacity(entry: &mut Group) -> Capacity {
     }
 }
 
-fn endpoints(entry: &mut Group) -> Endpoints {
-    let want = "want an `http://` or `https://` URL of a host, without user, query or link-local address";
-    let mut url = |key| entry.text(key, want, is_endpoint);
+fn endpoints(entry: &mut Group, security: &endpoint::Policy) -> Endpoints {
+    use endpoint::Served::{Api, Service};
+    let mut url = |key: &str, served| {
+        let text = entry.text(key, "want a URL", |_| true)?;
+        if let Err(refusal) = security.check(&text, served) {
+            entry.refuse(key, refusal.to_string());
+        }
+        Some(text)
+    };
     Endpoints {
-        s3: url("endpoints.s3"),
-        dynamodb: url("endpoints.dynamodb"),
-        cloudwatch: url("endpoints.cloudwatch"),
-        api: url("endpoints.api"),
+        s3: url("endpoints.s3", Service),
+        dynamodb: url("endpoints.dynamodb", Service),
+        cloudwatch: url("endpoints.cloudwatch", Service),
+        api: url("endpoints.api", Api),
     }
-}
-
-/// Link-local addresses are refused because that is where machines are handed their credentials.
-fn is_endpoint(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '?' | '#' | '\\' | '"');
-    let link_local = ["169.254.", "[fe80", "[fd00:ec2"].iter().any(|p| host.starts_with(p));
-    !host.is_empty() && !host.starts_with(':') && !text.contains(odd) && !link_local
 }
 
 /// Names are unique; buckets are, unless endpoints say that the stores differ.

@@ -11,7 +11,8 @@ use super::{
     values::{DURATION_MAX, DURATION_MIN, Group},
 };
 use crate::{
-    failover, health, region::HealthCheck, route, time::Human, units::ByteSize, upload, workset::Tenant,
+    endpoint, failover, health, region::HealthCheck, route, time::Human, units::ByteSize, upload,
+    workset::Tenant,
 };
 
 /// The names of selection strategies, as `route::Strategy` has them.
@@ -171,6 +172,13 @@ pub(super) fn api(group: &mut Group) -> Api {
 /// The same rule as the API's own, or a tenant that passes here would be refused there.
 fn is_tenant(text: &str) -> bool {
     text.parse::<Tenant>().is_ok()
+}
+
+/// What endpoints are allowed.
+pub(super) fn security(group: &mut Group) -> endpoint::Policy {
+    let (key, want) = ("security.endpoint_hosts", "want a list of host names, such as `[example.com]`");
+    let hosts = group.list(key, want, |host| endpoint::is_host(host).then(|| host.to_owned()));
+    endpoint::Policy { allow_local: group.flag("security.allow_local_endpoints").unwrap_or_default(), hosts }
 }
 
 pub(super) fn account_id(group: &mut Group) -> Option<String> {

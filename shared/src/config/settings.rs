@@ -119,6 +119,8 @@ pub const SETTINGS: &[Setting] = &[
     value("monitoring.metrics_interval", "10s", "Time between two metric lines."),
     derived("api.open_tenant", "calls without a verified tenant are refused", "Tenant of every caller where the gateway has no authorizer."),
     value("api.cache_ttl", "5s", "How long the API may serve the last route and verdicts that it read."),
+    value("security.allow_local_endpoints", "false", "Whether `endpoints` may be plain `http`, of any host and at private addresses, as a local cloud's are."),
+    list("security.endpoint_hosts", Fallback::Derived("AWS's own hosts for its services, any public name for an API"), "The only hosts that `endpoints` may have, with all that lie below them, such as `[example.com]`."),
 ];
 
 /// The settings of one region: keys of an entry of `regions`.
@@ -141,10 +143,10 @@ pub const REGION_SETTINGS: &[Setting] = &[
     derived("health_check.timeout", "`health_check.timeout` of the whole", "Time after which one probe counts as failed; below the interval."),
     derived("health_check.failure_threshold", "`health_check.failure_threshold` of the whole", "Bad probes in a row that turn a vote down; 1 to 100."),
     derived("health_check.success_threshold", "`health_check.success_threshold` of the whole", "Good probes in a row that turn it up again; at least 1."),
-    derived("endpoints.s3", "AWS", "S3, as a URL with a scheme."),
-    derived("endpoints.dynamodb", "AWS", "DynamoDB, as a URL with a scheme."),
-    derived("endpoints.cloudwatch", "AWS", "CloudWatch, as a URL with a scheme."),
-    derived("endpoints.api", "none: its API is not probed", "The region's HTTPS API, up to but without the `/v1`."),
+    derived("endpoints.s3", "AWS", "S3, as an `https` URL of a host that `security.endpoint_hosts` allows."),
+    derived("endpoints.dynamodb", "AWS", "DynamoDB, likewise."),
+    derived("endpoints.cloudwatch", "AWS", "CloudWatch, likewise."),
+    derived("endpoints.api", "none: its API is not probed", "The region's HTTPS API, likewise, up to but without the `/v1`."),
     derived("transfer_out_usd_per_gb", "the list price, where known", "Price of sending to another region, in dollars per GB; 0 or more."),
 ];
 

@@ -17,7 +17,8 @@ use crate::{
 ///
 /// A tick folds in each probe with [`observe`](Self::observe), each region's
 /// lag with [`measure`](Self::measure) and each peer's row with
-/// [`hear`](Self::hear), and ends with [`seal`](Self::seal).
+/// [`hear`](Self::hear), and ends with [`seal`](Self::seal). While it still asks,
+/// it may [`doubt`](Self::doubt), for its peers to look at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     observer: RegionName,
@@ -32,6 +33,33 @@ pub struct Observation {
 struct Watched {
     tracks: BTreeMap<Capability, Track>,
     lag: Lag,
+    #[serde(default)]
+    doubted: Doubted,
+}
+
+/// Capabilities in doubt, a bit each, so that the row does not grow in bad times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Doubted(u8);
+
+impl Doubted {
+    const fn bit(capability: Capability) -> u8 {
+        match capability {
+            Capability::ObjectRead => 1,
+            Capability::ObjectWrite => 2,
+            Capability::TableRead => 4,
+            Capability::TableWrite => 8,
+            Capability::Api => 16,
+        }
+    }
+
+    const fn with(self, capability: Capability) -> Self {
+        Self(self.0 | Self::bit(capability))
+    }
+
+    const fn has(self, capability: Capability) -> bool {
+        self.0 & Self::bit(capability) != 0
+    }
 }
 
 impl Observation {
@@ -62,6 +90,19 @@ impl Observation {
         self
     }
 
+    /// This view in the middle of a look: exactly `doubted` failed or is late, and is
+    /// being asked again. A doubt is no vote: it only has the peers ask for themselves.
+    #[must_use]
+    pub fn doubt(mut self, doubted: &[(RegionName, Capability)]) -> Self {
+        self.regions.values_mut().for_each(|watched| watched.doubted = Doubted::default());
+        for (region, capability) in doubted {
+            if let Some(watched) = self.regions.get_mut(region) {
+                watched.doubted = watched.doubted.with(*capability);
+            }
+        }
+        self
+    }
+
     /// This view after reading a peer's row with that sequence number.
     #[must_use]
     pub fn hear(mut self, peer: RegionName, seq: u64) -> Self {
@@ -69,7 +110,7 @@ impl Observation {
         self
     }
 
-    /// This view at the end of a tick, ready to be written: the next number, the
+    /// This view, ready to be written: the next number, the
     /// observer's doubt in itself, and nothing of regions that are not in `regions`.
     #[must_use]
     pub fn seal(mut self, regions: &[Region]) -> Self {
@@ -89,18 +130,24 @@ impl Observation {
     fn doubts_itself(&self) -> bool {
         let others = self.regions.iter().filter(|&(name, w)| *name != self.observer && !w.tracks.is_empty());
         let (watched, lost) = others.fold((0, 0), |(watched, lost), (_, region)| {
-            let gone = region.tracks.values().all(Track::is_out_of_reach);
+            let gone = region.tracks.iter().all(|(c, t)| t.is_out_of_reach() || region.doubted.has(*c));
             (watched + 1, lost + usize::from(gone))
         });
         watched >= 2 && 2 * lost > watched
     }
 
-    /// What to ask again at once, instead of at the next tick.
-    pub fn unconfirmed(&self) -> impl Iterator<Item = (RegionName, Capability)> + '_ {
+    /// What the observer does not get an answer from: what it votes down, what failed
+    /// last time, and what it doubts at this moment.
+    pub fn missed(&self) -> impl Iterator<Item = (RegionName, Capability)> + '_ {
         self.regions.iter().flat_map(|(&name, watched)| {
-            let doubtful = watched.tracks.iter().filter(|(_, t)| t.needs_confirmation());
-            doubtful.map(move |(&capability, _)| (name, capability))
+            let missed = watched.tracks.iter().filter(|(c, t)| t.is_missed() || watched.doubted.has(**c));
+            missed.map(move |(&capability, _)| (name, capability))
         })
+    }
+
+    /// Whether its vote on the capability says that it answers.
+    pub fn holds_up(&self, region: RegionName, capability: Capability) -> bool {
+        self.track(region, capability).is_some_and(Track::holds_up)
     }
 
     /// Whose view it is.
@@ -108,7 +155,7 @@ impl Observation {
         self.observer
     }
 
-    /// Ticks sealed so far: what readers judge freshness by.
+    /// Views sealed so far: what readers judge freshness by.
     pub const fn seq(&self) -> u64 {
         self.seq
     }

@@ -89,10 +89,48 @@ fn doubt_lasts_until_the_votes_have_risen() {
 }
 
 #[test]
-fn a_first_failure_asks_again_for_that_capability_alone() {
+fn what_failed_once_is_missed_and_still_held_up() {
     let regions = regions(4);
-    let row = tick(settled(&regions), &regions, at(4), |i, c| i != 2 || c != Capability::Api);
-    assert_eq!(row.unconfirmed().collect::<Vec<_>>(), [(regions[2].name, Capability::Api)]);
+    let missed = |row: &Observation| row.missed().collect::<Vec<_>>();
+    let api = (regions[2].name, Capability::Api);
+    let mut row = tick(settled(&regions), &regions, at(4), |i, c| i != 2 || c != Capability::Api);
+    assert_eq!((missed(&row), row.holds_up(api.0, api.1)), (vec![api], true));
+    for t in 5..7 {
+        row = tick(row, &regions, at(t), |i, c| i != 2 || c != Capability::Api);
+    }
+    assert_eq!((missed(&row), row.holds_up(api.0, api.1)), (vec![api], false), "now it is voted down");
+}
+
+#[test]
+fn a_doubt_is_no_vote_and_is_over_when_it_is_no_longer_told() {
+    let regions = regions(4);
+    let doubted = [(regions[1].name, Capability::TableWrite), (regions[2].name, Capability::Api)];
+    let settled = settled(&regions);
+    let row = settled.clone().doubt(&doubted).seal(&regions);
+    assert_eq!(row.missed().collect::<Vec<_>>(), doubted);
+    assert!(!row.is_suspect());
+    assert_eq!(row.track(regions[2].name, Capability::Api), settled.track(regions[2].name, Capability::Api));
+    assert_eq!(row.doubt(&doubted[..1]).missed().count(), 1);
+    let sizes = [&settled, &settled.clone().doubt(&doubted)].map(|r| serde_json::to_vec(r).unwrap().len());
+    assert!(sizes[1] <= sizes[0] + 2 * regions.len(), "{sizes:?}");
+}
+
+#[test]
+fn an_observer_that_doubts_most_of_the_world_doubts_itself() {
+    let regions = regions(4);
+    let of = |n: usize| regions[1..=n].iter().flat_map(|r| r.capabilities().iter().map(|c| (r.name, *c)));
+    let suspects = |n| settled(&regions).doubt(&of(n).collect::<Vec<_>>()).seal(&regions).is_suspect();
+    assert_eq!([1, 2, 3].map(suspects), [false, true, true]);
+}
+
+#[test]
+fn a_row_without_doubts_still_reads() {
+    let regions = regions(2);
+    let mut row = serde_json::to_value(settled(&regions)).unwrap();
+    for (_, watched) in row["regions"].as_object_mut().unwrap() {
+        watched.as_object_mut().unwrap().remove("doubted").unwrap();
+    }
+    assert_eq!(serde_json::from_value::<Observation>(row).unwrap(), settled(&regions));
 }
 
 #[test]

@@ -140,10 +140,14 @@ impl Track {
         self.probed_at
     }
 
-    /// Whether to ask again at once, instead of at the next tick: a failure came
-    /// in, and the vote still says up.
-    pub fn needs_confirmation(&self) -> bool {
-        self.last_failed() && matches!(self.vote, Vote::Up | Vote::Slow)
+    /// Whether the vote says that it answers, so that a failure is worth asking again at once.
+    pub const fn holds_up(&self) -> bool {
+        matches!(self.vote, Vote::Up | Vote::Slow)
+    }
+
+    /// Whether the last probe failed, or enough before it did.
+    pub fn is_missed(&self) -> bool {
+        self.vote == Vote::Down || self.holds_up() && self.last_failed()
     }
 
     /// Whether it did not answer last time, or has not answered often enough since.

@@ -62,12 +62,12 @@ fn it_falls_at_the_third_failure_and_rises_at_the_second_success() {
 
 #[test]
 fn only_a_failure_of_what_is_up_is_confirmed_at_once() {
-    assert!(!up().needs_confirmation());
-    assert!(fold(up(), &[BAD]).needs_confirmation());
-    assert!(fold(up(), &[BAD, BAD]).needs_confirmation());
-    assert!(!fold(up(), &[BAD, good(80)]).needs_confirmation());
-    assert!(!down().needs_confirmation());
-    assert!(!fold(Track::default(), &[BAD]).needs_confirmation());
+    assert!(!up().is_missed());
+    assert!(fold(up(), &[BAD]).is_missed());
+    assert!(fold(up(), &[BAD, BAD]).is_missed());
+    assert!(!fold(up(), &[BAD, good(80)]).is_missed());
+    assert!(down().is_missed() && !down().holds_up());
+    assert!(!fold(Track::default(), &[BAD]).is_missed());
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub fn document(ports: &Ports, from: &str) -> Value {
         "regions": REGIONS.map(|region| entry(ports, from, region)),
         "control_regions": CONTROL,
         "api": { "open_tenant": OPEN_TENANT },
+        // The gates are plain ports on loopback.
+        "security": { "allow_local_endpoints": true },
     })
 }
 

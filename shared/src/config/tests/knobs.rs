@@ -25,7 +25,10 @@ const OTHER_REGIONS: &str = "[{name: us-west-2, bucket: b-1}, {name: us-east-1, 
 /// Half a pair of coordinates is refused, so each half is changed beside the other.
 const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitude: -6.3}");
 
-pub(super) const KNOBS: [Knob; 72] = [
+/// Endpoints that AWS does not have need leave.
+const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
+
+pub(super) const KNOBS: [Knob; 74] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -73,11 +76,14 @@ pub(super) const KNOBS: [Knob; 72] = [
     knob("upload.part_timeout", "33s"),
     knob("monitoring.enabled", "false"),
     knob("monitoring.metrics_interval", "60s"),
+    knob("security.allow_local_endpoints", "true"),
+    knob("security.endpoint_hosts", "[example.com]"),
     knob("api.open_tenant", "lab"),
     knob("api.cache_ttl", "1s"),
-    knob(
+    beside(
         "regions.2",
         "{name: lab-rack-1, bucket: lane-lab, residency: [lab, hipaa], endpoints: {s3: 'http://127.0.0.1:9000'}}",
+        LOCAL,
     ),
     knob("regions.2.name", "eu-west-2"),
     knob("regions.3", "{name: us-east-2, bucket: lane-use2, role: full}"),
@@ -96,10 +102,14 @@ pub(super) const KNOBS: [Knob; 72] = [
     knob("regions.2.health_check.timeout", "3s"),
     knob("regions.2.health_check.failure_threshold", "7"),
     knob("regions.2.health_check.success_threshold", "8"),
-    knob("regions.2.endpoints.s3", "http://localhost:4566"),
-    knob("regions.2.endpoints.dynamodb", "https://dynamodb.example.com"),
-    knob("regions.2.endpoints.cloudwatch", "https://metrics.example.com/path"),
-    knob("regions.2.endpoints.api", "https://[::1]:8443/stage"),
+    beside("regions.2.endpoints.s3", "http://localhost:4566", LOCAL),
+    beside(
+        "regions.2.endpoints.dynamodb",
+        "https://dynamodb.example.com",
+        ("security.endpoint_hosts", "[example.com]"),
+    ),
+    knob("regions.2.endpoints.cloudwatch", "https://monitoring.eu-west-1.amazonaws.com"),
+    knob("regions.2.endpoints.api", "https://sealane.example.com/stage"),
     knob("regions.2.transfer_out_usd_per_gb", "0"),
 ];
 

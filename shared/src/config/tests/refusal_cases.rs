@@ -168,28 +168,51 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
          or more",
     ),
     (
+        "security.endpoint_hosts",
+        "[https://example.com]",
+        "`security.endpoint_hosts` is `[\"https://example.com\"]`: want a list of host names, such as `[example.com]`",
+    ),
+    (
+        "security.allow_local_endpoints",
+        "perhaps",
+        "`security.allow_local_endpoints` is `perhaps`: want `true` or `false`",
+    ),
+    (
         "regions.2.endpoints.s3",
         "s3.example.com",
-        "`regions[eu-west-1].endpoints.s3` is `s3.example.com`: want an `http://` or \
-         `https://` URL of a host, without user, query or link-local address",
+        "`regions[eu-west-1].endpoints.s3` is `s3.example.com`: want a URL of a host with a \
+         scheme, without user, query or fragment",
+    ),
+    (
+        "regions.2.endpoints.s3",
+        "https://s3.example.com",
+        "`regions[eu-west-1].endpoints.s3` is `https://s3.example.com`: the host is not among \
+         those allowed, name it or its domain in `security.endpoint_hosts`",
     ),
     (
         "regions.2.endpoints.api",
-        "ftp://example.com",
-        "`regions[eu-west-1].endpoints.api` is `ftp://example.com`: want an `http://` or \
-         `https://` URL of a host, without user, query or link-local address",
+        "http://sealane.example.com",
+        "`regions[eu-west-1].endpoints.api` is `http://sealane.example.com`: want `https://`; \
+         plain `http` needs `security.allow_local_endpoints`",
+    ),
+    (
+        "regions.2.endpoints.api",
+        "https://[::ffff:10.0.0.1]",
+        "`regions[eu-west-1].endpoints.api` is `https://[::ffff:10.0.0.1]`: it is no public \
+         address; a local one needs `security.allow_local_endpoints`",
     ),
     (
         "regions.2.endpoints.dynamodb",
         "https://user:word@example.com",
-        "`regions[eu-west-1].endpoints.dynamodb` is `https://***@example.com`: want an \
-         `http://` or `https://` URL of a host, without user, query or link-local address",
+        "`regions[eu-west-1].endpoints.dynamodb` is `https://***@example.com`: want a URL of a \
+         host with a scheme, without user, query or fragment",
     ),
     (
         "regions.2.endpoints.cloudwatch",
         "http://169.254.169.254/latest",
-        "`regions[eu-west-1].endpoints.cloudwatch` is `http://169.254.169.254/latest`: want \
-         an `http://` or `https://` URL of a host, without user, query or link-local address",
+        "`regions[eu-west-1].endpoints.cloudwatch` is `http://169.254.169.254/latest`: no \
+         endpoint may be there: machines get credentials or events at such an address, or it \
+         is no single host's",
     ),
     (
         "regions.2.transfer_out_usd_per_gb",

@@ -135,6 +135,7 @@ fn two_regions_need_a_witness_or_a_single_vote() {
 fn one_bucket_name_in_two_stores_is_two_buckets() {
     let document = with(BASE, "regions.1.bucket", "lane-usw2");
     assert!(read(&document).is_err());
+    let document = with(&document, "security.allow_local_endpoints", "true");
     assert!(read(&with(&document, "regions.1.endpoints.s3", "http://localhost:9000")).is_ok());
 }
 

@@ -1,0 +1,123 @@
+//! Everyone's rows, what they come to, and one turn at the wheel.
+//!
+//! Rows are read each second, since a verdict may be reached by what others write. A
+//! turn is taken in each tick, while a move is under way, and whenever a status changed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sealane::{
+    failover::{Decision, Phase},
+    health::{Observation, Verdicts},
+    outlook::{Trust, weigh},
+    ports::{Clock, Rows},
+    region::{Capability, RegionName, Status},
+    steer::{Turn, steer},
+};
+use tokio::time::timeout;
+
+use crate::{Deps, State, metrics, row::OWN_ANSWER_MAX};
+
+/// Longest turn at the wheel. Every write in it is conditional, so it may end anywhere.
+const TURN_MAX: Duration = Duration::from_secs(10);
+
+/// When a turn at the wheel is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Whatever the rows say.
+    Always,
+    /// If a status changed, or a move is under way.
+    Needed,
+}
+
+/// Reads everyone's rows and takes a turn at the wheel; gives what a peer newly doubts
+/// and is worth a look of one's own.
+pub(crate) async fn conclude<D, R: Rows, C: Clock>(
+    deps: &Deps<D, R, C>,
+    state: &mut State,
+    when: When,
+) -> BTreeMap<RegionName, Vec<Capability>> {
+    // From before the read: no row may look younger than it is.
+    let now = deps.clock.now();
+    let Some(rows) = read(deps).await else {
+        state.moving = false;
+        return BTreeMap::new();
+    };
+    for row in rows.iter().filter(|row| row.observer() != deps.here) {
+        state.observation = state.observation.clone().hear(row.observer(), row.seq());
+    }
+    let before = statuses(&state.verdicts);
+    state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, now);
+    if when == When::Always || state.moving || statuses(&state.verdicts) != before {
+        state.moving = false;
+        let turn = steer_once(deps, state).await;
+        report(deps, state, turn.as_ref());
+    }
+    let fresh = |row: &&Observation| state.memory.is_fresh(row.observer(), &deps.config.health, now);
+    let fresh: Vec<&Observation> = rows.iter().filter(fresh).collect();
+    let wanted = state.heed.hear(&fresh, &state.observation).into_iter();
+    wanted.map(|(region, capabilities)| (region, capabilities.into_iter().collect())).collect()
+}
+
+async fn read<D, R: Rows, C>(deps: &Deps<D, R, C>) -> Option<Vec<Observation>> {
+    match timeout(OWN_ANSWER_MAX, deps.own.observations()).await {
+        Ok(Ok(rows)) => Some(rows),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "observations were not read: nothing is decided");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("observations were not read in time: nothing is decided");
+            None
+        }
+    }
+}
+
+fn statuses(verdicts: &Verdicts) -> Vec<(RegionName, Capability, Status)> {
+    verdicts.iter().map(|v| (v.region, v.capability, v.status)).collect()
+}
+
+async fn steer_once<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) -> Option<Turn> {
+    let turn = steer(&deps.config, deps.here, &state.verdicts, &deps.control, &mut state.watch, &deps.clock);
+    match timeout(TURN_MAX, turn).await {
+        Err(_) => {
+            tracing::warn!(
+                "control was too slow: the turn was given up, and the next one goes on from there"
+            );
+            None
+        }
+        Ok(Ok(turn)) => {
+            state.moving = turn.record.as_ref().is_some_and(|record| is_moving(record.phase));
+            Some(turn)
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "control was not reached: nothing is decided, every route stays");
+            None
+        }
+    }
+}
+
+/// Whether writes wait for the phase to end, so that it shall not wait for a tick. A
+/// region that returns in steps takes its time, and whether the new region works is
+/// for the next probes to say.
+const fn is_moving(phase: Phase) -> bool {
+    match phase {
+        Phase::Draining { .. } | Phase::Switching { .. } => true,
+        Phase::Steady | Phase::Returning { .. } | Phase::Verifying { .. } => false,
+    }
+}
+
+fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, turn: Option<&Turn>) {
+    for decision in turn.into_iter().flat_map(|turn| &turn.decisions) {
+        match decision {
+            Decision::Stay { .. } => tracing::debug!(%decision, "decided"),
+            _ => tracing::info!(%decision, "decided"),
+        }
+    }
+    let moved = turn.is_some_and(|turn| !turn.moved.is_empty());
+    let now = deps.clock.now();
+    let Some(interval) = deps.config.metrics_interval else { return };
+    if moved || state.printed.is_none_or(|at| now.since(at) >= interval) {
+        state.printed = Some(now);
+        (deps.print)(&metrics::lines(deps.here, &deps.config.regions, &state.verdicts, turn, now));
+    }
+}
