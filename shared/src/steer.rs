@@ -6,7 +6,7 @@
 
 use crate::{
     config::Config,
-    failover::{Decision, Inputs, Moved, Record, Watch, apply, decide},
+    failover::{Decision, Inputs, Loads, Moved, Record, Watch, apply, decide, polls},
     health::Verdicts,
     ports::{Clock, Rows, RowsError},
     region::RegionName,
@@ -45,6 +45,7 @@ pub async fn steer<R: Rows>(
     let pins = control.pins().await?;
     let view = verdicts.view(here);
     let lags = |from, to| verdicts.lag(from, to);
+    let polls = polls(verdicts, &view, &config.regions);
     let mut turn = Turn { decisions: Vec::new(), record: None, moved: Vec::new() };
     for _ in 0..WRITES_MAX {
         let record = control.record().await?;
@@ -59,6 +60,8 @@ pub async fn steer<R: Rows>(
                 pins: &pins,
                 policy: &config.failover,
                 primary: config.primary_region,
+                loads: &Loads::new(),
+                polls: &polls,
                 leases: None,
                 moment,
             },
@@ -186,6 +189,8 @@ mod tests {
         let moves = control.moves(10).await.unwrap();
         assert_eq!(moves.iter().map(|m| m.epoch).collect::<Vec<_>>(), [3, 2]);
         assert!(moves.iter().all(|m| m.verified), "{moves:?}");
+        let votes = moves[1].saw[0].votes.unwrap();
+        assert_eq!((votes.up, votes.slow, votes.down, votes.uncounted), (0, 0, 3, 1), "{}", moves[1]);
     }
 
     #[tokio::test]
