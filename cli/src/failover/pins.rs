@@ -203,7 +203,8 @@ mod tests {
         let control = ControlTable::new(vec![rows.replica()]);
         let silent = rows.replica();
         silent.cut(true);
-        let refused = set(ruling(Rule::Stay, "ada"), &ControlTable::new(vec![silent]), Timestamp::default());
+        let cut = ControlTable::new(vec![silent]);
+        let refused = set(ruling(Rule::Stay, "ada"), &cut, Timestamp::default());
         assert!(refused.await.is_err());
         assert_eq!(control.pins().await.unwrap(), []);
     }
