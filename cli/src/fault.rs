@@ -84,6 +84,20 @@ pub(crate) enum Fault {
         /// The region that was named.
         to: RegionName,
     },
+    /// There is nothing to reject.
+    #[error("no move to `{to}` waits or is approved (see `sealane failover status`)")]
+    NothingToReject {
+        /// The region that was named.
+        to: RegionName,
+    },
+    /// The region has a ruling of another kind.
+    #[error("`{region}` is not drained: {pin} (`sealane failover unpin` takes that away)")]
+    NotDrained {
+        /// The region that was named.
+        region: RegionName,
+        /// Its ruling.
+        pin: String,
+    },
     /// Work is there already.
     #[error("`{to}` is the active region already")]
     AlreadyThere {
@@ -122,6 +136,8 @@ impl Fault {
             | Self::Write { .. }
             | Self::NoRecord
             | Self::NothingToApprove { .. }
+            | Self::NothingToReject { .. }
+            | Self::NotDrained { .. }
             | Self::AlreadyThere { .. }
             | Self::Contended
             | Self::Source(_)

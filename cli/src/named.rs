@@ -30,6 +30,9 @@ pub(crate) enum InvalidTerm {
     /// It is not a duration at all.
     #[error(transparent)]
     Duration(#[from] InvalidDuration),
+    /// It outlasts what a ruling may hold for.
+    #[error("`{0}` is too long (want at most 30 days, as in `720h`; it can be renewed)")]
+    TooLong(String),
     /// It is over at once.
     #[error("`{0}` is no time at all (want more than 0, as in `1h`)")]
     Zero(String),
@@ -83,10 +86,27 @@ pub(crate) fn capability(text: &str) -> Result<Capability, UnknownCapability> {
     named.ok_or_else(|| UnknownCapability(text.to_owned()))
 }
 
-/// Reads a duration that is not zero.
+/// Longest time for which a ruling may hold: a forgotten one must end.
+const TERM_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Reads a duration that is not zero and at most [`TERM_MAX`].
 pub(crate) fn term(text: &str) -> Result<Duration, InvalidTerm> {
-    let span = parse_duration(text)?;
-    if span.is_zero() { Err(InvalidTerm::Zero(text.to_owned())) } else { Ok(span) }
+    match parse_duration(text)? {
+        span if span.is_zero() => Err(InvalidTerm::Zero(text.to_owned())),
+        span if span > TERM_MAX => Err(InvalidTerm::TooLong(text.to_owned())),
+        span => Ok(span),
+    }
+}
+
+/// The text says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("want a word at least, since it is kept in the record")]
+pub(crate) struct Blank;
+
+/// Reads a text that says something.
+pub(crate) fn words(text: &str) -> Result<String, Blank> {
+    let said = text.trim();
+    if said.is_empty() { Err(Blank) } else { Ok(said.to_owned()) }
 }
 
 #[cfg(test)]
@@ -120,5 +140,13 @@ mod tests {
         assert_eq!(term("1h"), Ok(Duration::from_secs(3600)));
         assert!(matches!(term("0s"), Err(InvalidTerm::Zero(_))));
         assert!(matches!(term("soon"), Err(InvalidTerm::Duration(_))));
+        assert_eq!(term("720h"), Ok(TERM_MAX));
+        assert!(matches!(term("721h"), Err(InvalidTerm::TooLong(_))));
+    }
+
+    #[test]
+    fn a_blank_is_no_name_and_no_reason() {
+        assert_eq!(words(" "), Err(Blank));
+        assert_eq!(words(" ada "), Ok("ada".to_owned()));
     }
 }

@@ -79,7 +79,11 @@ fn an_unknown_region_is_answered_with_the_configured_ones() {
     let any = ["`mars`", "(want one of `us-west-2`, `us-east-1`, `us-east-2`)"];
     refused(&folder, "route --tried mars", 2, &any);
     refused(&folder, "failover pin mars --rule stay --by ada --reason drill --for 1h", 2, &any);
-    refused(&folder, "failover unpin mars --by ada", 2, &any);
+    refused(&folder, "failover unpin mars --by ada --reason over", 2, &any);
+    refused(&folder, "failover undrain mars --by ada --reason over", 2, &any);
+    refused(&folder, "failover drain us-east-2 --by ada --reason drill --for 1h", 2, &["`us-east-2`"]);
+    refused(&folder, "failover propose mars --by ada --reason drill", 2, &full);
+    refused(&folder, "failover reject mars --by ada --reason drill", 2, &full);
 }
 
 #[test]
@@ -98,9 +102,26 @@ fn an_unknown_name_is_answered_with_the_legal_ones() {
         &["maybe", "forbid"],
     );
     refused(&folder, "failover pin us-west-2 --rule stay --by a --reason b --for 0s", 2, &["`0s`"]);
+    refused(&folder, "failover history --output prose", 2, &["prose", "table", "json"]);
     refused(&folder, "route --lat 91 --lon 0", 2, &["`91`", "-90 to 90"]);
     refused(&folder, "route --lat 9", 2, &["--lon"]);
     refused(&folder, "fly", 2, &["fly"]);
+}
+
+#[test]
+fn a_ruling_has_an_owner_a_reason_and_an_end() {
+    let folder = Folder::new(CONFIG);
+    for command in ["pin us-west-2 --rule stay", "drain us-west-2"] {
+        refused(&folder, &format!("failover {command} --by ada --reason drill"), 2, &["--for"]);
+        refused(&folder, &format!("failover {command} --by ada --for 1h"), 2, &["--reason"]);
+        refused(&folder, &format!("failover {command} --reason drill --for 1h"), 2, &["--by"]);
+        let long = format!("failover {command} --by ada --reason drill --for 8760h");
+        refused(&folder, &long, 2, &["`8760h` is too long"]);
+    }
+    for command in ["unpin", "undrain", "propose", "move", "reject"] {
+        refused(&folder, &format!("failover {command} us-west-2 --by ada"), 2, &["--reason"]);
+        refused(&folder, &format!("failover {command} us-west-2 --reason drill"), 2, &["--by"]);
+    }
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub enum Unit {
     Count,
     /// Bytes a second.
     BytesPerSecond,
+    /// Hundredths of a whole.
+    Percent,
     /// A number between 0 and 1, or any other without a unit.
     None,
 }
@@ -33,6 +35,7 @@ impl Unit {
             Self::Seconds => "Seconds",
             Self::Count => "Count",
             Self::BytesPerSecond => "Bytes/Second",
+            Self::Percent => "Percent",
             Self::None => "None",
         }
     }

@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     config::Config,
-    failover::{Pin, Record},
-    health::{Echo, Freshness, Observation, Policy, Verdicts, View, judge},
+    failover::{Pin, Pins, Record},
+    health::{Echo, Freshness, Observation, Policy, Seen, Verdicts, View, judge},
     ports::{Rows, RowsError},
-    region::RegionName,
+    region::{Capability, RegionName, Status},
     store::{ControlTable, HealthTable},
     time::Timestamp,
 };
@@ -97,7 +97,7 @@ pub async fn outlook<R: Rows>(
         Err(error) => note(&mut problems, "the pins", &error),
     }
     Outlook {
-        view: verdicts.view(here),
+        view: drained(verdicts.view(here), Pins::new(&memory.pins, now)),
         verdicts,
         record: memory.record.clone(),
         record_age: memory.record_read.map(|read| now.since(read)),
@@ -138,6 +138,20 @@ pub fn weigh(
     verdicts
 }
 
+/// `view` with the regions that a pin drains offline in everything: they get no new work.
+///
+/// For routes only. Who moves the primary has to tell a drained region from a dead one,
+/// which it leaves without a drain, and reads the pins by itself.
+fn drained(mut view: View, pins: Pins<'_>) -> View {
+    for region in pins.drained() {
+        for capability in Capability::ALL {
+            let seen = view.seen(region, capability);
+            view.set(region, capability, Seen { status: Status::Offline, ..seen });
+        }
+    }
+    view
+}
+
 /// How old each row may be, by what it says of this reader's own region.
 fn ages(rows: &[Observation], memory: &mut Memory, now: Timestamp) -> BTreeMap<RegionName, Duration> {
     let Some(here) = memory.here else { return BTreeMap::new() };
@@ -166,10 +180,7 @@ fn note<T: Default>(problems: &mut Vec<String>, what: &str, error: &RowsError) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        health::Probe,
-        region::{Capability, Status},
-    };
+    use crate::{failover::Rule, health::Probe};
 
     const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
         {"name": "us-west-2", "bucket": "west"}, {"name": "us-east-1", "bucket": "east"},
@@ -220,6 +231,24 @@ mod tests {
         // The observers went on for a while and stopped; this reader slept through both.
         assert_eq!(look(50, 600_000), Status::Unknown);
         assert_eq!(look(51, 610_000), Status::Healthy);
+    }
+
+    #[test]
+    fn a_drained_region_is_offline_for_new_work_until_its_pin_ends() {
+        let region: RegionName = "us-west-2".parse().unwrap();
+        let pin = Pin {
+            region,
+            rule: Rule::Drain,
+            owner: "ada".to_owned(),
+            reason: "maintenance".to_owned(),
+            expires: Timestamp::from_millis(60_000),
+        };
+        let pins = [pin];
+        let at = |ms| drained(View::default(), Pins::new(&pins, Timestamp::from_millis(ms)));
+        for capability in Capability::ALL {
+            assert_eq!(at(59_999).status(region, capability), Status::Offline);
+            assert_eq!(at(60_000).status(region, capability), Status::Unknown);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     config::Config,
-    failover::{Decision, Inputs, Lags, Moved, Record, Watch, apply, decide},
+    failover::{Decision, Inputs, Lags, Loads, Moved, Record, Watch, apply, decide, polls},
     health::Verdicts,
     ports::{Clock, Rows, RowsError},
     region::RegionName,
@@ -63,6 +63,7 @@ pub async fn steer<R: Rows>(
     let pins = control.pins().await?;
     let view = verdicts.view(here);
     let began = clock.now();
+    let polls = polls(verdicts, &view, &config.regions);
     let mut turn = Turn { decisions: Vec::new(), record: None, moved: Vec::new() };
     for _ in 0..WRITES_MAX {
         let record = control.record().await?;
@@ -77,6 +78,8 @@ pub async fn steer<R: Rows>(
                 pins: &pins,
                 policy: &config.failover,
                 primary: config.primary_region,
+                loads: &Loads::new(),
+                polls: &polls,
                 leases: None,
                 moment,
             },
@@ -203,6 +206,8 @@ mod tests {
         let moves = control.moves(10).await.unwrap();
         assert_eq!(moves.iter().map(|m| m.epoch).collect::<Vec<_>>(), [3, 2]);
         assert!(moves.iter().all(|m| m.verified), "{moves:?}");
+        let votes = moves[1].saw[0].votes.unwrap();
+        assert_eq!((votes.up, votes.slow, votes.down, votes.uncounted), (0, 0, 3, 1), "{}", moves[1]);
     }
 
     #[tokio::test]

@@ -42,9 +42,20 @@ WILD_RESOURCES = {
 METRICS = {
     "RegionHealth": ("Observer", "Region"),
     "RegionLatency": ("Observer", "Region"),
+    "RegionErrorRate": ("Observer", "Region"),
     "ReplicationLag": ("Observer", "Region"),
     "OldestUnreplicatedAge": ("Region",),
+    "RegionUtilization": ("Region",),
+    "UploadSuccess": ("Region",),
+    "UploadFailure": ("Region",),
+    "UploadThroughput": ("Region",),
 }
+
+# Alarms that may mean that work has to move, by the start of their logical id. These wake the
+# failover handler; every alarm is told to the operators.
+WAKING = ("RegionDown", "RegionSilent")
+HANDLERS_TOPIC = {"Ref": "Topic"}
+OPERATORS_TOPIC = {"Ref": "OperatorsTopic"}
 
 # Regions whose replicas can be strongly consistent with each other.
 STRONG_SETS = (
@@ -241,14 +252,42 @@ def alarms_say_what_to_do(template: Template) -> Problems:
             yield f"`{name}` leaves missing data to chance: set TreatMissingData"
         if not alarm.get("AlarmActions"):
             yield f"`{name}` tells nobody: set AlarmActions"
-        period = alarm.get("Period", 60)
-        if period not in (10, 20, 30) and period % 60:
-            yield f"`{name}` has a period of {period} s: take 10, 20, 30 or a multiple of 60"
-        if alarm.get("Namespace") != "Sealane":
-            continue
-        dimensions = tuple(d["Name"] for d in alarm.get("Dimensions", []))
-        if METRICS.get(alarm.get("MetricName", "")) != dimensions:
-            yield f"`{name}` reads `{alarm.get('MetricName')}` by {dimensions}, which nobody emits"
+        for metric in _metrics(alarm):
+            period = metric.get("Period", 60)
+            if period not in (10, 20, 30) and period % 60:
+                yield f"`{name}` has a period of {period} s: take 10, 20, 30 or a multiple of 60"
+            if metric.get("Namespace") != "Sealane":
+                continue
+            dimensions = tuple(d["Name"] for d in metric.get("Dimensions", []))
+            if METRICS.get(metric.get("MetricName", "")) != dimensions:
+                metric_name = metric.get("MetricName")
+                yield f"`{name}` reads `{metric_name}` by {dimensions}, which nobody emits"
+        returned = [m for m in alarm.get("Metrics", []) if m.get("ReturnData", True)]
+        if "Metrics" in alarm and len(returned) != 1:
+            yield f"`{name}` judges {len(returned)} results: return the data of one"
+
+
+def _metrics(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What an alarm reads: one metric, or those of its metric math, each with its period."""
+    if "Metrics" not in alarm:
+        yield alarm
+    for query in alarm.get("Metrics", []):
+        if "MetricStat" in query:
+            stat = query["MetricStat"]
+            yield {**stat["Metric"], "Period": stat["Period"]}
+
+
+def alarms_wake_whom_they_should(template: Template) -> Problems:
+    """Down and silent wake the handler, nothing else does, and operators are told of all."""
+    for name, alarm in template.of_type("AWS::CloudWatch::Alarm"):
+        for kind in ("AlarmActions", "OKActions"):
+            told = alarm.get(kind, [])
+            if OPERATORS_TOPIC not in told:
+                yield f"`{name}` does not tell the operators: add OperatorsTopic to {kind}"
+            if name.startswith(WAKING) and HANDLERS_TOPIC not in told:
+                yield f"`{name}` does not wake the handler: add Topic to {kind}"
+            if not name.startswith(WAKING) and HANDLERS_TOPIC in told:
+                yield f"`{name}` wakes the handler and is no reason to move: take Topic from {kind}"
 
 
 def alarms_about_regions_watch_from_here(template: Template) -> Problems:
@@ -421,6 +460,7 @@ EVERYWHERE = (
     each_function_has_its_log_group,
     queues_outlast_their_consumers,
     alarms_say_what_to_do,
+    alarms_wake_whom_they_should,
     alarms_about_regions_watch_from_here,
     only_live_is_open,
     buckets_are_safe,

@@ -222,6 +222,45 @@ class PlantedMistakes(unittest.TestCase):
     def test_a_metric_that_nobody_emits(self) -> None:
         self.caught(REGION, lambda r: r["RegionDown1"].update(MetricName="Health"), "nobody emits")
 
+    def test_a_metric_of_metric_math_that_nobody_emits(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            stats = [m["MetricStat"] for m in r["UploadErrorAlarm"]["Metrics"] if "MetricStat" in m]
+            stats[0]["Metric"]["MetricName"] = "UploadSucces"
+
+        self.caught(REGION, edit, "`UploadSucces` by ('Region',), which nobody emits")
+
+    def test_metric_math_with_two_results(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            for metric in r["UploadErrorAlarm"]["Metrics"]:
+                metric["ReturnData"] = True
+
+        self.caught(REGION, edit, "judges 5 results")
+
+    def test_an_odd_period_in_metric_math(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            stats = [m["MetricStat"] for m in r["UploadErrorAlarm"]["Metrics"] if "MetricStat" in m]
+            stats[1]["Period"] = 90
+
+        self.caught(REGION, edit, "`UploadErrorAlarm` has a period of 90 s")
+
+    def test_a_dead_region_that_wakes_nobody(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            r["RegionSilent2"]["AlarmActions"].remove({"Ref": "Topic"})
+
+        self.caught(REGION, edit, "`RegionSilent2` does not wake the handler")
+
+    def test_a_slow_region_that_starts_a_failover(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            r["RegionSlow1"]["AlarmActions"].append({"Ref": "Topic"})
+
+        self.caught(REGION, edit, "`RegionSlow1` wakes the handler and is no reason to move")
+
+    def test_an_alarm_that_operators_do_not_hear(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            r["RegionDown1"]["OKActions"].remove({"Ref": "OperatorsTopic"})
+
+        self.caught(REGION, edit, "`RegionDown1` does not tell the operators", "OKActions")
+
     def test_an_alarm_on_another_observer(self) -> None:
         def edit(r: dict[str, dict[str, Any]]) -> None:
             r["RegionDown1"]["Dimensions"][0]["Value"] = "us-west-2"

@@ -23,6 +23,9 @@ import alarm_rules
 TURN_S = 1.0
 QUERIES_MAX = 500
 
+# Alarms that were said to be left out, so that it is said once each.
+left_out = set()
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,11 +70,20 @@ def judged(alarm, values, now_s):
     return alarm_rules.judge(alarm, [values.get(start) for start in starts])
 
 
+def metric_alarms(cloudwatch):
+    """The alarms on one metric. Metric math is not judged here, and each such alarm is named once."""
+    for page in cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"]):
+        for alarm in page["MetricAlarms"]:
+            if alarm.get("MetricName"):
+                yield alarm
+            elif alarm["AlarmArn"] not in left_out:
+                left_out.add(alarm["AlarmArn"])
+                print(f"{alarm['AlarmArn']} is on metric math and is NOT judged here: only CloudWatch does", flush=True)
+
+
 def turn(cloudwatch, now_s):
     """Judges all alarms of one region once."""
-    alarms = []
-    for page in cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"]):
-        alarms += [alarm for alarm in page["MetricAlarms"] if alarm.get("MetricName")]
+    alarms = list(metric_alarms(cloudwatch))
     for first in range(0, len(alarms), QUERIES_MAX):
         some = alarms[first:first + QUERIES_MAX]
         for alarm, values in zip(some, read_points(cloudwatch, some, now_s)):

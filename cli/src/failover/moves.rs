@@ -1,4 +1,5 @@
-//! Approving and asking for moves: a conditional write of the record, and nothing more.
+//! Asking for moves, proposing, approving and rejecting them: a conditional write of the
+//! record, and nothing more.
 //!
 //! The next controller that looks carries it out, by the same decision as ever.
 
@@ -6,7 +7,7 @@ use std::fmt;
 
 use sealane::{
     config::Config,
-    failover::{Moment, Proposal, Reason, Record},
+    failover::{Moment, Order, Proposal, Reason, Record},
     ports::{Rows, RowsError},
     region::RegionName,
     store::ControlTable,
@@ -19,66 +20,84 @@ use crate::{console::Console, exit::Exit, fault::Fault, world::World};
 /// How often the record is read anew after another writer was first.
 const TRIES_MAX: usize = 5;
 
+/// What is to be done with a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// Ask for it: it needs nobody else.
+    Move,
+    /// Propose it: another operator has to approve it.
+    Propose,
+    /// Approve the one that waits.
+    Approve,
+    /// Reject the one that waits.
+    Reject,
+}
+
 /// What an operator wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Order {
-    /// The move that waits for approval.
-    Approve {
-        /// Where it goes.
-        to: RegionName,
-        /// Who approves.
-        by: String,
-    },
-    /// A move of the operator's own.
-    Move {
-        /// Where it goes.
-        to: RegionName,
-        /// Who asks.
-        by: String,
-        /// Why.
-        reason: String,
-    },
+pub(super) struct Wish {
+    pub(super) verb: Verb,
+    /// Where the move goes.
+    pub(super) to: RegionName,
+    /// Who wants it.
+    pub(super) by: String,
+    /// Why.
+    pub(super) reason: String,
 }
 
 /// What the record says now.
 #[derive(Debug, PartialEq, Serialize)]
-struct Ordered {
+struct Written {
     to: RegionName,
-    approved_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposed_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approved_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected_by: Option<String>,
     reason: String,
     active: RegionName,
     record_version: u64,
 }
 
-/// Writes the order into the record.
-pub(super) async fn run(order: Order, config: Config, console: Console) -> Result<Exit, Fault> {
+/// Writes the wish into the record.
+pub(super) async fn run(wish: Wish, config: Config, console: Console) -> Result<Exit, Fault> {
     let world = World::connect(config).await;
-    let record = write(&order, &world.control(), World::now()).await?;
-    let proposal = record.proposal.clone().ok_or(Fault::Contended)?;
-    console.show(&Ordered {
-        to: proposal.to,
-        approved_by: proposal.approved_by.unwrap_or_default(),
-        reason: proposal.reason.to_string(),
+    let record = write(&wish, &world.control(), World::now()).await?;
+    let Proposal { to, reason, proposed_by, approved_by, rejected_by, .. } =
+        record.proposal.clone().ok_or(Fault::Contended)?;
+    console.show(&Written {
+        to,
+        proposed_by,
+        approved_by,
+        rejected_by,
+        reason: reason.to_string(),
         active: record.active,
         record_version: record.version,
     })?;
     Ok(Exit::Done)
 }
 
-/// The record with the order in it, as written.
+/// The record with the wish in it, as written.
 ///
-/// A lost race is run again on the record that won. An order that the record
-/// holds already is not written twice: the first write may have been one whose
-/// answer was lost.
-async fn write<R: Rows>(order: &Order, control: &ControlTable<R>, now: Timestamp) -> Result<Record, Fault> {
+/// A lost race is run again on the record that won. A wish that the record holds
+/// already is neither written nor listed twice: the first write may have been one
+/// whose answer was lost.
+async fn write<R: Rows>(wish: &Wish, control: &ControlTable<R>, now: Timestamp) -> Result<Record, Fault> {
     const RECORD: &str = "the record of the active region";
+    let mut listed = false;
     for _ in 0..TRIES_MAX {
         let read = control.record().await.map_err(|source| Fault::Read { what: RECORD, source })?;
         let old = read.ok_or(Fault::NoRecord)?;
-        if old.proposal.as_ref().is_some_and(|proposal| order.is_in(proposal)) {
+        if old.proposal.as_ref().is_some_and(|proposal| wish.is_in(proposal)) {
             return Ok(old);
         }
-        let new = order.apply(&old, Moment::first_sight(old.version, now))?;
+        let new = wish.apply(&old, Moment::first_sight(old.version, now))?;
+        if !listed {
+            let entry = control.order(&wish.by, &wish.reason, wish.order(), now).await;
+            entry.map_err(|source| Fault::Write { what: "the list of orders", source })?;
+            listed = true;
+        }
         match control.swap(Some(&old), &new).await {
             Ok(()) => return Ok(new),
             Err(RowsError::Conflict) => {}
@@ -88,36 +107,60 @@ async fn write<R: Rows>(order: &Order, control: &ControlTable<R>, now: Timestamp
     Err(Fault::Contended)
 }
 
-impl Order {
+impl Wish {
     fn apply(&self, record: &Record, moment: Moment) -> Result<Record, Fault> {
-        match self {
-            Self::Approve { to, by } => {
-                record.approve(*to, by, moment).ok_or(Fault::NothingToApprove { to: *to })
-            }
-            Self::Move { to, by, reason } => {
-                record.ask(*to, by, reason, moment).ok_or(Fault::AlreadyThere { to: *to })
-            }
+        let Self { verb, to, by, reason } = self;
+        let to = *to;
+        match verb {
+            Verb::Move => record.ask(to, by, reason, moment).ok_or(Fault::AlreadyThere { to }),
+            Verb::Propose => record.propose(to, by, reason, moment).ok_or(Fault::AlreadyThere { to }),
+            Verb::Approve => record.approve(to, by, moment).ok_or(Fault::NothingToApprove { to }),
+            Verb::Reject => record.reject(to, by, moment).ok_or(Fault::NothingToReject { to }),
         }
     }
 
-    /// Whether this very order stands in the record.
-    fn is_in(&self, proposal: &Proposal) -> bool {
-        let approved_by = |by: &str| proposal.approved_by.as_deref() == Some(by);
-        match self {
-            Self::Approve { to, by } => proposal.to == *to && approved_by(by),
-            Self::Move { to, by, reason } => {
-                let same = matches!(&proposal.reason, Reason::Asked { note } if note == reason);
-                proposal.to == *to && approved_by(by) && same
-            }
+    fn order(&self) -> Order {
+        let to = self.to;
+        match self.verb {
+            Verb::Move => Order::Move { to },
+            Verb::Propose => Order::Propose { to },
+            Verb::Approve => Order::Approve { to },
+            Verb::Reject => Order::Reject { to },
         }
+    }
+
+    /// Whether this very wish stands in the record.
+    fn is_in(&self, proposal: &Proposal) -> bool {
+        let is_me = |name: &Option<String>| name.as_deref() == Some(self.by.as_str());
+        let same = || matches!(&proposal.reason, Reason::Asked { note } if *note == self.reason);
+        let there = match self.verb {
+            Verb::Move => is_me(&proposal.approved_by) && same(),
+            Verb::Propose => is_me(&proposal.proposed_by) && proposal.waits() && same(),
+            Verb::Approve => is_me(&proposal.approved_by),
+            Verb::Reject => is_me(&proposal.rejected_by),
+        };
+        proposal.to == self.to && there
     }
 }
 
-impl fmt::Display for Ordered {
+impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { to, approved_by, reason, active, .. } = self;
-        writeln!(f, "the move from {active} to {to} is approved by {approved_by}: {reason}")?;
-        f.write_str("the next controller that looks carries it out (see `sealane failover status`)")
+        let Self { to, proposed_by, approved_by, rejected_by, reason, active, .. } = self;
+        match (approved_by, rejected_by, proposed_by) {
+            (Some(by), ..) => {
+                writeln!(f, "the move from {active} to {to} is approved by {by}: {reason}")?;
+                f.write_str("the next controller that looks carries it out (see `sealane failover status`)")
+            }
+            (None, Some(by), _) => {
+                writeln!(f, "the move from {active} to {to} is rejected by {by}: {reason}")?;
+                f.write_str("it is not made or proposed for an hour, unless someone approves it")
+            }
+            (None, None, Some(by)) => {
+                writeln!(f, "the move from {active} to {to} is proposed by {by}: {reason}")?;
+                write!(f, "`sealane failover approve {to} --by NAME` starts it, within an hour")
+            }
+            (None, None, None) => write!(f, "the move from {active} to {to} waits: {reason}"),
+        }
     }
 }
 
@@ -131,8 +174,8 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn asked(to: &str) -> Order {
-        Order::Move { to: region(to), by: "ada".to_owned(), reason: "drill".to_owned() }
+    fn wish(verb: Verb, to: &str, by: &str) -> Wish {
+        Wish { verb, to: region(to), by: by.to_owned(), reason: "drill".to_owned() }
     }
 
     async fn table(rows: &MemoryRows) -> ControlTable<MemoryRows> {
@@ -141,27 +184,51 @@ mod tests {
         control
     }
 
-    #[tokio::test]
-    async fn an_order_given_twice_is_written_once() {
-        let control = table(&MemoryRows::default()).await;
-        let first = write(&asked("us-east-1"), &control, Timestamp::default()).await.unwrap();
-        let second = write(&asked("us-east-1"), &control, Timestamp::default()).await.unwrap();
-        assert_eq!((first.version, &first), (2, &second));
+    async fn written(wish: Wish, control: &ControlTable<MemoryRows>) -> Result<Record, Fault> {
+        write(&wish, control, Timestamp::default()).await
     }
 
     #[tokio::test]
-    async fn work_does_not_move_to_where_it_is() {
+    async fn a_wish_given_twice_is_written_and_listed_once() {
         let control = table(&MemoryRows::default()).await;
-        let refused = write(&asked("us-west-2"), &control, Timestamp::default()).await;
-        assert!(matches!(refused, Err(Fault::AlreadyThere { .. })), "{refused:?}");
+        for verb in [Verb::Move, Verb::Reject, Verb::Approve, Verb::Propose] {
+            let first = written(wish(verb, "us-east-1", "ada"), &control).await.unwrap();
+            let second = written(wish(verb, "us-east-1", "ada"), &control).await.unwrap();
+            assert_eq!(first, second, "{verb:?}");
+        }
+        assert_eq!(control.orders(10).await.unwrap().len(), 4);
     }
 
     #[tokio::test]
-    async fn only_what_waits_can_be_approved() {
+    async fn what_one_proposes_another_approves_and_both_are_listed() {
         let control = table(&MemoryRows::default()).await;
-        let order = Order::Approve { to: region("us-east-1"), by: "ada".to_owned() };
-        let refused = write(&order, &control, Timestamp::default()).await;
-        assert!(matches!(refused, Err(Fault::NothingToApprove { .. })), "{refused:?}");
+        written(wish(Verb::Propose, "us-east-1", "ada"), &control).await.unwrap();
+        let record = written(wish(Verb::Approve, "us-east-1", "bob"), &control).await.unwrap();
+        let proposal = record.proposal.unwrap();
+        assert_eq!(
+            (proposal.proposed_by.as_deref(), proposal.approved_by.as_deref()),
+            (Some("ada"), Some("bob"))
+        );
+        let told: Vec<_> = control.orders(10).await.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "order 2: bob ordered `approve the move to us-east-1`: drill",
+                "order 1: ada ordered `propose to move to us-east-1`: drill"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_not_listed() {
+        let control = table(&MemoryRows::default()).await;
+        let there = written(wish(Verb::Move, "us-west-2", "ada"), &control).await;
+        assert!(matches!(there, Err(Fault::AlreadyThere { .. })), "{there:?}");
+        let approved = written(wish(Verb::Approve, "us-east-1", "ada"), &control).await;
+        assert!(matches!(approved, Err(Fault::NothingToApprove { .. })), "{approved:?}");
+        let rejected = written(wish(Verb::Reject, "us-east-1", "ada"), &control).await;
+        assert!(matches!(rejected, Err(Fault::NothingToReject { .. })), "{rejected:?}");
+        assert_eq!(control.orders(10).await.unwrap(), []);
     }
 
     #[tokio::test]
@@ -169,7 +236,7 @@ mod tests {
         let rows = MemoryRows::default();
         let control = table(&rows).await;
         rows.cut(true);
-        let refused = write(&asked("us-east-1"), &control, Timestamp::default()).await;
+        let refused = written(wish(Verb::Move, "us-east-1", "ada"), &control).await;
         assert!(matches!(refused, Err(Fault::Read { .. })), "{refused:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sealane::{
     config::Config,
-    failover::{Inputs, Moment, Moved, Pin, Record, decide},
+    failover::{Inputs, Loads, Moment, Moved, Pin, Proposal, Record, decide, polls},
     outlook::Outlook,
     region::RegionName,
     time::Timestamp,
@@ -33,7 +33,7 @@ pub(super) async fn status(config: Config, console: Console) -> Result<Exit, Fau
     let record = world.control().record().await;
     let record = record.map_err(|source| Fault::Read { what: "the record of the active region", source })?;
     let outlook = Outlook { record, ..world.look().await };
-    console.show(&Status::of(&world.config, outlook, World::now()))?;
+    console.show(&Status::of(&world.config, world.here, outlook, World::now()))?;
     Ok(Exit::Done)
 }
 
@@ -47,9 +47,12 @@ pub(super) async fn list(limit: usize, config: Config, console: Console) -> Resu
 impl Status {
     /// Ages are those of the record's last write, since a command looks only once:
     /// a controller that has watched for longer may be ahead of this decision.
-    fn of(config: &Config, outlook: Outlook, now: Timestamp) -> Self {
-        let Outlook { verdicts, view, record, pins, .. } = outlook;
+    fn of(config: &Config, here: RegionName, outlook: Outlook, now: Timestamp) -> Self {
+        let Outlook { verdicts, record, pins, .. } = outlook;
+        // As controllers see it: the outlook's own view has drained regions offline, for routes.
+        let view = verdicts.view(here);
         let version = record.as_ref().map_or(0, |record| record.version);
+        let (loads, polls) = (Loads::new(), polls(&verdicts, &view, &config.regions));
         let inputs = Inputs {
             regions: &config.regions,
             view: &view,
@@ -57,6 +60,8 @@ impl Status {
             pins: &pins,
             policy: &config.failover,
             primary: config.primary_region,
+            loads: &loads,
+            polls: &polls,
             leases: None,
             moment: Moment::first_sight(version, now),
         };
@@ -72,6 +77,21 @@ pub(super) fn at(moment: Timestamp) -> String {
     shown.unwrap_or_else(|_| "the end of time".to_owned())
 }
 
+/// How far a proposal has come.
+fn state(proposal: &Proposal) -> String {
+    let Proposal { to, approved_by, rejected_by, proposed_by, .. } = proposal;
+    match (approved_by, rejected_by, proposed_by) {
+        (Some(by), ..) => format!("approved by {by}"),
+        (None, Some(by), _) => {
+            format!("rejected by {by}: `sealane failover approve {to} --by NAME` starts it yet")
+        }
+        (None, None, Some(by)) => {
+            format!("proposed by {by}, waits: `sealane failover approve {to} --by NAME` starts it")
+        }
+        (None, None, None) => format!("waits: `sealane failover approve {to} --by NAME` starts it"),
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.record {
@@ -81,13 +101,8 @@ impl fmt::Display for Status {
                 writeln!(f, "because   {}", record.reason)?;
                 writeln!(f, "phase     {}, since {}", record.phase, at(record.since))?;
                 if let Some(proposal) = &record.proposal {
-                    let standing = match &proposal.approved_by {
-                        Some(by) => format!("approved by {by}"),
-                        None => {
-                            format!("waits: `sealane failover approve {} --by NAME` starts it", proposal.to)
-                        }
-                    };
-                    writeln!(f, "proposal  to {}: {} ({standing})", proposal.to, proposal.reason)?;
+                    let state = state(proposal);
+                    writeln!(f, "proposal  to {}: {} ({state})", proposal.to, proposal.reason)?;
                 }
             }
         }
@@ -116,10 +131,11 @@ mod tests {
         let document = "{primary_region: us-west-2, regions: [{name: us-west-2, bucket: my-bucket}]}";
         let config = Config::read(Some(document), std::iter::empty()).unwrap();
         let now = Timestamp::from_millis(1_700_000_000_000);
-        let none = Status::of(&config, Outlook::default(), now).to_string();
+        let none = Status::of(&config, config.primary_region, Outlook::default(), now).to_string();
         assert!(none.ends_with("now       begin in us-west-2: there is no record yet"), "{none}");
         let record = Some(Record::first(config.primary_region, now));
-        let some = Status::of(&config, Outlook { record, ..Outlook::default() }, now).to_string();
+        let seen = Outlook { record, ..Outlook::default() };
+        let some = Status::of(&config, config.primary_region, seen, now).to_string();
         assert!(some.starts_with("active    us-west-2, epoch 1\nbecause   work began here\n"), "{some}");
         assert!(some.contains("since 2023-11-14T22:13:20Z"), "{some}");
     }

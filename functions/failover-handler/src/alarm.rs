@@ -5,9 +5,15 @@
 
 use std::fmt;
 
-use sealane::emf::NAMESPACE;
+use sealane::{emf::NAMESPACE, region::Region};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// The alarms that wake the handler, as `infra/template.yaml` names them: `<prefix>` before, the region after.
+const WAKING: [&str; 2] = ["-region-down-", "-region-silent-"];
+
+/// Most alarms taken from one event. SNS sends one record at a time.
+const HINTS_MAX: usize = 10;
 
 /// How an alarm stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +46,19 @@ pub struct Hint {
     pub told: AlarmState,
 }
 
+impl Hint {
+    /// Whether the alarm is one that may mean that work has to move: a region that is
+    /// `down`, or about which an observer is `silent`. What other alarms tell, such as a
+    /// slow region, and alarms about a region that is not configured, is for operators.
+    pub fn wakes(&self, regions: &[Region]) -> bool {
+        WAKING.iter().any(|kind| {
+            self.alarm
+                .split_once(kind)
+                .is_some_and(|(_, about)| regions.iter().any(|region| region.name.as_str() == about))
+        })
+    }
+}
+
 /// The event is none that this function takes.
 #[derive(Debug, thiserror::Error)]
 pub enum AlarmError {
@@ -59,6 +78,9 @@ pub enum AlarmError {
         /// What it watches.
         namespace: String,
     },
+    /// It speaks of more alarms than one event may.
+    #[error("the event holds {0} records, at most {HINTS_MAX} are taken; send fewer at once")]
+    TooMany(usize),
     /// It looks like an alarm but cannot be read.
     #[error("the alarm in the event cannot be read")]
     Malformed(#[source] serde_json::Error),
@@ -104,6 +126,9 @@ struct DetailState {
 /// nothing is lost, since the probers' ticks take the same decision by themselves.
 pub fn parse(event: &Value) -> Result<Vec<Hint>, AlarmError> {
     if let Some(records) = event.get("Records").and_then(Value::as_array) {
+        if records.len() > HINTS_MAX {
+            return Err(AlarmError::TooMany(records.len()));
+        }
         return records.iter().map(from_sns).collect();
     }
     let detail = event.get("detail").or_else(|| event.get("alarmData"));
@@ -167,6 +192,32 @@ mod tests {
             };
             prop_assert!(parse(&event).is_err());
         }
+    }
+
+    #[test]
+    fn only_alarms_about_configured_regions_being_down_or_silent_wake_anyone() {
+        let document = "{primary_region: us-west-2, health: {voters_min: 1}, \
+            regions: [{name: us-west-2, bucket: my-bucket}]}";
+        let config = sealane::config::Config::read(Some(document), std::iter::empty()).unwrap();
+        for (alarm, wakes) in [
+            ("sealane-region-down-us-west-2", true),
+            ("other-prefix-region-silent-us-west-2", true),
+            ("sealane-region-slow-us-west-2", false),
+            ("sealane-region-down-us-west-20", false),
+            ("sealane-region-down-mars", false),
+            ("sealane-unreplicated-age", false),
+            ("", false),
+        ] {
+            let hint = Hint { alarm: alarm.to_owned(), told: AlarmState::Alarm };
+            assert_eq!(hint.wakes(&config.regions), wakes, "{alarm}");
+        }
+    }
+
+    #[test]
+    fn an_event_of_a_thousand_records_is_refused() {
+        let record = serde_json::json!({"EventSource": "aws:sns", "Sns": {"Message": "{}"}});
+        let event = serde_json::json!({"Records": vec![record; 1_000]});
+        assert!(matches!(parse(&event), Err(AlarmError::TooMany(1_000))));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! The event is a hint. The handler reads how the alarm stands now, waits until
 //! enough observers were seen to be alive, and takes the same turn at the wheel as
 //! the prober's tick, so doubled, late, reordered and stale events do no harm.
+//!
+//! Alarms come in storms, so an event that arrives just after a look is answered
+//! from that look: its work is bounded by time and not by the number of events.
 
 pub mod alarm;
 #[cfg(feature = "lambda")]
@@ -28,6 +31,33 @@ pub use alarm::{AlarmError, AlarmState, Hint};
 
 /// Time between two looks at the observers' rows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Age up to which a look answers further events: the next look could see nothing
+/// that the prober's next tick does not see as well.
+const ANSWERS_FOR: Duration = Duration::from_secs(1);
+
+/// What a sandbox remembers between its invocations.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    memory: Memory,
+    watch: Watch,
+    last: Option<(Instant, Decided)>,
+}
+
+impl Remembered {
+    /// A sandbox in `here` that has seen nothing.
+    pub fn of(here: RegionName) -> Self {
+        Self { memory: Memory::of(here), ..Self::default() }
+    }
+}
+
+/// What a look came to.
+#[derive(Debug, Clone)]
+struct Decided {
+    decisions: Vec<String>,
+    epoch: Option<u64>,
+    active: Option<RegionName>,
+}
 
 /// Where the handler reads how an alarm stands now.
 pub trait Alarms {
@@ -70,7 +100,7 @@ pub struct Heard {
     pub alarm: String,
     /// How it stood when the event was sent.
     pub told: AlarmState,
-    /// How it stands now; `None`: there is no such alarm, or CloudWatch did not say.
+    /// How it stands now; `None`: there is no such alarm, CloudWatch did not say, or it was not asked.
     pub now: Option<AlarmState>,
 }
 
@@ -101,24 +131,48 @@ pub enum Failed {
 
 /// Takes one event, looks for itself, and decides.
 ///
+/// An alarm that may not mean a move is heard and decides nothing.
+///
 /// # Errors
-/// When the event is foreign or damaged, or a table does not answer.
+/// When the event is foreign or damaged, or a table does not answer. Lambda then
+/// delivers the event again, which does no harm.
 pub async fn respond<A: Alarms, R: Rows, C: Clock>(
     deps: &Deps<A, R, C>,
-    memory: &mut (Memory, Watch),
+    remembered: &mut Remembered,
     event: &Value,
 ) -> Result<Reply, Failed> {
-    let heard = listen(&deps.alarms, alarm::parse(event)?).await;
-    let verdicts = attend(deps, &mut memory.0).await?;
-    let turn = steer(&deps.config, deps.here, &verdicts, &deps.control, &mut memory.1, &deps.clock).await?;
-    let reply = Reply {
-        heard,
+    let hints = alarm::parse(event)?;
+    if !hints.iter().any(|hint| hint.wakes(&deps.config.regions)) {
+        tracing::info!(alarms = ?hints, "alarms heard that decide nothing");
+        return Ok(Reply { heard: unasked(hints), decisions: Vec::new(), epoch: None, active: None });
+    }
+    let recent = remembered.last.as_ref().filter(|(at, _)| at.elapsed() < ANSWERS_FOR);
+    if let Some((_, decided)) = recent.cloned() {
+        return Ok(reply(unasked(hints), decided));
+    }
+    let heard = listen(&deps.alarms, hints).await;
+    let verdicts = attend(deps, &mut remembered.memory).await?;
+    let turn =
+        steer(&deps.config, deps.here, &verdicts, &deps.control, &mut remembered.watch, &deps.clock).await?;
+    let decided = Decided {
         decisions: turn.decisions.iter().map(ToString::to_string).collect(),
         epoch: turn.record.as_ref().map(|r| r.epoch),
         active: turn.record.as_ref().map(|r| r.active),
     };
-    tracing::info!(decisions = ?reply.decisions, epoch = reply.epoch, "alarm answered");
-    Ok(reply)
+    tracing::info!(decisions = ?decided.decisions, epoch = decided.epoch, "alarm answered");
+    remembered.last = Some((Instant::now(), decided.clone()));
+    Ok(reply(heard, decided))
+}
+
+fn reply(heard: Vec<Heard>, decided: Decided) -> Reply {
+    let Decided { decisions, epoch, active } = decided;
+    Reply { heard, decisions, epoch, active }
+}
+
+/// The alarms as they were told, without asking how they stand now.
+fn unasked(hints: Vec<Hint>) -> Vec<Heard> {
+    let heard = |Hint { alarm, told }| Heard { alarm, told, now: None };
+    hints.into_iter().map(heard).collect()
 }
 
 /// How each alarm stands now. An alarm that cannot be read changes nothing: the

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use failover_handler::{Deps, aws::CloudWatchAlarms, respond};
+use failover_handler::{Deps, Remembered, aws::CloudWatchAlarms, respond};
 use lambda_runtime::LambdaEvent;
 use sealane::{
     aws::{Aws, Limits, SystemClock},
-    edge, failover, lambda, outlook,
+    edge, lambda,
     store::HealthTable,
 };
 use serde_json::Value;
@@ -26,14 +26,13 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         here,
         clock: SystemClock,
     };
-    let memory = (outlook::Memory::of(here), failover::Watch::default());
     // Lambda runs one invocation at a time in a sandbox; the lock only says so to the compiler.
-    let shared = Arc::new((deps, Mutex::new(memory)));
+    let shared = Arc::new((deps, Mutex::new(Remembered::of(here))));
     lambda::serve(move |event: LambdaEvent<Value>| {
         let shared = Arc::clone(&shared);
         async move {
-            let mut memory = shared.1.lock().await;
-            respond(&shared.0, &mut memory, &event.payload).await
+            let mut remembered = shared.1.lock().await;
+            respond(&shared.0, &mut remembered, &event.payload).await
         }
     })
     .await

@@ -1,16 +1,24 @@
 //! Alarms in every form, on tables in memory.
 #![allow(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use failover_handler::{AlarmError, AlarmState, Alarms, Deps, Failed, Reply, Unanswered, respond};
+use failover_handler::{
+    AlarmError, AlarmState, Alarms, Deps, Failed, Remembered, Reply, Unanswered, respond,
+};
 use sealane::{
     config::Config,
-    failover::Watch,
     health::{Failure, Observation, Probe},
     memory::MemoryRows,
-    outlook::Memory,
-    ports::Clock,
+    ports::{Clock, Cursor, Key, Page, Row, Rows, RowsError, When},
     region::{Region, RegionName},
     store::{ControlTable, HealthTable},
     time::Timestamp,
@@ -106,7 +114,7 @@ async fn answers(cases: &[&str], alarms: TestAlarms, down: &str) -> (Vec<Result<
     let deps = deps(&rows, &control, alarms);
     let first = sealane::failover::Record::first("us-west-2".parse().unwrap(), Timestamp::default());
     deps.control.swap(None, &first).await.unwrap();
-    let mut memory = (Memory::default(), Watch::default());
+    let mut memory = Remembered::default();
     let mut replies = Vec::new();
     let handled = async {
         sleep(Duration::from_secs(1)).await;
@@ -159,7 +167,7 @@ async fn an_alarm_without_living_observers_moves_nothing() {
         let row = tick(Observation::new(name.parse().unwrap()), &deps.config, "us-west-2");
         table.publish(&row, None).await.unwrap();
     }
-    let mut memory = (Memory::default(), Watch::default());
+    let mut memory = Remembered::default();
     let reply = respond(&deps, &mut memory, &event("sns-alarm")).await.unwrap();
     assert_eq!(reply.epoch, Some(1), "{reply:?}");
 }
@@ -181,7 +189,131 @@ async fn a_silent_table_is_an_error_and_not_an_answer() {
     let cut = rows.replica();
     cut.cut(true);
     deps.health = HealthTable::new(cut);
-    let mut memory = (Memory::default(), Watch::default());
+    let mut memory = Remembered::default();
     let reply = respond(&deps, &mut memory, &event("sns-alarm")).await;
     assert!(matches!(reply, Err(Failed::Table(_))), "{reply:?}");
+}
+
+/// Rows that count the calls made to them.
+struct Counted(MemoryRows, Arc<AtomicUsize>);
+
+impl Counted {
+    fn rows(&self) -> &MemoryRows {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        &self.0
+    }
+}
+
+impl Rows for Counted {
+    async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
+        self.rows().read(key).await
+    }
+
+    async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
+        self.rows().write(row, when).await
+    }
+
+    async fn list(
+        &self,
+        partition: &str,
+        newest_first: bool,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError> {
+        self.rows().list(partition, newest_first, from, limit).await
+    }
+
+    async fn list_index(
+        &self,
+        partition: &str,
+        up_to: Option<&str>,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError> {
+        self.rows().list_index(partition, up_to, from, limit).await
+    }
+}
+
+/// Alarms that count how often they are read.
+struct CountedAlarms(AtomicUsize);
+
+impl Alarms for CountedAlarms {
+    async fn state(&self, _: &str) -> Result<Option<AlarmState>, Unanswered> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(AlarmState::Alarm))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_a_thousand_alarms_makes_one_move_and_few_calls() {
+    let (rows, control) = (MemoryRows::default(), MemoryRows::default());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = |rows: &MemoryRows| Counted(rows.replica(), Arc::clone(&calls));
+    let deps = Deps {
+        config: Config::read(Some(DOCUMENT), std::iter::empty()).unwrap(),
+        here: "us-east-1".parse().unwrap(),
+        alarms: CountedAlarms(AtomicUsize::new(0)),
+        health: HealthTable::new(counted(&rows)),
+        control: ControlTable::new(vec![counted(&control)]),
+        clock: TestClock(Instant::now()),
+    };
+    let first = sealane::failover::Record::first("us-west-2".parse().unwrap(), Timestamp::default());
+    deps.control.swap(None, &first).await.unwrap();
+    calls.store(0, Ordering::Relaxed);
+    let cases = ["sns-alarm", "eventbridge-alarm", "direct-alarm", "sns-ok", "sns-insufficient"];
+    let events = cases.map(event);
+    let mut remembered = Remembered::default();
+    let storm = async {
+        sleep(Duration::from_secs(1)).await;
+        for number in 0..1_000 {
+            let reply = respond(&deps, &mut remembered, &events[number % events.len()]).await.unwrap();
+            assert_eq!(reply.epoch, Some(2), "{reply:?}");
+        }
+    };
+    tokio::select! {
+        () = storm => {}
+        () = observers(&rows, &deps.config, "us-west-2") => {}
+    }
+    let record = ControlTable::new(vec![control]).record().await.unwrap().unwrap();
+    assert_eq!((record.epoch, record.moves.len()), (2, 1));
+    // One look: up to 16 readings of the observers' rows while it waits for them to advance,
+    // the pins, and a reading and a write for each step of the move.
+    let calls = calls.load(Ordering::Relaxed);
+    assert!(calls <= 30, "{calls} calls to the tables");
+    assert_eq!(deps.alarms.0.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_is_not_about_a_region_down_is_heard_and_decides_nothing() {
+    let (replies, control) =
+        answers(&["sns-slow", "sns-unknown-region"], TestAlarms::Over, "us-west-2").await;
+    for reply in replies {
+        let reply = reply.unwrap();
+        assert_eq!((reply.heard.len(), reply.decisions.len(), reply.epoch), (1, 0, None));
+    }
+    assert_eq!(ControlTable::new(vec![control]).record().await.unwrap().unwrap().epoch, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_failed_is_answered_when_it_comes_again() {
+    let (rows, control) = (MemoryRows::default(), MemoryRows::default());
+    let cut = rows.replica();
+    let mut deps = deps(&rows, &control, TestAlarms::Over);
+    deps.health = HealthTable::new(cut.clone());
+    let first = sealane::failover::Record::first("us-west-2".parse().unwrap(), Timestamp::default());
+    deps.control.swap(None, &first).await.unwrap();
+    let mut remembered = Remembered::default();
+    let twice = async {
+        sleep(Duration::from_secs(1)).await;
+        cut.cut(true);
+        let failed = respond(&deps, &mut remembered, &event("sns-alarm")).await;
+        assert!(matches!(failed, Err(Failed::Table(_))), "{failed:?}");
+        cut.cut(false);
+        let again = respond(&deps, &mut remembered, &event("sns-alarm")).await.unwrap();
+        assert_eq!(again.epoch, Some(2), "{again:?}");
+    };
+    tokio::select! {
+        () = twice => {}
+        () = observers(&rows, &deps.config, "us-west-2") => {}
+    }
 }

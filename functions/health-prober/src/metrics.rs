@@ -2,14 +2,14 @@
 
 use sealane::{
     emf::{Metric, Unit, line},
-    health::Verdicts,
+    health::{Verdict, Verdicts},
     region::{Region, RegionName, Status},
     steer::Turn,
     time::{Timestamp, millis},
 };
 
-/// The lines of one tick: health and latency of each region and capability, the lag
-/// of each region's writes, and the moves that this turn made.
+/// The lines of one tick: health, latency and error rate of each region and capability,
+/// the lag of each region's writes, and the moves that this turn made.
 pub(crate) fn lines(
     here: RegionName,
     regions: &[Region],
@@ -45,6 +45,7 @@ fn health(here: RegionName, region: &Region, verdicts: &Verdicts, now: Timestamp
             unit: Unit::Milliseconds,
             value: latency.as_secs_f64() * 1000.0,
         }));
+        metrics.extend(error_rate(here, verdict));
         if metrics.is_empty() {
             continue;
         }
@@ -53,6 +54,13 @@ fn health(here: RegionName, region: &Region, verdicts: &Verdicts, now: Timestamp
         lines.push(line(&[whole[0], whole[1], ("Capability", capability.as_str())], &metrics, now));
     }
     lines
+}
+
+/// Percent of this observer's own last probes that failed; nothing while it has made too few.
+fn error_rate(here: RegionName, verdict: &Verdict) -> Option<Metric> {
+    let own = verdict.ballots.iter().find(|ballot| ballot.voter == here)?;
+    let percent = own.error_percent?;
+    Some(Metric { name: "RegionErrorRate", unit: Unit::Percent, value: f64::from(percent) })
 }
 
 /// 1, 0.5 or 0; nothing while it is not known, so that the alarm on silence can tell.

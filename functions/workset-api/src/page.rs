@@ -103,10 +103,11 @@ impl Sheet {
             ),
         };
         let proposal = self.record.as_ref().and_then(|r| r.proposal.as_ref()).map(|p| {
-            let state = p.approved_by.as_ref().map_or_else(
-                || "waits for an operator".to_owned(),
-                |name| format!("approved by {}", escape(name)),
-            );
+            let state = match (&p.approved_by, &p.rejected_by) {
+                (Some(name), _) => format!("approved by {}", escape(name)),
+                (None, Some(name)) => format!("rejected by {}", escape(name)),
+                (None, None) => "waits for an operator".to_owned(),
+            };
             format!("<p>Proposed: move to {} ({}); {state}.</p>\n", p.to, escape(&p.reason.to_string()))
         });
         section("Active primary", &format!("{words}{}", proposal.unwrap_or_default()))

@@ -100,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     value("failover.dwell", "30s", "Shortest time between two moves."),
     value("failover.hold_down", "30s", "Wait before a failback, times the number of recent moves."),
     value("failover.hold_down_max", "5m", "Longest such wait; not below `failover.hold_down`."),
-    value("failover.moves_per_hour_max", "2", "Automatic moves in any hour, at least 1; beyond that a move waits for approval."),
+    value("failover.moves_per_hour_max", "2", "Automatic moves away in any hour, failbacks left out, at least 1; beyond that a move waits for approval."),
     value("failover.failback", "true", "Whether work returns to the primary region by itself."),
     value("failover.replication_lag_max", "5s", "Replication lag above which work does not return."),
     value("failover.failback_step", "10s", "Time between two steps (10, 25, 50, 100%) of a return."),

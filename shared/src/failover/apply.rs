@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{
     decision::Decision,
     phase::Phase,
-    record::{MOVES_KEPT, MOVES_WINDOW, PastMove, Proposal, Record, Recovery, StartedBy, Step, Underway},
+    proposal::Proposal,
+    record::{MOVES_KEPT, MOVES_WINDOW, PastMove, Reason, Record, Recovery, StartedBy, Step, Underway},
     watch::Moment,
 };
 use crate::{region::RegionName, time::millis};
@@ -47,8 +48,7 @@ impl Record {
                 known.then(|| Self { recovery: None, ..next() })
             }
             Decision::Propose { from, to, reason, .. } => {
-                let proposal =
-                    Proposal { to: *to, reason: reason.clone(), approved_by: None, age: Duration::ZERO };
+                let proposal = Proposal::of_automation(*to, reason.clone());
                 let same = self.proposal.as_ref().is_some_and(|p| p.to == *to && p.reason == *reason);
                 (!same && *from == self.active && *to != self.active)
                     .then(|| Self { proposal: Some(proposal), ..next() })
@@ -57,7 +57,7 @@ impl Record {
                 let stands = self.proposal.as_ref().is_some_and(|p| p.to == *to);
                 stands.then(|| Self { proposal: None, ..next() })
             }
-            Decision::Start { from, to, into, reason, by, lag, loss_max, saw } => {
+            Decision::Start { from, to, into, reason, by, lag, loss_max, saw, .. } => {
                 let underway = Underway {
                     from: *from,
                     to: *to,
@@ -131,6 +131,7 @@ impl Record {
             from: self.active,
             to,
             automatic: by_itself && reason.is_automatic(),
+            failback: matches!(reason, Reason::Failback { .. }),
         });
         let surplus = next.moves.len().saturating_sub(MOVES_KEPT);
         next.moves.drain(..surplus);

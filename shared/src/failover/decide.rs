@@ -4,20 +4,23 @@
 //! result replaces the very version that was decided on, so losing that race is
 //! normal and harmless, and a plan made on an old record cannot be carried out.
 
-use std::time::Duration;
+use std::{mem::discriminant, time::Duration};
 
 use super::{
     Mode, Policy,
     decision::{Abandon, Because, Decision, Hold, Stay, Withdraw},
     phase::{Phase, Share},
     pins::{Pin, Pins},
-    record::{MOVES_KEPT, Proposal, Reason, Record, StartedBy, clip},
-    standing::{PRIMARY_NEEDS, Sighting, Standing, panics, sightings, standbys},
+    proposal::{PROPOSAL_TERM, Proposal},
+    record::{MOVES_KEPT, Reason, Record, StartedBy, clip},
+    saw::{Loads, Polls, saw},
+    standing::{PRIMARY_NEEDS, Sighting, Standby, Standing, full, panics, sightings, standbys},
     watch::Moment,
 };
 use crate::{
     health::View,
     region::{Region, RegionName},
+    route::capacity::Utilization,
 };
 
 /// Replication lag between two regions, as last measured.
@@ -54,6 +57,10 @@ pub struct Inputs<'a, L> {
     pub policy: &'a Policy,
     /// Where work belongs when all is well.
     pub primary: RegionName,
+    /// What each region carries; a region that is not in it has a load that is not known.
+    pub loads: &'a Loads,
+    /// The votes behind how each region stands, for the record of a move; may be empty.
+    pub polls: &'a Polls,
     /// Exclusive work in flight in the active region; `None`: not known, so a drain takes its full time.
     pub leases: Option<u64>,
     /// This controller's clock, and how long it has looked at the record.
@@ -97,7 +104,7 @@ pub(super) struct Desk<'a, L> {
 
 impl<L: Lags> Desk<'_, L> {
     fn steady(&self) -> Decision {
-        if let Some(decision) = self.approved() {
+        if let Some(decision) = self.approved().or_else(|| self.lapsed()) {
             return decision;
         }
         if let Some(relapse) = self.relapse() {
@@ -139,23 +146,25 @@ impl<L: Lags> Desk<'_, L> {
         if let Some(pin) = self.pins.stay(active) {
             return self.hold(Hold::Pinned(pin.clone()));
         }
-        let Some(&to) = standbys(regions, view, self.pins, active).first() else {
+        let Some(&best) = standbys(regions, view, self.pins, self.inputs.loads, active).first() else {
             let others = sightings(regions, view).into_iter().filter(|s| s.region != active);
             return self.hold(Hold::NowhereToGo(others.collect()));
         };
         let planned = matches!(reason, Reason::Drained { .. });
         let into = match policy.mode {
-            Mode::Graceful | Mode::Manual if planned => Phase::Draining { to },
-            Mode::Immediate | Mode::Graceful | Mode::Manual => Phase::Switching { to },
+            Mode::Graceful | Mode::Manual if planned => Phase::Draining { to: best.region },
+            Mode::Immediate | Mode::Graceful | Mode::Manual => Phase::Switching { to: best.region },
         };
-        self.permitted(to, into, reason)
+        self.permitted(best, into, reason)
     }
 
     /// The active region is up: does work belong elsewhere?
     fn home(&self) -> Decision {
         let Inputs { primary, policy, moment, .. } = *self.inputs;
         let active = self.record.active;
-        let moot = |p: &&Proposal| !matches!(p.reason, Reason::Failback { region } if region == primary);
+        // What an operator proposed stands until an operator answers, or until it lapses.
+        let failback = |p: &Proposal| matches!(p.reason, Reason::Failback { region } if region == primary);
+        let moot = |p: &&Proposal| p.proposed_by.is_none() && !failback(p);
         if let Some(proposal) = self.record.proposal.as_ref().filter(moot) {
             return Decision::Withdraw { to: proposal.to, why: Withdraw::Moot };
         }
@@ -198,17 +207,25 @@ impl<L: Lags> Desk<'_, L> {
         if let Some(hold) = self.lagging(primary) {
             return self.hold(hold);
         }
+        if let Some(full) = self.full(primary) {
+            return self.hold(Hold::NoRoom { region: primary, full });
+        }
         let into = Phase::Returning { to: primary, share: Share::Tenth };
-        self.permitted(primary, into, Reason::Failback { region: primary })
+        let home = Standby { region: primary, full: None };
+        self.permitted(home, into, Reason::Failback { region: primary })
     }
 
-    /// Starts the move unless damping or the mode stands against it.
-    fn permitted(&self, to: RegionName, into: Phase, reason: Reason) -> Decision {
+    /// Starts the move unless damping, the mode or an operator stands against it.
+    fn permitted(&self, best: Standby, into: Phase, reason: Reason) -> Decision {
         let Inputs { policy, moment, .. } = *self.inputs;
+        let Standby { region: to, full } = best;
         let moved = self.record.since_move(moment).unwrap_or(Duration::MAX);
         let left = policy.dwell.saturating_sub(moved);
         if !left.is_zero() {
             return self.hold(Hold::Dwell { left });
+        }
+        if let Some(rejected) = self.rejected(to, &reason) {
+            return self.hold(rejected);
         }
         let because = if policy.mode == Mode::Manual || !policy.auto_failover {
             Some(Because::Manual)
@@ -218,18 +235,59 @@ impl<L: Lags> Desk<'_, L> {
         let Some(because) = because else {
             return self.start(to, into, reason, StartedBy::Automation);
         };
-        match &self.record.proposal {
-            Some(p) if p.to == to && p.reason == reason => self.hold(Hold::AwaitingApproval { to }),
-            Some(_) | None => Decision::Propose { from: self.record.active, to, reason, because },
+        let stands = |p: &&Proposal| (p.to == to && p.reason == reason) || p.proposed_by.is_some();
+        match self.record.proposal.as_ref().filter(|p| p.waits()).filter(stands) {
+            Some(p) => self.hold(Hold::AwaitingApproval { to: p.to }),
+            None => Decision::Propose { from: self.record.active, to, reason, because, full },
         }
+    }
+
+    /// The hold for a move that an operator rejected not long ago.
+    ///
+    /// It is the same move for as long as it goes to the same region by the same rule:
+    /// a second capability that falls is no new reason to overrule an operator.
+    fn rejected(&self, to: RegionName, reason: &Reason) -> Option<Hold> {
+        let same = |p: &&Proposal| p.to == to && discriminant(&p.reason) == discriminant(reason);
+        let proposal = self.record.proposal.as_ref().filter(same)?;
+        let by = proposal.rejected_by.clone()?;
+        let left = PROPOSAL_TERM.saturating_sub(self.stood(proposal));
+        (!left.is_zero()).then_some(Hold::Rejected { to, by, left })
+    }
+
+    /// Takes back what nobody approved in time, or what a rejection kept for long enough.
+    ///
+    /// What automation proposed waits for as long as its reason holds.
+    fn lapsed(&self) -> Option<Decision> {
+        let unapproved = |p: &&Proposal| p.approved_by.is_none();
+        let proposal = self.record.proposal.as_ref().filter(unapproved)?;
+        let ends = proposal.proposed_by.is_some() || proposal.rejected_by.is_some();
+        let why = if proposal.to == self.record.active {
+            Withdraw::AlreadyThere
+        } else if ends && self.stood(proposal) >= PROPOSAL_TERM {
+            Withdraw::Lapsed
+        } else {
+            return None;
+        };
+        Some(Decision::Withdraw { to: proposal.to, why })
+    }
+
+    /// How long a proposal has stood as it is.
+    fn stood(&self, proposal: &Proposal) -> Duration {
+        proposal.age.saturating_add(self.inputs.moment.watched(self.record.version))
     }
 
     /// The limit on automatic moves, if it is reached.
     ///
+    /// It counts moves *away*. A failback spends none of it, or the one failover and
+    /// its failback would leave work in a region that automation may not leave again
+    /// within the hour; and it waits while none is left, so that work goes home only
+    /// when it could leave once more. What damps failbacks is their hold-down, which
+    /// grows with every move.
+    ///
     /// A record full of moves within the hour counts too: it has forgotten older ones.
     fn rate_limit(&self, reason: &Reason) -> Option<Because> {
         let recent: Vec<_> = self.record.recent_moves(self.inputs.moment).collect();
-        let moves = recent.iter().filter(|m| m.automatic).count();
+        let moves = recent.iter().filter(|m| m.automatic && !m.failback).count();
         let allowed = usize::try_from(self.inputs.policy.moves_per_hour_max).unwrap_or(usize::MAX);
         let reached = moves >= allowed || recent.len() >= MOVES_KEPT;
         (reason.is_automatic() && reached).then_some(Because::RateLimited { moves })
@@ -240,7 +298,7 @@ impl<L: Lags> Desk<'_, L> {
     /// It skips damping and the hourly limit. It does not skip pins, which are
     /// other operators' rulings, nor the rule that its target must be up.
     pub(super) fn approved(&self) -> Option<Decision> {
-        let Inputs { policy, moment, .. } = *self.inputs;
+        let policy = self.inputs.policy;
         let proposal = self.record.proposal.as_ref()?;
         let name = proposal.approved_by.clone()?;
         let (active, to) = (self.record.active, proposal.to);
@@ -261,9 +319,8 @@ impl<L: Lags> Desk<'_, L> {
             Standing::Up | Standing::Degraded { .. } if failback => self.lagging(to),
             Standing::Up | Standing::Degraded { .. } => None,
         };
-        let age = proposal.age.saturating_add(moment.watched(self.record.version));
         if let Some(hold) = wait {
-            let expired = age >= policy.failover_timeout;
+            let expired = self.stood(proposal) >= policy.failover_timeout;
             return if expired { withdraw(Withdraw::Expired) } else { Some(self.hold(hold)) };
         }
         let into = if failback {
@@ -277,10 +334,16 @@ impl<L: Lags> Desk<'_, L> {
     }
 
     fn start(&self, to: RegionName, into: Phase, reason: Reason, by: StartedBy) -> Decision {
-        let Inputs { regions, view, lags, .. } = *self.inputs;
+        let Inputs { regions, view, lags, loads, polls, .. } = *self.inputs;
         let from = self.record.active;
         let (lag, loss_max) = (lags.lag(from, to), lags.loss_max(from, to));
-        Decision::Start { from, to, into, reason, by, lag, loss_max, saw: sightings(regions, view) }
+        let saw = saw(regions, view, polls, loads);
+        Decision::Start { from, to, into, reason, by, lag, loss_max, saw, full: self.full(to) }
+    }
+
+    /// What `region` carries, if it is known to have no room.
+    fn full(&self, region: RegionName) -> Option<Utilization> {
+        full(self.inputs.regions.iter().find(|r| r.name == region)?, self.inputs.loads)
     }
 
     /// The hold for replication from the active region into `to`, unless it has caught up.

@@ -6,9 +6,10 @@ use super::{
     phase::Phase,
     pins::Pin,
     record::{Reason, StartedBy},
+    saw::Saw,
     standing::{Sighting, Standing},
 };
-use crate::{region::RegionName, time::Human};
+use crate::{region::RegionName, route::capacity::Utilization, time::Human};
 
 /// Why work is where it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +56,26 @@ pub enum Hold {
         /// The most that is allowed.
         max: Duration,
     },
+    /// The region that work would return to has no room for it.
+    NoRoom {
+        /// That region.
+        region: RegionName,
+        /// What it carries.
+        full: Utilization,
+    },
     /// A proposal waits for an operator.
     AwaitingApproval {
         /// Where it goes.
         to: RegionName,
+    },
+    /// An operator rejected the move.
+    Rejected {
+        /// Where it would go.
+        to: RegionName,
+        /// Who rejected it.
+        by: String,
+        /// Time until it may be proposed again.
+        left: Duration,
     },
     /// The share of a returning region rises only so fast.
     Step {
@@ -81,9 +98,9 @@ pub enum Hold {
 pub enum Because {
     /// The settings say so: manual mode, or automatic failover switched off.
     Manual,
-    /// Automation has moved as often in the last hour as it may.
+    /// Automation has left regions as often in the last hour as it may.
     RateLimited {
-        /// Its moves in that hour.
+        /// Its moves in that hour, those that brought work home left out.
         moves: usize,
     },
 }
@@ -101,6 +118,8 @@ pub enum Withdraw {
     Pinned(Pin),
     /// It was approved, and could not be carried out in time: ask again.
     Expired,
+    /// It has stood for as long as it may without being approved.
+    Lapsed,
 }
 
 /// Why a move goes on to its next phase.
@@ -179,6 +198,8 @@ pub enum Decision {
         reason: Reason,
         /// Why an operator has to agree.
         because: Because,
+        /// What the target carries, if that leaves no room.
+        full: Option<Utilization>,
     },
     /// Take a proposal back.
     Withdraw {
@@ -203,8 +224,10 @@ pub enum Decision {
         lag: Option<Duration>,
         /// At most how old the oldest write of `from` is that `to` may lack; `None`: not known.
         loss_max: Option<Duration>,
-        /// How every region stands.
-        saw: Vec<Sighting>,
+        /// What was seen of every region.
+        saw: Vec<Saw>,
+        /// What the target carries, if that leaves no room.
+        full: Option<Utilization>,
     },
     /// Go on to the next phase.
     Advance {
@@ -262,6 +285,10 @@ impl fmt::Display for Hold {
                 write!(f, "replication is {} behind, at most {} is allowed", Human(*lag), Human(*max))
             }
             Self::Lagging { lag: None, .. } => write!(f, "nobody knows how far replication is behind"),
+            Self::NoRoom { region, full } => write!(f, "{region} has no room for more: {full}"),
+            Self::Rejected { to, by, left } => {
+                write!(f, "{by} rejected the move to {to}, which may be proposed again in {}", Human(*left))
+            }
             Self::AwaitingApproval { to } => write!(f, "the move to {to} waits for an operator's approval"),
             Self::Step { left } => write!(f, "the next step of the return is due in {}", Human(*left)),
             Self::Draining { leases: Some(leases), left } => {
@@ -278,7 +305,7 @@ impl fmt::Display for Because {
         match self {
             Self::Manual => write!(f, "moves need an operator's approval"),
             Self::RateLimited { moves } => {
-                write!(f, "{moves} moves within the hour are as many as are allowed")
+                write!(f, "{moves} moves away within the hour are as many as are allowed")
             }
         }
     }
@@ -292,6 +319,7 @@ impl fmt::Display for Withdraw {
             Self::NotUp(seen) => write!(f, "{seen}"),
             Self::Pinned(pin) => write!(f, "{pin}"),
             Self::Expired => write!(f, "it could not be carried out in time, ask again"),
+            Self::Lapsed => write!(f, "it has stood for an hour without being approved"),
         }
     }
 }
@@ -331,12 +359,14 @@ impl fmt::Display for Decision {
             Self::Hold { active: None, why } => write!(f, "hold: {why}"),
             Self::NoteRecovery { region } => write!(f, "note the recovery of {region}: it is up again"),
             Self::NoteRelapse { seen } => write!(f, "note the relapse of {}: {seen}", seen.region),
-            Self::Propose { from, to, reason, because } => {
-                write!(f, "propose to move from {from} to {to}: {reason}; {because}")
+            Self::Propose { from, to, reason, because, full } => {
+                write!(f, "propose to move from {from} to {to}: {reason}; {because}")?;
+                crowded(f, *to, full.as_ref())
             }
             Self::Withdraw { to, why } => write!(f, "withdraw the move to {to}: {why}"),
-            Self::Start { from, to, into, reason, by, .. } => {
-                write!(f, "move from {from} to {to}, {into}: {reason} (started by {by})")
+            Self::Start { from, to, into, reason, by, full, .. } => {
+                write!(f, "move from {from} to {to}, {into}: {reason} (started by {by})")?;
+                crowded(f, *to, full.as_ref())
             }
             Self::Advance { from, into, why, .. } => write!(f, "go on from {from} to {into}: {why}"),
             Self::Abandon { active, to, why } => {
@@ -344,6 +374,11 @@ impl fmt::Display for Decision {
             }
         }
     }
+}
+
+/// Says that a move goes where there is no room.
+fn crowded(f: &mut fmt::Formatter<'_>, to: RegionName, full: Option<&Utilization>) -> fmt::Result {
+    full.map_or(Ok(()), |full| write!(f, "; {to} has no room for more: {full}"))
 }
 
 impl Hold {

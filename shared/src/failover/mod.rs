@@ -8,14 +8,21 @@ mod apply;
 mod decide;
 mod decision;
 mod moved;
+mod orders;
 mod phase;
 mod phases;
 mod pins;
 mod policy;
+mod proposal;
 mod record;
+mod saw;
 mod standing;
 mod watch;
 
+#[cfg(test)]
+mod operators;
+#[cfg(test)]
+mod room;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
@@ -27,13 +34,15 @@ pub use apply::{AGES_KEPT_EVERY, apply};
 pub use decide::{Inputs, Lags, decide};
 pub use decision::{Abandon, Advance, Because, Decision, Hold, Stay, Withdraw};
 pub use moved::Moved;
+pub use orders::{Order, Ordered};
 pub use phase::{Phase, Share};
 pub use phases::VERIFY_AFTER;
 pub use pins::{Pin, Pins, Rule};
 pub use policy::{Mode, Policy};
+pub use proposal::{PROPOSAL_TERM, Proposal};
 pub use record::{
-    MOVES_KEPT, MOVES_WINDOW, PastMove, Proposal, Reason, Record, Recovery, StartedBy, Step, TEXT_LEN_MAX,
-    Underway,
+    MOVES_KEPT, MOVES_WINDOW, PastMove, Reason, Record, Recovery, StartedBy, Step, TEXT_LEN_MAX, Underway,
 };
-pub use standing::{PRIMARY_NEEDS, Sighting, Standing, sightings, standbys};
+pub use saw::{Loads, Polls, Saw, Votes, polls};
+pub use standing::{PRIMARY_NEEDS, Sighting, Standby, Standing, sightings, standbys};
 pub use watch::{Moment, Watch};

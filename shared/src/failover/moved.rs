@@ -8,7 +8,7 @@ use super::{
     decision::{Advance, Decision},
     phase::Phase,
     record::{Reason, Record, StartedBy, Step},
-    standing::Sighting,
+    saw::Saw,
     watch::Moment,
 };
 use crate::{
@@ -39,8 +39,8 @@ pub struct Moved {
     /// that `to` may have lacked; `None`: nobody could tell.
     #[serde(default)]
     pub loss_max_ms: Option<u64>,
-    /// How every region stood when it started.
-    pub saw: Vec<Sighting>,
+    /// What was seen of every region when it started: how it stood, the votes behind that, and its load.
+    pub saw: Vec<Saw>,
     /// Its phases, in order.
     pub steps: Vec<Step>,
     /// Whether the new region was seen working before the move ended.

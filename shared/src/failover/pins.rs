@@ -20,8 +20,10 @@ pub enum Rule {
 
 /// One ruling of an operator.
 ///
-/// Its end is a date that a person chose, read on the controller's clock, so a
-/// skewed clock ends it early or late by the skew.
+/// Its end is a date that a person chose, read on the reader's clock, so a skewed
+/// clock ends it early or late by the skew, and readers may disagree for that long.
+/// An age, as the record keeps, would not do: readers that start cold begin to count
+/// anew, and a pin that nobody rewrites would never end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
@@ -78,6 +80,11 @@ impl<'a> Pins<'a> {
         self.live(Rule::Drain).find(|pin| pin.region == region)
     }
 
+    /// The regions that are being emptied.
+    pub fn drained(self) -> impl Iterator<Item = RegionName> + 'a {
+        self.live(Rule::Drain).map(|pin| pin.region)
+    }
+
     /// The pin that keeps work out of `region`: one against it, or one for another region only.
     pub fn against(self, region: RegionName) -> Option<&'a Pin> {
         let forbid = self.live(Rule::Forbid).find(|pin| pin.region == region);
@@ -88,7 +95,7 @@ impl<'a> Pins<'a> {
         forbid.or_else(|| self.drain(region)).or_else(elsewhere)
     }
 
-    fn live(self, rule: Rule) -> impl Iterator<Item = &'a Pin> {
+    fn live(self, rule: Rule) -> impl Iterator<Item = &'a Pin> + 'a {
         self.all.iter().filter(move |pin| pin.rule == rule && pin.is_live(self.now))
     }
 }

@@ -34,7 +34,8 @@ pub struct Policy {
     pub hold_down: Duration,
     /// Longest hold-down.
     pub hold_down_max: Duration,
-    /// Automatic moves in any hour; beyond that a move waits for approval. At least 1.
+    /// Automatic moves away in any hour, failbacks left out; beyond that a move, and a
+    /// failback too, waits for approval. At least 1.
     pub moves_per_hour_max: u32,
     /// Whether work returns to the primary region by itself.
     pub failback: bool,

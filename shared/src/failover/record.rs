@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{phase::Phase, standing::Sighting, watch::Moment};
+use super::{phase::Phase, proposal::Proposal, saw::Saw, watch::Moment};
 use crate::{
     region::{Capability, RegionName},
     time::Timestamp,
@@ -71,7 +71,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether automation thought of it, so that the hourly limit counts it.
+    /// Whether automation thought of it, so that the hourly limit stands against it.
     pub const fn is_automatic(&self) -> bool {
         match self {
             Self::Down { .. } | Self::Failback { .. } => true,
@@ -114,20 +114,6 @@ impl fmt::Display for StartedBy {
     }
 }
 
-/// A move that waits for an operator, or that one has asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposal {
-    /// Where to.
-    pub to: RegionName,
-    /// Why.
-    pub reason: Reason,
-    /// Who approved it; `None` while it waits.
-    pub approved_by: Option<String>,
-    /// How long it had been so at the last write.
-    #[serde(rename = "age_ms", with = "age_ms")]
-    pub age: Duration,
-}
-
 /// A region that came back while work was elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
@@ -166,8 +152,8 @@ pub struct Underway {
     /// At most how old the oldest write of `from` was then that `to` may have lacked; `None`: not known.
     #[serde(default)]
     pub loss_max_ms: Option<u64>,
-    /// How every region stood when it started.
-    pub saw: Vec<Sighting>,
+    /// What was seen of every region when it started.
+    pub saw: Vec<Saw>,
     /// The phases that are over.
     pub steps: Vec<Step>,
 }
@@ -188,6 +174,9 @@ pub struct PastMove {
     pub to: RegionName,
     /// Whether automation moved it.
     pub automatic: bool,
+    /// Whether it brought work home, so that the hourly limit leaves it out.
+    #[serde(default)]
+    pub failback: bool,
 }
 
 /// Which region is active, how far a move has come, and what happened lately.
@@ -282,28 +271,6 @@ impl Record {
     pub fn recent_moves(&self, moment: Moment) -> impl Iterator<Item = &PastMove> {
         let watched = moment.watched(self.version);
         self.moves.iter().filter(move |m| m.age.saturating_add(watched) < MOVES_WINDOW)
-    }
-
-    /// This record with an operator's approval of what it proposes, to be written in its stead.
-    ///
-    /// `None` when it no longer proposes to move to `to`: read again and look.
-    pub fn approve(&self, to: RegionName, by: &str, moment: Moment) -> Option<Self> {
-        let waiting = self.proposal.as_ref().filter(|p| p.to == to && p.approved_by.is_none())?;
-        let approved = Proposal { approved_by: Some(clip(by)), age: Duration::ZERO, ..waiting.clone() };
-        Some(Self { proposal: Some(approved), ..self.rewritten(moment) })
-    }
-
-    /// This record with an operator's request to move to `to`, to be written in its stead.
-    ///
-    /// `None` when `to` is active already.
-    pub fn ask(&self, to: RegionName, by: &str, note: &str, moment: Moment) -> Option<Self> {
-        let asked = Proposal {
-            to,
-            reason: Reason::Asked { note: clip(note) },
-            approved_by: Some(clip(by)),
-            age: Duration::ZERO,
-        };
-        (to != self.active).then(|| Self { proposal: Some(asked), ..self.rewritten(moment) })
     }
 
     /// The same state as the next version, with every age brought up to `moment`.

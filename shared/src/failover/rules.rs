@@ -83,16 +83,28 @@ proptest! {
         }
     }
 
-    /// However wild the weather, automation moves no more often in any hour than
-    /// it may, and never within the dwell time of the move before.
+    /// However wild the weather, automation leaves regions no more often in any hour
+    /// than it may, starts no failback while it may not leave again, and never moves
+    /// within the dwell time of the move before.
     #[test]
     fn flapping_is_limited(ticks in weather(60)) {
         let turns = walk(None, &ticks, &POLICY);
         let moves: Vec<_> = turns.iter().filter(|t| t.moved().is_some()).collect();
-        let automatic = |t: &&&Turn| t.after.as_ref().is_some_and(|r| r.moves.last().is_some_and(|m| m.automatic));
-        let at: Vec<_> = moves.iter().filter(automatic).map(|t| t.at).collect();
-        for three in at.windows(3) {
+        let made = |t: &Turn| t.after.as_ref().and_then(|r| r.moves.last().copied()).unwrap();
+        let automatic = |t: &&&Turn| made(t).automatic;
+        let away: Vec<_> =
+            moves.iter().filter(automatic).filter(|t| !made(t).failback).map(|t| t.at).collect();
+        for three in away.windows(3) {
             prop_assert!(three[2].since(three[0]) >= MOVES_WINDOW, "{three:?}");
+        }
+        for turn in &turns {
+            let Decision::Start { reason: Reason::Failback { .. }, by: StartedBy::Automation, .. } = turn.decision
+            else {
+                continue;
+            };
+            let record = turn.before.as_ref().unwrap();
+            let left = record.recent_moves(turn.moment).filter(|m| m.automatic && !m.failback).count();
+            prop_assert!(left < 2, "{record:?}");
         }
         for two in moves.windows(2).filter(|two| automatic(&&two[1])) {
             prop_assert!(two[1].at.since(two[0].at) >= POLICY.dwell);
@@ -219,23 +231,60 @@ fn work_returns_in_four_steps_after_the_hold_down() {
     assert_eq!((home.active, home.epoch, home.phase), (name(0), 3, Phase::Steady));
 }
 
+/// A calm spell that is long enough for work to come home, and then an outage of `ticks`.
+fn home_and_away(ticks: usize) -> Vec<Tick> {
+    let calm = (0..40).map(|_| Tick::calm(10));
+    calm.chain(dead_primary(ticks, 10)).collect()
+}
+
 #[test]
-fn a_third_move_within_the_hour_waits_for_an_operator() {
+fn a_second_outage_within_the_hour_is_left_without_an_operator() {
     let mut ticks = vec![Tick::calm(10)];
     ticks.extend(dead_primary(6, 10));
-    ticks.extend((0..40).map(|_| Tick::calm(10)));
-    ticks.extend(dead_primary(3, 10));
+    ticks.extend(home_and_away(3));
+    let record = last(&walk(None, &ticks, &POLICY)).unwrap();
+    assert_eq!(record.active, name(1), "the failback in between spent none of the two moves");
+    assert_eq!(record.moves.iter().map(|m| m.failback).collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[test]
+fn work_goes_home_only_when_it_could_leave_once_more() {
+    let mut ticks = vec![Tick::calm(10)];
+    ticks.extend(dead_primary(6, 10));
+    ticks.extend(home_and_away(6));
+    ticks.extend((0..60).map(|_| Tick::calm(10)));
+    let turns = walk(None, &ticks, &POLICY);
+    assert_eq!(last(&turns).unwrap().active, name(1), "two moves away were made");
+    let proposed = turns.iter().rev().find(|t| matches!(t.decision, Decision::Propose { .. })).unwrap();
+    assert_eq!(
+        proposed.decision.to_string(),
+        "propose to move from us-east-1 to us-west-2: us-west-2 is the primary region and has recovered; \
+         2 moves away within the hour are as many as are allowed"
+    );
+    let calm: Vec<_> = (0..400).map(|_| Tick::calm(10)).collect();
+    let later = walk(last(&turns), &calm, &POLICY);
+    assert_eq!(last(&later).unwrap().active, name(0), "once the first of them is an hour old");
+}
+
+#[test]
+fn a_third_move_away_within_the_hour_waits_for_an_operator() {
+    let mut ticks = vec![Tick::calm(10)];
+    ticks.extend(dead_primary(6, 10));
+    ticks.extend(home_and_away(6));
+    // The region that work went to falls as well.
+    let dead = |gap_s| Tick::calm(gap_s).with(1, Status::Unhealthy);
+    ticks.extend((0..6).map(|_| dead(10)));
     let turns = walk(None, &ticks, &POLICY);
     let record = last(&turns).unwrap();
-    assert_eq!(record.active, name(0));
+    assert_eq!(record.active, name(1));
     assert_eq!(
         turns.last().unwrap().decision.to_string(),
-        "hold in us-west-2: the move to us-east-1 waits for an operator's approval"
+        "hold in us-east-1: the move to us-west-2 waits for an operator's approval"
     );
     let moment = Moment::first_sight(record.version, turns.last().unwrap().at);
-    let approved = record.approve(name(1), "ada", moment).unwrap();
-    let end = last(&walk(Some(approved), &dead_primary(4, 10), &POLICY)).unwrap();
-    assert_eq!((end.active, end.phase), (name(1), Phase::Steady));
+    let approved = record.approve(name(0), "ada", moment).unwrap();
+    let end = last(&walk(Some(approved), &[dead(10), dead(10), dead(10), dead(10)], &POLICY)).unwrap();
+    assert_eq!((end.active, end.phase), (name(0), Phase::Steady));
     assert!(!end.moves.last().unwrap().automatic);
 }
 
@@ -278,9 +327,12 @@ fn a_plan_whose_target_fell_is_given_up_when_it_would_be_applied() {
 fn healthy_standbys_go_before_degraded_ones_whatever_their_priority() {
     let tick = Tick::calm(1).with(1, Status::Degraded);
     let pins = Pins::new(&[], Default::default());
-    assert_eq!(standbys(regions(), &tick.view(), pins, name(0)), [name(2), name(1)]);
-    let tick = Tick::calm(1);
-    assert_eq!(standbys(regions(), &tick.view(), pins, name(0)), [name(1), name(2)]);
+    let names = |tick: &Tick| {
+        let all = standbys(regions(), &tick.view(), pins, &Loads::new(), name(0));
+        all.into_iter().map(|standby| standby.region).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&tick), [name(2), name(1)]);
+    assert_eq!(names(&Tick::calm(1)), [name(1), name(2)]);
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::pins::Pins;
+use super::{pins::Pins, saw::Loads};
 use crate::{
     health::View,
     region::{Capability, Region, RegionName, Status},
+    route::capacity::Utilization,
 };
 
 /// What a region must be able to do to be the active primary.
@@ -116,20 +117,47 @@ pub fn sightings(regions: &[Region], view: &View) -> Vec<Sighting> {
     full.map(|r| Sighting { region: r.name, standing: Standing::of(view, r) }).collect()
 }
 
+/// A region that the active one may be left for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standby {
+    /// The region.
+    pub region: RegionName,
+    /// What it carries, if that leaves no room; `None`: it has room, or its load is not known.
+    pub full: Option<Utilization>,
+}
+
+/// What `region` carries, if its load is known and leaves no room.
+pub(super) fn full(region: &Region, loads: &Loads) -> Option<Utilization> {
+    let load = *loads.get(&region.name)?;
+    Some(Utilization { load, capacity: region.capacity }).filter(Utilization::is_full)
+}
+
 /// The regions that `active` may be left for, best first.
 ///
 /// Only regions that hold data, are up for everything needed and that no pin
-/// shuts. Healthy before degraded, then by priority; ties break on name so that
-/// every controller agrees.
-pub fn standbys(regions: &[Region], view: &View, pins: Pins<'_>, active: RegionName) -> Vec<RegionName> {
+/// shuts. Those with room before those known to be full: work that a full region
+/// cannot take brings down a second region after the first. A full one is still
+/// better than one that is down, so it comes last and is not left out. Then
+/// healthy before degraded, then by priority; ties break on name so that every
+/// controller agrees.
+pub fn standbys(
+    regions: &[Region],
+    view: &View,
+    pins: Pins<'_>,
+    loads: &Loads,
+    active: RegionName,
+) -> Vec<Standby> {
     let open = |r: &&Region| r.is_full() && r.name != active && pins.against(r.name).is_none();
     let mut ranked: Vec<_> = regions
         .iter()
         .filter(open)
-        .map(|r| (Standing::of(view, r), r.priority, r.name))
-        .filter(|(standing, ..)| standing.is_up())
-        .map(|(standing, priority, name)| (standing.rank(), priority, name))
+        .map(|r| (Standing::of(view, r), r))
+        .filter(|(standing, _)| standing.is_up())
+        .map(|(standing, r)| {
+            let full = full(r, loads);
+            ((full.is_some(), standing.rank(), r.priority, r.name), full)
+        })
         .collect();
-    ranked.sort_unstable();
-    ranked.into_iter().map(|(.., name)| name).collect()
+    ranked.sort_unstable_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|((.., region), full)| Standby { region, full }).collect()
 }

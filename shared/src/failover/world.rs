@@ -2,12 +2,19 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{select, subsequence},
+};
 
-use super::{Decision, Inputs, Moment, Pin, Policy, Record, Rule, Standing, Watch, apply, decide};
+use super::{
+    Decision, Inputs, Loads, Moment, Pin, Policy, Polls, Record, Rule, Standing, Watch, apply, decide,
+};
 use crate::{
     health::{Seen, View},
     region::{Capability, Capacity, Endpoints, HealthCheck, Region, RegionName, Role, Status},
+    route::capacity::Load,
     time::Timestamp,
 };
 
@@ -57,6 +64,8 @@ pub(super) struct Tick {
     pub(super) pin: Option<(usize, Rule)>,
     /// An operator asks to move to this region before the tick.
     pub(super) ask: Option<usize>,
+    /// The regions that are known to be full; the others are known to be empty.
+    pub(super) full: Vec<usize>,
 }
 
 impl Tick {
@@ -70,6 +79,7 @@ impl Tick {
             leases: Some(0),
             pin: None,
             ask: None,
+            full: Vec::new(),
         }
     }
 
@@ -101,6 +111,12 @@ impl Tick {
         self.pin.map(pin).into_iter().collect()
     }
 
+    /// Every region can carry one upload (see [`region`]).
+    pub(super) fn loads(&self) -> Loads {
+        let load = |index| Load { uploads: u32::from(self.full.contains(&index)), bandwidth_mbps: 0 };
+        (0..NAMES.len()).map(|index| (name(index), load(index))).collect()
+    }
+
     pub(super) fn standing(&self, region: RegionName) -> Standing {
         let regions = regions();
         let region = regions.iter().find(|r| r.name == region).unwrap();
@@ -119,6 +135,8 @@ impl Tick {
                 pins: &pins,
                 policy,
                 primary: name(0),
+                loads: &self.loads(),
+                polls: &Polls::new(),
                 leases: self.leases,
                 moment,
             },
@@ -149,8 +167,9 @@ pub(super) fn tick() -> impl Strategy<Value = Tick> {
         proptest::option::of(0..2_u64),
         proptest::option::weighted(0.1, pin),
         proptest::option::weighted(0.05, 0..NAMES.len()),
+        subsequence(vec![0, 1, 2], 0..=2),
     )
-        .prop_map(|(gap_s, statuses, panic, lag_s, leases, pin, ask)| Tick {
+        .prop_map(|(gap_s, statuses, panic, lag_s, leases, pin, ask, full)| Tick {
             gap: Duration::from_secs(gap_s),
             statuses,
             panic,
@@ -158,6 +177,7 @@ pub(super) fn tick() -> impl Strategy<Value = Tick> {
             leases,
             pin,
             ask,
+            full,
         })
 }
 

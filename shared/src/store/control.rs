@@ -1,8 +1,10 @@
-//! The control table: the record of the active primary, past moves, and pins.
+//! The control table: the record of the active primary, past moves, pins, and what operators ordered.
 //!
 //! The table is strongly consistent across regions, so any replica serves any
 //! call; on an outage of one the next is asked. An unanswered write may have
 //! taken effect: it is read back before it is judged.
+
+mod orders;
 
 use std::sync::{
     Arc,
