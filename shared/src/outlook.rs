@@ -1,16 +1,17 @@
-//! What one look at the tables says: verdicts, the record, the pins.
+//! What one look at the tables says: verdicts, the record, the pins, the loads.
 //!
 //! A look never fails. What cannot be read is unknown and named, and the last
 //! known record stands: whoever routes then goes on as before (fail static).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     config::Config,
     failover::{Pin, Record},
     health::{Freshness, Observation, Policy, Verdicts, View, judge},
     ports::{Rows, RowsError},
-    region::RegionName,
+    region::{Region, RegionName},
+    route::{Load, Utilization},
     store::{ControlTable, HealthTable},
     time::Timestamp,
 };
@@ -59,8 +60,21 @@ pub struct Outlook {
     pub record_age: Option<Duration>,
     /// The operators' pins, as last read.
     pub pins: Vec<Pin>,
+    /// What each region carries by its leases, one that is not in it nothing; `None` if that
+    /// could not be read now: an old load says nothing.
+    pub loads: Option<BTreeMap<RegionName, Load>>,
     /// What could not be read, in words.
     pub problems: Vec<String>,
+}
+
+impl Outlook {
+    /// How much of the region's room is taken; `None` for one that takes no uploads, or when
+    /// that could not be read.
+    pub fn utilization(&self, region: &Region) -> Option<Utilization> {
+        let loads = self.loads.as_ref().filter(|_| region.is_full())?;
+        let load = loads.get(&region.name).copied().unwrap_or_default();
+        Some(Utilization { load, capacity: region.capacity })
+    }
 }
 
 /// Looks at the health table through the first of `health` that answers, and at the control table.
@@ -72,7 +86,8 @@ pub async fn outlook<R: Rows>(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Outlook {
-    let (rows, record, pins) = futures::join!(observations(health), control.record(), control.pins());
+    let (rows, record, pins, leases) =
+        futures::join!(observations(health), control.record(), control.pins(), control.all_leases());
     let mut problems = Vec::new();
     let rows = rows.unwrap_or_else(|error| note(&mut problems, "health", &error));
     let verdicts = weigh(config, &rows, memory, Trust::FirstSight, now);
@@ -87,12 +102,17 @@ pub async fn outlook<R: Rows>(
         Ok(pins) => memory.pins = pins,
         Err(error) => note(&mut problems, "the pins", &error),
     }
+    let loads = match leases {
+        Ok(books) => Some(books.into_iter().map(|(region, book)| (region, book.load())).collect()),
+        Err(error) => note(&mut problems, "the leases", &error),
+    };
     Outlook {
         view: verdicts.view(here),
         verdicts,
         record: memory.record.clone(),
         record_age: memory.record_read.map(|read| now.since(read)),
         pins: memory.pins.clone(),
+        loads,
         problems,
     }
 }

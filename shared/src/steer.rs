@@ -6,8 +6,9 @@
 
 use crate::{
     config::Config,
-    failover::{Decision, Inputs, Moved, Record, Watch, apply, decide},
+    failover::{Decision, Inputs, Moment, Moved, Phase, Record, Watch, apply, decide},
     health::Verdicts,
+    lease::in_flight,
     ports::{Clock, Rows, RowsError},
     region::RegionName,
     store::ControlTable,
@@ -50,6 +51,7 @@ pub async fn steer<R: Rows>(
         let record = control.record().await?;
         // Read after the answer: a version must not look older than it is.
         let moment = watch.look(record.as_ref().map_or(0, |r| r.version), clock.now());
+        let leases = waited_for(config, control, record.as_ref(), moment).await;
         let decision = decide(
             record.as_ref(),
             &Inputs {
@@ -59,7 +61,7 @@ pub async fn steer<R: Rows>(
                 pins: &pins,
                 policy: &config.failover,
                 primary: config.primary_region,
-                leases: None,
+                leases,
                 moment,
             },
         );
@@ -84,6 +86,27 @@ pub async fn steer<R: Rows>(
     Ok(turn)
 }
 
+/// The work in flight that a drain waits for; `None` when it is not known, or nothing drains.
+///
+/// Read after the record: an uploader takes its lease before it looks at the record,
+/// so no lease is missed whose holder did not see the drain.
+async fn waited_for<R: Rows>(
+    config: &Config,
+    control: &ControlTable<R>,
+    record: Option<&Record>,
+    moment: Moment,
+) -> Option<u64> {
+    let record = record.filter(|record| match record.phase {
+        Phase::Draining { .. } => true,
+        Phase::Steady | Phase::Returning { .. } | Phase::Switching { .. } | Phase::Verifying { .. } => false,
+    })?;
+    let book = control.leases(record.active).await;
+    if let Err(error) = &book {
+        tracing::warn!(region.name = %record.active, %error, "leases were not read: the drain takes its full time");
+    }
+    in_flight(book.ok().map(|book| book.load().uploads), record.in_phase(moment), config.api.cache_ttl)
+}
+
 /// Writes the next record, and before it the account of the move that it ends: a
 /// crash in between leaves an account to be written again, never a move without one.
 async fn write<R: Rows>(
@@ -91,7 +114,7 @@ async fn write<R: Rows>(
     record: Option<&Record>,
     next: &Record,
     decision: Option<&Decision>,
-    moment: crate::failover::Moment,
+    moment: Moment,
 ) -> Result<(), RowsError> {
     let ended = record.zip(decision).and_then(|(record, d)| Moved::ended_by(d, record, moment));
     if let Some(moved) = ended {
@@ -101,118 +124,5 @@ async fn write<R: Rows>(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{
-        health::{Observation, Probe, judge},
-        memory::{ManualClock, MemoryRows},
-        region::Region,
-        time::Timestamp,
-    };
-
-    const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
-        {"name": "us-west-2", "bucket": "west", "priority": 1, "endpoints": {"api": "https://west.example"}},
-        {"name": "us-east-1", "bucket": "east", "priority": 2, "endpoints": {"api": "https://east.example"}},
-        {"name": "eu-west-1", "bucket": "europe", "priority": 3, "endpoints": {"api": "https://europe.example"}},
-        {"name": "us-east-2", "role": "witness"}]}"#;
-
-    fn config() -> Config {
-        Config::read(Some(DOCUMENT), std::iter::empty()).unwrap()
-    }
-
-    fn name(text: &str) -> RegionName {
-        text.parse().unwrap()
-    }
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_millis(seconds * 1000)
-    }
-
-    /// What everyone sees when exactly the regions in `down` do not answer.
-    fn verdicts(config: &Config, down: &[RegionName]) -> Verdicts {
-        let probe = |region: &Region| {
-            if down.contains(&region.name) {
-                Probe::Bad(crate::health::Failure::Timeout)
-            } else {
-                Probe::Good(Duration::from_millis(20))
-            }
-        };
-        let row = |observer: RegionName| {
-            let targets = config.regions.iter().flat_map(|r| r.capabilities().iter().map(move |c| (r, *c)));
-            let seen = (0..4).fold(Observation::new(observer), |row, tick| {
-                targets.clone().fold(row, |row, (r, c)| row.observe(r, c, probe(r), &config.health, at(tick)))
-            });
-            let all = config.regions.iter().map(|r| r.name).filter(|r| *r != observer);
-            all.fold(seen, |row, from| row.measure(from, Some(1), Some(1), at(4))).seal(&config.regions)
-        };
-        let rows: Vec<Observation> =
-            config.regions.iter().map(|r| r.name).filter(|r| !down.contains(r)).map(row).collect();
-        let judged: Vec<_> = rows.iter().map(|r| (r, true)).collect();
-        judge(&judged, &config.regions, &config.health, None)
-    }
-
-    async fn turn(control: &ControlTable<MemoryRows>, watch: &mut Watch, down: &[&str], now: u64) -> Turn {
-        let config = config();
-        let down: Vec<RegionName> = down.iter().map(|n| name(n)).collect();
-        steer(
-            &config,
-            name("us-east-1"),
-            &verdicts(&config, &down),
-            control,
-            watch,
-            &ManualClock::at(at(now)),
-        )
-        .await
-        .unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_dead_primary_is_left_in_one_turn_and_comes_home_in_steps() {
-        let control = ControlTable::new(vec![MemoryRows::default()]);
-        let mut watch = Watch::default();
-        let began = turn(&control, &mut watch, &[], 0).await;
-        assert_eq!(began.record.unwrap().active, name("us-west-2"));
-        let left = turn(&control, &mut watch, &["us-west-2"], 10).await;
-        assert_eq!(left.moved, [(name("us-west-2"), name("us-east-1"))]);
-        assert_eq!(left.record.unwrap().epoch, 2);
-        for now in (20..600).step_by(10) {
-            let down: &[&str] = if now < 100 { &["us-west-2"] } else { &[] };
-            turn(&control, &mut watch, down, now).await;
-        }
-        let record = control.record().await.unwrap().unwrap();
-        assert_eq!((record.active, record.epoch), (name("us-west-2"), 3));
-        let moves = control.moves(10).await.unwrap();
-        assert_eq!(moves.iter().map(|m| m.epoch).collect::<Vec<_>>(), [3, 2]);
-        assert!(moves.iter().all(|m| m.verified), "{moves:?}");
-    }
-
-    #[tokio::test]
-    async fn two_controllers_make_one_move() {
-        let rows = MemoryRows::default();
-        let (a, b) = (ControlTable::new(vec![rows.replica()]), ControlTable::new(vec![rows.replica()]));
-        let (mut watch_a, mut watch_b) = (Watch::default(), Watch::default());
-        turn(&a, &mut watch_a, &[], 0).await;
-        turn(&b, &mut watch_b, &[], 0).await;
-        let (one, two) = tokio::join!(
-            turn(&a, &mut watch_a, &["us-west-2"], 60),
-            turn(&b, &mut watch_b, &["us-west-2"], 60)
-        );
-        assert_eq!(one.moved.len() + two.moved.len(), 1);
-        assert_eq!(a.record().await.unwrap().unwrap().epoch, 2);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_decided_when_control_cannot_be_reached() {
-        let rows = MemoryRows::default();
-        rows.cut(true);
-        let control = ControlTable::new(vec![rows]);
-        let config = config();
-        let all = verdicts(&config, &[]);
-        let turn =
-            steer(&config, name("us-east-1"), &all, &control, &mut Watch::default(), &ManualClock::at(at(0)))
-                .await;
-        assert!(turn.is_err());
-    }
-}
+#[path = "steer_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@ use std::fmt;
 use sealane::{
     config::Config,
     failover::{Inputs, Moment, Moved, Pin, Record, decide},
+    lease::in_flight,
     outlook::Outlook,
     region::RegionName,
     time::Timestamp,
@@ -48,8 +49,13 @@ impl Status {
     /// Ages are those of the record's last write, since a command looks only once:
     /// a controller that has watched for longer may be ahead of this decision.
     fn of(config: &Config, outlook: Outlook, now: Timestamp) -> Self {
-        let Outlook { verdicts, view, record, pins, .. } = outlook;
+        let Outlook { verdicts, view, record, pins, loads, .. } = outlook;
         let version = record.as_ref().map_or(0, |record| record.version);
+        let moment = Moment::first_sight(version, now);
+        let leases = record.as_ref().zip(loads).and_then(|(record, loads)| {
+            let uploads = loads.get(&record.active).map_or(0, |load| load.uploads);
+            in_flight(Some(uploads), record.in_phase(moment), config.api.cache_ttl)
+        });
         let inputs = Inputs {
             regions: &config.regions,
             view: &view,
@@ -57,8 +63,8 @@ impl Status {
             pins: &pins,
             policy: &config.failover,
             primary: config.primary_region,
-            leases: None,
-            moment: Moment::first_sight(version, now),
+            leases,
+            moment,
         };
         let decision = decide(record.as_ref(), &inputs).to_string();
         Self { record, pins: pins.into_iter().filter(|pin| pin.is_live(now)).collect(), decision }

@@ -31,6 +31,7 @@ pub use phase::{Phase, Share};
 pub use phases::VERIFY_AFTER;
 pub use pins::{Pin, Pins, Rule};
 pub use policy::{Mode, Policy};
+pub(crate) use record::age_ms;
 pub use record::{
     MOVES_KEPT, MOVES_WINDOW, PastMove, Proposal, Reason, Record, Recovery, StartedBy, Step, TEXT_LEN_MAX,
     Underway,

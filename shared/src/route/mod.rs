@@ -39,6 +39,7 @@ mod slate;
 pub mod smooth;
 pub mod sticky;
 
+pub use capacity::{Load, Utilization};
 pub use explain::{Basis, Choice, Lead, Measure, Note, Outcome, Reason, Route};
 pub use policy::{Policy, Strategy, UnknownStrategy};
 pub use request::{Request, Share, Turn};

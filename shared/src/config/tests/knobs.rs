@@ -25,7 +25,7 @@ const OTHER_REGIONS: &str = "[{name: us-west-2, bucket: b-1}, {name: us-east-1, 
 /// Half a pair of coordinates is refused, so each half is changed beside the other.
 const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitude: -6.3}");
 
-pub(super) const KNOBS: [Knob; 71] = [
+pub(super) const KNOBS: [Knob; 72] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -70,6 +70,7 @@ pub(super) const KNOBS: [Knob; 71] = [
     knob("upload.part_size", "64 MiB"),
     knob("upload.concurrency", "8"),
     knob("upload.part_timeout", "33s"),
+    knob("capacity.lease_ttl", "90s"),
     knob("monitoring.enabled", "false"),
     knob("monitoring.metrics_interval", "60s"),
     knob("api.open_tenant", "lab"),
