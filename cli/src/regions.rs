@@ -7,10 +7,11 @@ use sealane::{
     health::Seen,
     outlook::Outlook,
     region::{Capability, Region, RegionName, Role, Status},
+    route::Utilization,
 };
 use serde::Serialize;
 
-use crate::{console::Console, exit::Exit, fault::Fault, table::Table, world::World};
+use crate::{console::Console, exit::Exit, fault::Fault, route::percent, table::Table, world::World};
 
 /// Arguments of `sealane regions`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,8 @@ struct Line {
     role: Role,
     active: bool,
     capabilities: BTreeMap<Capability, Cell>,
+    /// How much of its room uploads take; `None` for a witness, or if it is not known.
+    utilization: Option<Utilization>,
 }
 
 /// Every region, and with `--explain` every verdict in words.
@@ -63,6 +66,7 @@ fn report(regions: &[Region], outlook: &Outlook, explain: bool) -> Report {
             role: region.role,
             active: active == Some(region.name),
             capabilities: region.capabilities().iter().map(cell).collect(),
+            utilization: outlook.utilization(region),
         }
     };
     let verdicts = outlook.verdicts.iter().filter(|_| explain).map(ToString::to_string);
@@ -92,7 +96,7 @@ impl fmt::Display for Report {
             writeln!(f, "PANIC: most regions look down at once, so their health is ignored")?;
         }
         let capabilities = Capability::ALL.map(Capability::as_str);
-        let heading = ["region", "role"].into_iter().chain(capabilities);
+        let heading = ["region", "role"].into_iter().chain(capabilities).chain(["load"]);
         let mut table = Table::new(heading.collect::<Vec<_>>());
         for line in &self.regions {
             let role = match (line.role, line.active) {
@@ -102,7 +106,8 @@ impl fmt::Display for Report {
             };
             let cell = |c| line.capabilities.get(c).map_or_else(|| "-".to_owned(), ToString::to_string);
             let cells = [line.region.to_string(), role.to_owned()].into_iter();
-            table.row(cells.chain(Capability::ALL.iter().map(cell)).collect());
+            let load = percent(line.utilization);
+            table.row(cells.chain(Capability::ALL.iter().map(cell)).chain([load]).collect());
         }
         table.fmt(f)?;
         self.verdicts.iter().try_for_each(|verdict| write!(f, "\n{verdict}"))
@@ -113,7 +118,7 @@ impl fmt::Display for Report {
 mod tests {
     use std::time::Duration;
 
-    use sealane::{failover::Record, time::Timestamp};
+    use sealane::{failover::Record, route::Load, time::Timestamp};
 
     use super::*;
 
@@ -134,5 +139,16 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].starts_with("us-west-2  active   healthy 12 ms  unknown"), "{text}");
         assert!(lines[2].starts_with("us-east-2  witness  -"), "{text}");
+    }
+
+    #[test]
+    fn the_load_of_a_region_is_shown_where_it_is_known() {
+        let west: RegionName = "us-west-2".parse().unwrap();
+        let load = Load { uploads: 4, bandwidth_mbps: 100 };
+        let outlook = Outlook { loads: Some(BTreeMap::from([(west, load)])), ..Outlook::default() };
+        let known = report(&regions(), &outlook, false).to_string();
+        assert!(known.lines().nth(1).unwrap().ends_with("40%"), "{known}");
+        let unknown = report(&regions(), &Outlook::default(), false).to_string();
+        assert!(unknown.lines().nth(1).unwrap().trim_end().ends_with('-'), "{unknown}");
     }
 }

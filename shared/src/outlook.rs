@@ -10,7 +10,7 @@ use crate::{
     failover::{Pin, Record},
     health::{Freshness, Observation, Policy, Verdicts, View, judge},
     ports::{Rows, RowsError},
-    region::{Region, RegionName},
+    region::{Capability, Region, RegionName},
     route::{Load, Utilization},
     store::{ControlTable, HealthTable},
     time::Timestamp,
@@ -74,6 +74,13 @@ impl Outlook {
         let loads = self.loads.as_ref().filter(|_| region.is_full())?;
         let load = loads.get(&region.name).copied().unwrap_or_default();
         Some(Utilization { load, capacity: region.capacity })
+    }
+
+    /// What counts against the room of regions in a route for `needs`: uploads take it up, and
+    /// nothing else does.
+    pub fn loads_for(&self, needs: Capability) -> BTreeMap<RegionName, Load> {
+        let loads = self.loads.as_ref().filter(|_| needs == Capability::ObjectWrite);
+        loads.cloned().unwrap_or_default()
     }
 }
 
@@ -165,10 +172,7 @@ fn note<T: Default>(problems: &mut Vec<String>, what: &str, error: &RowsError) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        health::Probe,
-        region::{Capability, Status},
-    };
+    use crate::{health::Probe, memory::MemoryRows, region::Status};
 
     const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
         {"name": "us-west-2", "bucket": "west"}, {"name": "us-east-1", "bucket": "east"},
@@ -224,5 +228,22 @@ mod tests {
     #[test]
     fn whoever_moves_work_believes_no_first_look() {
         assert_eq!(status(Trust::Advancing, &[0, 200]), Status::Unknown);
+    }
+
+    #[tokio::test]
+    async fn loads_that_cannot_be_read_are_not_known_and_keep_nobody_out() {
+        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        let (rows, region) = (MemoryRows::default(), config.regions[0].clone());
+        let control = ControlTable::new(vec![rows.clone()]);
+        let look = async || {
+            let (here, mut memory) = (region.name, Memory::default());
+            outlook::<MemoryRows>(&config, here, &[], &control, &mut memory, Timestamp::default()).await
+        };
+        assert_eq!(look().await.utilization(&region).unwrap().load, Load::default());
+        rows.cut(true);
+        let cut = look().await;
+        assert_eq!(cut.utilization(&region), None);
+        assert!(cut.loads_for(Capability::ObjectWrite).is_empty());
+        assert!(cut.problems.iter().any(|p| p.starts_with("the leases")), "{:?}", cut.problems);
     }
 }
