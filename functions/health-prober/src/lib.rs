@@ -3,7 +3,8 @@
 //! A schedule starts it each minute; inside the invocation it loops, since a
 //! minute is too long to notice a dead region. Each tick probes what is due,
 //! confirms what failed, writes one row, reads everyone's rows, and takes one turn
-//! at the wheel. The work is the same in good times and in bad.
+//! at the wheel. The work is the same in good times and in bad. It also frees the slots of
+//! uploaders that are gone, since it looks at the leases often enough to see them stand still.
 //!
 //! A tick never fails as a whole: what cannot be reached is what it reports.
 
@@ -20,6 +21,7 @@ use sealane::{
     config::Config,
     failover::Watch,
     health::{Observation, Verdicts},
+    lease::{self, Book, Done},
     outlook,
     ports::{Apis, Clock, Objects, Rows},
     region::RegionName,
@@ -72,6 +74,12 @@ pub struct State {
     pub(crate) memory: outlook::Memory,
     /// For how long the record has been the same.
     pub(crate) watch: Watch,
+    /// How old each region's leases are, as far as this prober can vouch for.
+    pub(crate) leases: BTreeMap<RegionName, lease::Watch>,
+    /// The leases as last read; `None` when they could not be.
+    pub(crate) books: Option<BTreeMap<RegionName, Book>>,
+    /// The endings of leases that were counted in metrics already.
+    pub(crate) counted: BTreeMap<RegionName, Done>,
     /// What this prober last concluded.
     pub(crate) verdicts: Verdicts,
     /// Whether a move is under way whose next phase may begin at any moment.
@@ -103,6 +111,9 @@ impl State {
             due: BTreeMap::new(),
             memory: outlook::Memory::default(),
             watch: Watch::default(),
+            leases: BTreeMap::new(),
+            books: None,
+            counted: BTreeMap::new(),
             verdicts: Verdicts::default(),
             moving: false,
             ticks: 0,

@@ -54,6 +54,17 @@ impl Done {
         }
     }
 
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            shipped: self.shipped.saturating_add(other.shipped),
+            failed: self.failed.saturating_add(other.failed),
+            bytes: self.bytes.saturating_add(other.bytes),
+            took_ms: self.took_ms.saturating_add(other.took_ms),
+        }
+    }
+
     /// What was added since `earlier`; nothing if that is not an earlier look at the same row.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
@@ -65,10 +76,10 @@ impl Done {
         }
     }
 
-    /// Bytes a second of one upload, over all that were shipped; `None`: none was.
+    /// Bytes a second of one upload, over all that were shipped; `None`: no byte was.
     #[expect(clippy::cast_precision_loss, reason = "a rate is no exact number")]
     pub fn throughput_bytes_s(self) -> Option<f64> {
-        (self.shipped > 0).then(|| self.bytes as f64 * 1e3 / self.took_ms.max(1) as f64)
+        (self.bytes > 0).then(|| self.bytes as f64 * 1e3 / self.took_ms.max(1) as f64)
     }
 }
 
