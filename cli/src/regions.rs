@@ -7,11 +7,12 @@ use sealane::{
     health::Seen,
     outlook::Outlook,
     region::{Capability, Region, RegionName, Role, Status},
+    route::Utilization,
     time::{Human, Timestamp},
 };
 use serde::Serialize;
 
-use crate::{console::Console, exit::Exit, fault::Fault, table::Table, world::World};
+use crate::{console::Console, exit::Exit, fault::Fault, route::percent, table::Table, world::World};
 
 /// Arguments of `sealane regions`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,8 @@ struct Line {
     role: Role,
     active: bool,
     capabilities: BTreeMap<Capability, Cell>,
+    /// How much of its room uploads take; `None` for a witness, or if it is not known.
+    utilization: Option<Utilization>,
 }
 
 /// Every region, and with `--explain` every verdict in words.
@@ -75,6 +78,7 @@ fn report(regions: &[Region], outlook: &Outlook) -> Report {
             role: region.role,
             active: active == Some(region.name),
             capabilities: region.capabilities().iter().map(cell).collect(),
+            utilization: outlook.utilization(region),
         }
     };
     Report { regions: regions.iter().map(line).collect(), panic: outlook.view.panic, explanation: Vec::new() }
@@ -141,7 +145,7 @@ impl fmt::Display for Report {
             writeln!(f, "PANIC: most regions look down at once, so their health is ignored")?;
         }
         let capabilities = Capability::ALL.map(Capability::as_str);
-        let heading = ["region", "role"].into_iter().chain(capabilities);
+        let heading = ["region", "role"].into_iter().chain(capabilities).chain(["load"]);
         let mut table = Table::new(heading.collect::<Vec<_>>());
         for line in &self.regions {
             let role = match (line.role, line.active) {
@@ -151,7 +155,8 @@ impl fmt::Display for Report {
             };
             let cell = |c| line.capabilities.get(c).map_or_else(|| "-".to_owned(), ToString::to_string);
             let cells = [line.region.to_string(), role.to_owned()].into_iter();
-            table.row(cells.chain(Capability::ALL.iter().map(cell)).collect());
+            let load = percent(line.utilization);
+            table.row(cells.chain(Capability::ALL.iter().map(cell)).chain([load]).collect());
         }
         table.fmt(f)?;
         self.explanation.iter().try_for_each(|Explained { region, words }| {
@@ -167,6 +172,7 @@ mod tests {
         failover::{Pin, Record, Rule},
         health::{Failure, Observation, Probe},
         outlook::{Memory, Trust, weigh},
+        route::Load,
     };
 
     use super::*;
@@ -252,5 +258,16 @@ mod tests {
             text.contains("\n\nus-west-2\n  us-west-2 object_read unknown: nobody has judged it"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_load_of_a_region_is_shown_where_it_is_known() {
+        let west: RegionName = "us-west-2".parse().unwrap();
+        let load = Load { uploads: 4, bandwidth_mbps: 100 };
+        let outlook = Outlook { loads: Some(BTreeMap::from([(west, load)])), ..Outlook::default() };
+        let known = report(&regions(), &outlook).to_string();
+        assert!(known.lines().nth(1).unwrap().ends_with("40%"), "{known}");
+        let unknown = report(&regions(), &Outlook::default()).to_string();
+        assert!(unknown.lines().nth(1).unwrap().trim_end().ends_with('-'), "{unknown}");
     }
 }

@@ -1,6 +1,6 @@
 //! `sealane route`: where a request would go, and why.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use sealane::{
     aws::SystemClock,
@@ -9,7 +9,7 @@ use sealane::{
     outlook::Outlook,
     ports::Clock,
     region::{Capability, Coordinates, Region, RegionName},
-    route::{Outcome, Request, Route, Share, Strategy, Turn, route},
+    route::{Outcome, Request, Route, Share, Strategy, Turn, Utilization, route},
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -79,9 +79,12 @@ fn degrees(text: &str, limit: f64) -> Result<f64, InvalidDegrees> {
 
 /// The ranked regions, or with `--explain` all of them and why.
 #[derive(Serialize)]
-#[serde(transparent)]
 struct Report {
+    #[serde(flatten)]
     route: Route,
+    /// How much of each region's room is taken; a region that is not in it takes no uploads, or
+    /// it is not known.
+    loads: BTreeMap<RegionName, Utilization>,
     #[serde(skip)]
     explain: bool,
 }
@@ -98,9 +101,16 @@ pub(crate) async fn run(args: Args, mut config: Config, console: Console) -> Res
     steer(&mut config, args.strategy, args.session.as_deref());
     request.session = args.session;
     let world = World::connect(config).await;
-    let report = Report { route: ranked(&world.config, request, &world.look().await), explain: args.explain };
+    let outlook = world.look().await;
+    let loads = world.config.regions.iter().filter_map(|r| Some((r.name, outlook.utilization(r)?))).collect();
+    let report = Report { route: ranked(&world.config, request, &outlook), loads, explain: args.explain };
     console.show(&report)?;
     Ok(if report.route.ranked.is_empty() { Exit::Failed } else { Exit::Done })
+}
+
+/// How much of a region's room is taken, in one word.
+pub(crate) fn percent(utilization: Option<Utilization>) -> String {
+    utilization.map_or_else(|| "-".to_owned(), |it| format!("{:.0}%", it.ratio() * 100.0))
 }
 
 /// Puts what the command line says of the selection over what the configuration says.
@@ -116,7 +126,8 @@ pub(crate) fn ranked(config: &Config, request: Request, outlook: &Outlook) -> Ro
     let turn = Turn::of(Uuid::new_v4().as_bytes());
     let shift = outlook.record.as_ref().and_then(Record::shift);
     let shares = shift.map(|(region, percent)| (region, Share::percent(percent))).into_iter().collect();
-    let request = Request { turn, shares, at: SystemClock.now(), ..request };
+    let loads = outlook.loads_for(request.needs);
+    let request = Request { turn, shares, loads, at: SystemClock.now(), ..request };
     route(&request, &usable(config), &outlook.view, &config.load_balancing)
 }
 
@@ -134,13 +145,15 @@ pub(crate) fn eligible(config: &Config) -> Vec<RegionName> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.explain || self.route.ranked.is_empty() {
-            return self.route.fmt(f);
+            self.route.fmt(f)?;
+            return self.loads.iter().try_for_each(|(region, it)| write!(f, "\nload of {region}: {it}"));
         }
-        let mut table = Table::new(["place", "region", "status", "by"]);
+        let mut table = Table::new(["place", "region", "status", "load", "by"]);
         for choice in &self.route.choices {
             if let Outcome::Kept { place, measure, .. } = &choice.outcome {
                 let (region, status) = (choice.region.to_string(), choice.status.to_string());
-                table.row(vec![place.to_string(), region, status, measure.to_string()]);
+                let load = percent(self.loads.get(&choice.region).copied());
+                table.row(vec![place.to_string(), region, status, load, measure.to_string()]);
             }
         }
         table.fmt(f)
@@ -176,7 +189,7 @@ mod tests {
     #[test]
     fn without_explain_only_the_usable_regions_are_listed() {
         let route = ranked(&config(true), Request::new(Capability::ObjectWrite), &Outlook::default());
-        let text = Report { route, explain: false }.to_string();
+        let text = Report { route, loads: BTreeMap::new(), explain: false }.to_string();
         assert!(text.starts_with("place  region") && !text.contains("us-east-2"), "{text}");
     }
 }

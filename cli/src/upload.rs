@@ -9,8 +9,12 @@ use sealane::{
     aws::SystemClock,
     config::Config,
     region::{Capability, RegionName},
-    route::{Request, Strategy},
-    transport::{Order, ShipError, Source, ship},
+    retry::RetryBudgets,
+    route::{
+        Outcome::{Dropped, Kept},
+        Request, Route, Strategy,
+    },
+    transport::{Leases, Order, ShipError, Source, ship_through},
     upload::{Leftover, ObjectKey, Outcome, Plan, Receipt},
 };
 use uuid::Uuid;
@@ -55,6 +59,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY")]
     session: Option<String>,
 
+    /// Megabits a second to set aside in each region [default: one upload's share of `capacity`]
+    #[arg(long, value_name = "MBPS", value_parser = clap::value_parser!(u32).range(1..))]
+    bandwidth: Option<u32>,
+
     /// Accept fewer than `min_copies` verified copies, but at least one
     #[arg(long)]
     allow_degraded: bool,
@@ -85,14 +93,43 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
         policy: world.config.upload,
         seed: Uuid::new_v4().as_u64_pair().0,
     };
-    let bars = Bars::new(source.size_max());
-    let receipt = ship(&source, &world.buckets(), &order, &|news| bars.show(news), &SystemClock).await;
-    bars.clear();
-    let receipt = receipt.inspect_err(|error| warn(&left_behind(error)))?;
+    let receipt = shipped(&world, &source, &order, args.bandwidth).await;
+    let receipt = receipt.inspect_err(|error| warn(&left_behind(error)))?.explaining(left_out(&route));
     // Printed first: a receipt that cannot be kept must not be lost as well.
     console.show(&receipt)?;
     args.receipt.map(|file| keep(&receipt, file)).transpose()?;
     Ok(exit(&receipt, &order.plan))
+}
+
+/// Ships by `order`, with a lease in each region that can be asked for one.
+async fn shipped(
+    world: &World,
+    source: &Source,
+    order: &Order,
+    bandwidth_mbps: Option<u32>,
+) -> Result<Receipt, ShipError> {
+    let bars = Bars::new(source.size_max());
+    let holder = format!("sealane upload {}", order.key.as_str());
+    let leases =
+        Leases::new(&world.config, world.control(), &SystemClock, &order.upload_id, &holder, bandwidth_mbps);
+    let (buckets, progress) = (world.buckets(), |news| bars.show(news));
+    let receipt = tokio::select! {
+        receipt = ship_through(&leases, &RetryBudgets::default(), source, &buckets, order, &progress, &SystemClock) => receipt,
+        never = leases.keep() => match never {},
+    };
+    bars.clear();
+    receipt.map(|receipt| receipt.without_leases(leases.without()))
+}
+
+/// Why the route left a region out, in words.
+fn left_out(route: &Route) -> impl Fn(RegionName) -> Option<String> {
+    |region| {
+        let choice = route.choices.iter().find(|choice| choice.region == region)?;
+        match &choice.outcome {
+            Dropped(reason) => Some(reason.to_string()),
+            Kept { .. } => None,
+        }
+    }
 }
 
 impl Args {
@@ -180,6 +217,7 @@ mod tests {
             strategy: None,
             prefer: Vec::new(),
             session: None,
+            bandwidth: None,
             allow_degraded: false,
             receipt: None,
         }

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::time::Timestamp;
+use crate::{lease::Done, region::RegionName, time::Timestamp};
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "Sealane";
@@ -78,4 +78,61 @@ pub fn line(dimensions: &[(&str, &str)], metrics: &[Metric], now: Timestamp) -> 
     line.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     line.extend(metrics.iter().map(|m| (m.name.to_owned(), json!(m.value))));
     Value::Object(line).to_string()
+}
+
+/// Who brought copies into a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Somebody who shipped them from outside, such as `sealane upload`.
+    Upload,
+    /// The orchestrator, from another region's bucket.
+    Replication,
+}
+
+impl By {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Replication => "replication",
+        }
+    }
+}
+
+/// The lines of copies that ended in `region`: once for the region, which alarms read, and once
+/// by who brought them. None when nothing ended.
+pub fn uploads(region: RegionName, by: By, done: Done, now: Timestamp) -> Vec<String> {
+    #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^53")]
+    let count =
+        |name, value: u64| (value > 0).then_some(Metric { name, unit: Unit::Count, value: value as f64 });
+    let throughput = done.throughput_bytes_s();
+    let throughput =
+        throughput.map(|value| Metric { name: "UploadThroughput", unit: Unit::BytesPerSecond, value });
+    let counts = [count("UploadSuccess", done.shipped), count("UploadFailure", done.failed), throughput];
+    let metrics: Vec<Metric> = counts.into_iter().flatten().collect();
+    if metrics.is_empty() {
+        return Vec::new();
+    }
+    let whole = ("Region", region.as_str());
+    vec![line(&[whole], &metrics, now), line(&[whole, ("By", by.as_str())], &metrics, now)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{lease::Outcome, units::ByteSize};
+
+    #[test]
+    fn copies_are_counted_for_the_region_and_by_who_brought_them() {
+        let (region, now) = ("eu-west-1".parse().unwrap(), Timestamp::default());
+        let shipped = Outcome::Shipped { size: ByteSize(3_000), took: Duration::from_secs(2) };
+        let lines = uploads(region, By::Upload, Done::default().with(shipped), now);
+        assert_eq!(lines.len(), 2);
+        for text in [r#""UploadSuccess":1.0"#, r#""UploadThroughput":1500.0"#, r#""Unit":"Bytes/Second""#] {
+            assert!(lines.iter().all(|line| line.contains(text)), "{lines:?}");
+        }
+        assert!(lines[1].contains(r#""By":"upload""#) && !lines[0].contains("UploadFailure"), "{lines:?}");
+        assert!(uploads(region, By::Replication, Done::default(), now).is_empty());
+    }
 }

@@ -2,13 +2,14 @@
 //! when an AWS region is not.
 //!
 //! Read it from the inside out. The pure domain decides and never waits:
-//! [`region`], [`health`], [`route`], [`failover`], [`upload`],
+//! [`region`], [`health`], [`route`], [`failover`], [`lease`], [`upload`],
 //! [`replication`], [`workset`] and [`config`] have no clock, no random source
 //! and no I/O; `now` and seeds are arguments. [`ports`] names what the domain
 //! needs from the world. The adapters (feature `aws`) are those ports on the
 //! AWS SDK, and `memory` has the same rules without a network. `transport`
 //! (feature of that name) carries files and folders into several regions at once.
 
+pub mod admission;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod checksum;
@@ -21,6 +22,7 @@ pub mod failover;
 pub mod health;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+pub mod lease;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod outlook;

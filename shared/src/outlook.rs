@@ -1,4 +1,4 @@
-//! What one look at the tables says: verdicts, the record, the pins.
+//! What one look at the tables says: verdicts, the record, the pins, the loads.
 //!
 //! A look never fails. What cannot be read is unknown and named, and the last
 //! known record stands: whoever routes then goes on as before (fail static).
@@ -10,7 +10,8 @@ use crate::{
     failover::{Pin, Pins, Record},
     health::{Echo, Freshness, Observation, Policy, Seen, Verdicts, View, judge},
     ports::{Rows, RowsError},
-    region::{Capability, RegionName, Status},
+    region::{Capability, Region, RegionName, Status},
+    route::{Load, Utilization},
     store::{ControlTable, HealthTable},
     time::Timestamp,
 };
@@ -68,8 +69,28 @@ pub struct Outlook {
     pub record_age: Option<Duration>,
     /// The operators' pins, as last read.
     pub pins: Vec<Pin>,
+    /// What each region carries by its leases, one that is not in it nothing; `None` if that
+    /// could not be read now: an old load says nothing.
+    pub loads: Option<BTreeMap<RegionName, Load>>,
     /// What could not be read, in words.
     pub problems: Vec<String>,
+}
+
+impl Outlook {
+    /// How much of the region's room is taken; `None` for one that takes no uploads, or when
+    /// that could not be read.
+    pub fn utilization(&self, region: &Region) -> Option<Utilization> {
+        let loads = self.loads.as_ref().filter(|_| region.is_full())?;
+        let load = loads.get(&region.name).copied().unwrap_or_default();
+        Some(Utilization { load, capacity: region.capacity })
+    }
+
+    /// What counts against the room of regions in a route for `needs`: uploads take it up, and
+    /// nothing else does.
+    pub fn loads_for(&self, needs: Capability) -> BTreeMap<RegionName, Load> {
+        let loads = self.loads.as_ref().filter(|_| needs == Capability::ObjectWrite);
+        loads.cloned().unwrap_or_default()
+    }
 }
 
 /// Looks at the health table through the first of `health` that answers, and at the control table.
@@ -81,7 +102,8 @@ pub async fn outlook<R: Rows>(
     memory: &mut Memory,
     now: Timestamp,
 ) -> Outlook {
-    let (rows, record, pins) = futures::join!(observations(health), control.record(), control.pins());
+    let (rows, record, pins, leases) =
+        futures::join!(observations(health), control.record(), control.pins(), control.all_leases());
     let mut problems = Vec::new();
     let rows = rows.unwrap_or_else(|error| note(&mut problems, "health", &error));
     let verdicts = weigh(config, &rows, memory, Trust::FirstSight, now);
@@ -96,12 +118,17 @@ pub async fn outlook<R: Rows>(
         Ok(pins) => memory.pins = pins,
         Err(error) => note(&mut problems, "the pins", &error),
     }
+    let loads = match leases {
+        Ok(books) => Some(books.into_iter().map(|(region, book)| (region, book.load())).collect()),
+        Err(error) => note(&mut problems, "the leases", &error),
+    };
     Outlook {
         view: drained(verdicts.view(here), Pins::new(&memory.pins, now)),
         verdicts,
         record: memory.record.clone(),
         record_age: memory.record_read.map(|read| now.since(read)),
         pins: memory.pins.clone(),
+        loads,
         problems,
     }
 }
@@ -180,7 +207,7 @@ fn note<T: Default>(problems: &mut Vec<String>, what: &str, error: &RowsError) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{failover::Rule, health::Probe};
+    use crate::{failover::Rule, health::Probe, memory::MemoryRows};
 
     const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
         {"name": "us-west-2", "bucket": "west"}, {"name": "us-east-1", "bucket": "east"},
@@ -254,5 +281,22 @@ mod tests {
     #[test]
     fn whoever_moves_work_believes_no_first_look() {
         assert_eq!(status(Trust::Advancing, &[0, 200]), Status::Unknown);
+    }
+
+    #[tokio::test]
+    async fn loads_that_cannot_be_read_are_not_known_and_keep_nobody_out() {
+        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        let (rows, region) = (MemoryRows::default(), config.regions[0].clone());
+        let control = ControlTable::new(vec![rows.clone()]);
+        let look = async || {
+            let (here, mut memory) = (region.name, Memory::default());
+            outlook::<MemoryRows>(&config, here, &[], &control, &mut memory, Timestamp::default()).await
+        };
+        assert_eq!(look().await.utilization(&region).unwrap().load, Load::default());
+        rows.cut(true);
+        let cut = look().await;
+        assert_eq!(cut.utilization(&region), None);
+        assert!(cut.loads_for(Capability::ObjectWrite).is_empty());
+        assert!(cut.problems.iter().any(|p| p.starts_with("the leases")), "{:?}", cut.problems);
     }
 }

@@ -202,6 +202,15 @@ pub struct Capacity {
     pub max_bandwidth_mbps: u32,
 }
 
+impl Capacity {
+    /// Megabits a second of one upload when all are in flight; at least 1.
+    pub const fn share_mbps(self) -> u32 {
+        let uploads = if self.max_concurrent_uploads == 0 { 1 } else { self.max_concurrent_uploads };
+        let share = self.max_bandwidth_mbps / uploads;
+        if share == 0 { 1 } else { share }
+    }
+}
+
 /// Endpoints that replace the ones derived from the region's name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::{
     config::Config,
-    failover::{Decision, Inputs, Lags, Loads, Moved, Record, Watch, apply, decide, polls},
+    failover::{Decision, Inputs, Lags, Loads, Moment, Moved, Phase, Record, Watch, apply, decide, polls},
     health::Verdicts,
+    lease::in_flight,
     ports::{Clock, Rows, RowsError},
     region::RegionName,
     store::ControlTable,
@@ -60,30 +61,36 @@ pub async fn steer<R: Rows>(
     watch: &mut Watch,
     clock: &impl Clock,
 ) -> Result<Turn, RowsError> {
+    let began = clock.now();
     let pins = control.pins().await?;
     let view = verdicts.view(here);
-    let began = clock.now();
     let polls = polls(verdicts, &view, &config.regions);
     let mut turn = Turn { decisions: Vec::new(), record: None, moved: Vec::new() };
     for _ in 0..WRITES_MAX {
         let record = control.record().await?;
         // Read after the answer: a version must not look older than it is.
         let moment = watch.look(record.as_ref().map_or(0, |r| r.version), clock.now());
-        let decision = decide(
-            record.as_ref(),
-            &Inputs {
+        let leases = waited_for(config, control, record.as_ref(), moment).await;
+        let decide = |loads: &Loads| {
+            let inputs = Inputs {
                 regions: &config.regions,
                 view: &view,
                 lags: &Measured { verdicts, since: clock.now().since(began) },
                 pins: &pins,
                 policy: &config.failover,
                 primary: config.primary_region,
-                loads: &Loads::new(),
+                loads,
                 polls: &polls,
-                leases: None,
+                leases,
                 moment,
-            },
-        );
+            };
+            decide(record.as_ref(), &inputs)
+        };
+        let mut decision = decide(&Loads::new());
+        // Only who is about to leave needs to know where there is room.
+        if matches!(decision, Decision::Start { .. } | Decision::Propose { .. }) {
+            decision = decide(&room(control).await);
+        }
         let next = apply(record.as_ref(), &decision, moment);
         turn.decisions.push(decision);
         let Some(next) = next else {
@@ -105,6 +112,39 @@ pub async fn steer<R: Rows>(
     Ok(turn)
 }
 
+/// What each region carries; nothing when the leases cannot be read, and then every
+/// region counts as one with room.
+async fn room<R: Rows>(control: &ControlTable<R>) -> Loads {
+    match control.all_leases().await {
+        Ok(books) => books.into_iter().map(|(region, book)| (region, book.load())).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "leases were not read: a standby is chosen without knowing its load");
+            Loads::new()
+        }
+    }
+}
+
+/// The work in flight that a drain waits for; `None` when it is not known, or nothing drains.
+///
+/// Read after the record: an uploader takes its lease before it looks at the record,
+/// so no lease is missed whose holder did not see the drain.
+async fn waited_for<R: Rows>(
+    config: &Config,
+    control: &ControlTable<R>,
+    record: Option<&Record>,
+    moment: Moment,
+) -> Option<u64> {
+    let record = record.filter(|record| match record.phase {
+        Phase::Draining { .. } => true,
+        Phase::Steady | Phase::Returning { .. } | Phase::Switching { .. } | Phase::Verifying { .. } => false,
+    })?;
+    let book = control.leases(record.active).await;
+    if let Err(error) = &book {
+        tracing::warn!(region.name = %record.active, %error, "leases were not read: the drain takes its full time");
+    }
+    in_flight(book.ok().map(|book| book.load().uploads), record.in_phase(moment), config.api.cache_ttl)
+}
+
 /// Writes the next record, and before it the account of the move that it ends: a
 /// crash in between leaves an account to be written again, never a move without one.
 async fn write<R: Rows>(
@@ -112,7 +152,7 @@ async fn write<R: Rows>(
     record: Option<&Record>,
     next: &Record,
     decision: Option<&Decision>,
-    moment: crate::failover::Moment,
+    moment: Moment,
 ) -> Result<(), RowsError> {
     let ended = record.zip(decision).and_then(|(record, d)| Moved::ended_by(d, record, moment));
     if let Some(moved) = ended {
@@ -122,119 +162,5 @@ async fn write<R: Rows>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        health::{Lag, Observation, Probe, judge},
-        memory::{ManualClock, MemoryRows},
-        region::Region,
-        time::Timestamp,
-    };
-
-    const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
-        {"name": "us-west-2", "bucket": "west", "priority": 1, "endpoints": {"api": "https://west.example"}},
-        {"name": "us-east-1", "bucket": "east", "priority": 2, "endpoints": {"api": "https://east.example"}},
-        {"name": "eu-west-1", "bucket": "europe", "priority": 3, "endpoints": {"api": "https://europe.example"}},
-        {"name": "us-east-2", "role": "witness"}]}"#;
-
-    fn config() -> Config {
-        Config::read(Some(DOCUMENT), std::iter::empty()).unwrap()
-    }
-
-    fn name(text: &str) -> RegionName {
-        text.parse().unwrap()
-    }
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_millis(seconds * 1000)
-    }
-
-    /// What everyone sees when exactly the regions in `down` do not answer.
-    fn verdicts(config: &Config, down: &[RegionName]) -> Verdicts {
-        let probe = |region: &Region| {
-            if down.contains(&region.name) {
-                Probe::Bad(crate::health::Failure::Timeout)
-            } else {
-                Probe::Good(Duration::from_millis(20))
-            }
-        };
-        let row = |observer: RegionName| {
-            let targets = config.regions.iter().flat_map(|r| r.capabilities().iter().map(move |c| (r, *c)));
-            let seen = (0..4).fold(Observation::new(observer), |row, tick| {
-                targets.clone().fold(row, |row, (r, c)| row.observe(r, c, probe(r), &config.health, at(tick)))
-            });
-            let all = config.regions.iter().map(|r| r.name).filter(|r| *r != observer);
-            all.fold(seen, |row, from| row.measure(from, Lag::new(Some(Duration::ZERO), None)))
-                .seal(&config.regions)
-        };
-        let rows: Vec<Observation> =
-            config.regions.iter().map(|r| r.name).filter(|r| !down.contains(r)).map(row).collect();
-        let judged: Vec<_> = rows.iter().map(|r| (r, true)).collect();
-        judge(&judged, &config.regions, &config.health, None)
-    }
-
-    async fn turn(control: &ControlTable<MemoryRows>, watch: &mut Watch, down: &[&str], now: u64) -> Turn {
-        let config = config();
-        let down: Vec<RegionName> = down.iter().map(|n| name(n)).collect();
-        steer(
-            &config,
-            name("us-east-1"),
-            &verdicts(&config, &down),
-            control,
-            watch,
-            &ManualClock::at(at(now)),
-        )
-        .await
-        .unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_dead_primary_is_left_in_one_turn_and_comes_home_in_steps() {
-        let control = ControlTable::new(vec![MemoryRows::default()]);
-        let mut watch = Watch::default();
-        let began = turn(&control, &mut watch, &[], 0).await;
-        assert_eq!(began.record.unwrap().active, name("us-west-2"));
-        let left = turn(&control, &mut watch, &["us-west-2"], 10).await;
-        assert_eq!(left.moved, [(name("us-west-2"), name("us-east-1"))]);
-        assert_eq!(left.record.unwrap().epoch, 2);
-        for now in (20..600).step_by(10) {
-            let down: &[&str] = if now < 100 { &["us-west-2"] } else { &[] };
-            turn(&control, &mut watch, down, now).await;
-        }
-        let record = control.record().await.unwrap().unwrap();
-        assert_eq!((record.active, record.epoch), (name("us-west-2"), 3));
-        let moves = control.moves(10).await.unwrap();
-        assert_eq!(moves.iter().map(|m| m.epoch).collect::<Vec<_>>(), [3, 2]);
-        assert!(moves.iter().all(|m| m.verified), "{moves:?}");
-        let votes = moves[1].saw[0].votes.unwrap();
-        assert_eq!((votes.up, votes.slow, votes.down, votes.uncounted), (0, 0, 3, 1), "{}", moves[1]);
-    }
-
-    #[tokio::test]
-    async fn two_controllers_make_one_move() {
-        let rows = MemoryRows::default();
-        let (a, b) = (ControlTable::new(vec![rows.replica()]), ControlTable::new(vec![rows.replica()]));
-        let (mut watch_a, mut watch_b) = (Watch::default(), Watch::default());
-        turn(&a, &mut watch_a, &[], 0).await;
-        turn(&b, &mut watch_b, &[], 0).await;
-        let (one, two) = tokio::join!(
-            turn(&a, &mut watch_a, &["us-west-2"], 60),
-            turn(&b, &mut watch_b, &["us-west-2"], 60)
-        );
-        assert_eq!(one.moved.len() + two.moved.len(), 1);
-        assert_eq!(a.record().await.unwrap().unwrap().epoch, 2);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_decided_when_control_cannot_be_reached() {
-        let rows = MemoryRows::default();
-        rows.cut(true);
-        let control = ControlTable::new(vec![rows]);
-        let config = config();
-        let all = verdicts(&config, &[]);
-        let turn =
-            steer(&config, name("us-east-1"), &all, &control, &mut Watch::default(), &ManualClock::at(at(0)))
-                .await;
-        assert!(turn.is_err());
-    }
-}
+#[path = "steer_tests.rs"]
+mod tests;

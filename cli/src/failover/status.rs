@@ -4,7 +4,8 @@ use std::fmt;
 
 use sealane::{
     config::Config,
-    failover::{Inputs, Loads, Moment, Moved, Pin, Proposal, Record, decide, polls},
+    failover::{Inputs, Moment, Moved, Pin, Proposal, Record, decide, polls},
+    lease::in_flight,
     outlook::Outlook,
     region::RegionName,
     time::Timestamp,
@@ -48,11 +49,17 @@ impl Status {
     /// Ages are those of the record's last write, since a command looks only once:
     /// a controller that has watched for longer may be ahead of this decision.
     fn of(config: &Config, here: RegionName, outlook: Outlook, now: Timestamp) -> Self {
-        let Outlook { verdicts, record, pins, .. } = outlook;
+        let Outlook { verdicts, record, pins, loads, .. } = outlook;
         // As controllers see it: the outlook's own view has drained regions offline, for routes.
         let view = verdicts.view(here);
+        let polls = polls(&verdicts, &view, &config.regions);
         let version = record.as_ref().map_or(0, |record| record.version);
-        let (loads, polls) = (Loads::new(), polls(&verdicts, &view, &config.regions));
+        let moment = Moment::first_sight(version, now);
+        let leases = record.as_ref().zip(loads.as_ref()).and_then(|(record, loads)| {
+            let uploads = loads.get(&record.active).map_or(0, |load| load.uploads);
+            in_flight(Some(uploads), record.in_phase(moment), config.api.cache_ttl)
+        });
+        let loads = loads.unwrap_or_default();
         let inputs = Inputs {
             regions: &config.regions,
             view: &view,
@@ -62,8 +69,8 @@ impl Status {
             primary: config.primary_region,
             loads: &loads,
             polls: &polls,
-            leases: None,
-            moment: Moment::first_sight(version, now),
+            leases,
+            moment,
         };
         let decision = decide(record.as_ref(), &inputs).to_string();
         Self { record, pins: pins.into_iter().filter(|pin| pin.is_live(now)).collect(), decision }

@@ -6,8 +6,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sealane::{
+    admission::reap,
     failover::{Decision, Phase},
     health::{Observation, Verdicts},
+    lease::Book,
     outlook::{Trust, weigh},
     ports::{Clock, Rows},
     region::{Capability, RegionName, Status},
@@ -50,6 +52,13 @@ pub(crate) async fn conclude<D, R: Rows, C: Clock>(
     if when == When::Always || state.moving || statuses(&state.verdicts) != before {
         state.moving = false;
         let turn = steer_once(deps, state).await;
+        if when == When::Always {
+            // After the turn, which must not wait for it; and not where control was silent a moment ago.
+            state.books = match turn {
+                Some(_) => tend(deps, state).await,
+                None => None,
+            };
+        }
         report(deps, state, turn.as_ref());
     }
     let fresh = |row: &&Observation| state.memory.is_fresh(row.observer(), &deps.config.health, now);
@@ -96,6 +105,25 @@ async fn steer_once<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut Stat
     }
 }
 
+/// Frees the slots of uploaders that are gone, and gives the leases as they then are.
+async fn tend<D, R: Rows, C: Clock>(
+    deps: &Deps<D, R, C>,
+    state: &mut State,
+) -> Option<BTreeMap<RegionName, Book>> {
+    let reaping = reap(&deps.config, &deps.control, &mut state.leases, &deps.clock);
+    match timeout(OWN_ANSWER_MAX, reaping).await {
+        Ok(Ok(books)) => Some(books),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "leases were not read: slots of uploaders that are gone stay taken");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("leases were not read in time: slots of uploaders that are gone stay taken");
+            None
+        }
+    }
+}
+
 /// Whether writes wait for the phase to end, so that it shall not wait for a tick. A
 /// region that returns in steps takes its time, and whether the new region works is
 /// for the next probes to say.
@@ -118,6 +146,13 @@ fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, turn: Option<
     let Some(interval) = deps.config.metrics_interval else { return };
     if moved || state.printed.is_none_or(|at| now.since(at) >= interval) {
         state.printed = Some(now);
-        (deps.print)(&metrics::lines(deps.here, &deps.config.regions, &state.verdicts, turn, now));
+        let mut lines = metrics::lines(deps.here, &deps.config.regions, &state.verdicts, turn, now);
+        for (region, book) in state.books.iter().flatten() {
+            let Some(region) = deps.config.region(*region) else { continue };
+            // What ended before this prober's first look was counted by the one before it.
+            let counted = state.counted.insert(region.name, book.done).unwrap_or(book.done);
+            lines.extend(metrics::room(deps.here, region, book, counted, now));
+        }
+        (deps.print)(&lines);
     }
 }

@@ -5,6 +5,8 @@
 //! confirms what failed, writes one row, reads everyone's rows, and takes one turn
 //! at the wheel. Between ticks it reads the rows each second, looks at once into
 //! what a peer doubts, and acts on a verdict as soon as the rows come to one.
+//! It also frees the slots of uploaders that are gone, since it looks at the leases often
+//! enough to see them stand still.
 //!
 //! A tick never fails as a whole: what cannot be reached is what it reports.
 
@@ -27,6 +29,7 @@ use sealane::{
     config::Config,
     failover::Watch,
     health::{Marks, Observation, Verdicts},
+    lease::{self, Book, Done},
     outlook,
     ports::{Apis, Clock, Objects, Rows},
     region::RegionName,
@@ -91,6 +94,12 @@ pub struct State {
     pub(crate) heed: Heed,
     /// For how long the record has been the same.
     pub(crate) watch: Watch,
+    /// How old each region's leases are, as far as this prober can vouch for.
+    pub(crate) leases: BTreeMap<RegionName, lease::Watch>,
+    /// The leases as last read; `None` when they could not be.
+    pub(crate) books: Option<BTreeMap<RegionName, Book>>,
+    /// The endings of leases that were counted in metrics already.
+    pub(crate) counted: BTreeMap<RegionName, Done>,
     /// What this prober last concluded.
     pub(crate) verdicts: Verdicts,
     /// Whether a move is under way whose next phase may begin at any moment.
@@ -125,6 +134,9 @@ impl State {
             memory: outlook::Memory::of(here),
             heed: Heed::default(),
             watch: Watch::default(),
+            leases: BTreeMap::new(),
+            books: None,
+            counted: BTreeMap::new(),
             verdicts: Verdicts::default(),
             moving: false,
             ticks: 0,

@@ -1,9 +1,11 @@
 //! What the prober says in metrics.
 
 use sealane::{
-    emf::{Metric, Unit, line},
+    emf::{By, Metric, Unit, line, uploads},
     health::{Verdict, Verdicts},
+    lease::{Book, Done},
     region::{Region, RegionName, Status},
+    route::Utilization,
     steer::Turn,
     time::{Timestamp, millis},
 };
@@ -78,4 +80,22 @@ fn lag(here: RegionName, from: RegionName, verdicts: &Verdicts, now: Timestamp) 
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of lag fit a double")]
     let metric = Metric { name: "ReplicationLag", unit: Unit::Milliseconds, value: millis(lag) as f64 };
     Some(line(&[("Observer", here.as_str()), ("Region", from.as_str())], &[metric], now))
+}
+
+/// How much of a region's room is taken, for the region as a whole and by observer, and what came
+/// of the uploads that ended since `counted`.
+pub(crate) fn room(
+    here: RegionName,
+    region: &Region,
+    book: &Book,
+    counted: Done,
+    now: Timestamp,
+) -> Vec<String> {
+    let taken = Utilization { load: book.load(), capacity: region.capacity };
+    let metric = [Metric { name: "RegionUtilization", unit: Unit::Percent, value: taken.ratio() * 100.0 }];
+    let whole = ("Region", region.name.as_str());
+    let mut lines =
+        vec![line(&[whole], &metric, now), line(&[("Observer", here.as_str()), whole], &metric, now)];
+    lines.extend(uploads(region.name, By::Upload, book.done.since(counted), now));
+    lines
 }

@@ -1,16 +1,19 @@
 //! Whole rounds of several probers on tables and buckets in memory.
 #![allow(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use health_prober::{Deps, Doors, Ended, Reach, State, watch};
 use sealane::{
+    admission::{enter, leave},
     config::Config,
+    lease::{Ask, Outcome},
     memory::{Cloud, MemoryObjects, MemoryRows},
     ports::{ApiError, Apis, Clock, Silence},
     region::{Capability, RegionName, Status},
     store::{ControlTable, HealthTable, MarksTable},
     time::Timestamp,
+    units::ByteSize,
 };
 use tokio::time::Instant;
 
@@ -230,4 +233,62 @@ async fn a_prober_that_reaches_nothing_ends_its_round_all_the_same() {
     let round = watch(&deps, &mut state).await;
     // The first at once, then one in each slot of ten seconds.
     assert_eq!((round.ticks, round.ended), (7, Ended::RoundOver));
+}
+
+/// The metric lines of the probers of one test, which print from its own thread.
+fn printed(lines: &[String]) {
+    PRINTED.with_borrow_mut(|all| all.extend_from_slice(lines));
+}
+
+thread_local! {
+    static PRINTED: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+fn lines_with(texts: &[&str]) -> usize {
+    PRINTED.with_borrow(|all| all.iter().filter(|line| texts.iter().all(|text| line.contains(text))).count())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slot_of_an_uploader_that_died_is_freed_and_told_of() {
+    let world = World::new();
+    let start = Instant::now();
+    let control = ControlTable::new(vec![world.control.clone()]);
+    let west = world.config.regions[0].clone();
+    let (mut deps, mut state) = world.prober("us-east-1", start);
+    deps.print = printed;
+    let ask = |id: &str| Ask {
+        id: id.to_owned(),
+        holder: "lab-7".to_owned(),
+        bandwidth_mbps: 100,
+        ttl: Duration::from_secs(60),
+    };
+    for id in ["died", "ends"] {
+        enter(&control, &west, &ask(id), &TestClock(start)).await.unwrap().unwrap();
+    }
+    watch(&deps, &mut state).await;
+    assert_eq!(control.leases(west.name).await.unwrap().load().uploads, 2, "not before its time");
+    assert!(lines_with(&["RegionUtilization\":20.0", "us-west-2", "Observer"]) > 0);
+    let shipped = Outcome::Shipped { size: ByteSize(1_000), took: Duration::from_secs(1) };
+    leave(&control, west.name, "ends", shipped).await.unwrap();
+    watch(&deps, &mut state).await;
+    assert_eq!(control.leases(west.name).await.unwrap().load().uploads, 0);
+    // Each ending is counted once: for the region, and by who brought it.
+    assert_eq!(lines_with(&["UploadSuccess\":1.0", "UploadThroughput\":1000.0"]), 2);
+    assert_eq!(lines_with(&["UploadFailure\":1.0"]), 2);
+    assert!(lines_with(&["RegionUtilization\":0.0", "us-west-2"]) > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_control_no_utilization_is_claimed() {
+    let world = World::new();
+    let (mut deps, mut state) = world.prober("us-east-1", Instant::now());
+    deps.print = printed;
+    let door = world.control.replica();
+    deps.control = ControlTable::new(vec![door.clone()]);
+    watch(&deps, &mut state).await;
+    let told = lines_with(&["RegionUtilization"]);
+    assert!(told > 0);
+    door.cut(true);
+    watch(&deps, &mut state).await;
+    assert_eq!(lines_with(&["RegionUtilization"]), told);
 }

@@ -23,7 +23,7 @@ mod sweep;
 mod trouble;
 mod wake;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use futures::{StreamExt as _, stream};
 use sealane::{
@@ -80,14 +80,14 @@ pub async fn run<O: Objects, R: Rows, C: Clock>(
     invocation: &Invocation,
     event: &Value,
 ) -> Result<Reply, RunError> {
-    let (answer, line) = match Wake::read(event)? {
+    let (answer, line, ended) = match Wake::read(event)? {
         Wake::Batch(messages) => {
-            let (outcome, failed) = batch(deps, invocation, messages).await;
-            let line = sweep::batch_metrics(deps.here.as_str(), failed, deps.clock.now());
-            (Answer::Batch(outcome), line)
+            let (outcome, tally) = batch(deps, invocation, messages).await;
+            let line = sweep::batch_metrics(deps.here.as_str(), tally.failed, deps.clock.now());
+            (Answer::Batch(outcome), line, tally.ended)
         }
         Wake::Tick => {
-            let swept = sweep::sweep(deps, invocation).await?;
+            let (swept, ended) = sweep::sweep(deps, invocation).await?;
             tracing::info!(
                 copied = swept.copied,
                 found = swept.found,
@@ -98,20 +98,21 @@ pub async fn run<O: Objects, R: Rows, C: Clock>(
                 "swept"
             );
             let line = sweep::metrics(deps.here.as_str(), &swept, deps.clock.now());
-            (Answer::Sweep(swept), line)
+            (Answer::Sweep(swept), line, ended)
         }
     };
-    let metrics = deps.config.metrics_interval.map(|_| line).into_iter().collect();
+    let lines = || iter::once(line).chain(sweep::ended_metrics(&ended, deps.clock.now())).collect();
+    let metrics = deps.config.metrics_interval.map(|_| lines()).unwrap_or_default();
     Ok(Reply { answer, metrics })
 }
 
 /// Writes down what the messages lead to, and pays what is due of it; answers with the reply and
-/// with the number of tries that failed.
+/// with what came of the payments.
 async fn batch<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
     messages: Vec<QueueMessage>,
-) -> (Outcome, usize) {
+) -> (Outcome, pay::Tally) {
     let taking = stream::iter(&messages).map(|message| Box::pin(intake::take(deps, message)));
     let taken: Vec<_> = taking.buffered(MESSAGES_AT_ONCE).collect().await;
     let (mut told, mut rows) = (Vec::new(), Vec::new());
@@ -129,5 +130,5 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
     let now = deps.clock.now();
     rows.retain(|row| row.value.due().is_some_and(|due| due <= now));
     let tally = pay::pay_all(deps, invocation, rows, &BTreeSet::new()).await;
-    (Outcome::of(told), tally.failed)
+    (Outcome::of(told), tally)
 }

@@ -1,13 +1,18 @@
 //! Paying rows: a lane for each destination, so that a slow one keeps no other back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use sealane::{
+    lease::{Done, Outcome},
     ports::{Clock, Objects, Rows},
     region::RegionName,
     replication::Entry,
     store::Versioned,
+    units::ByteSize,
 };
 
 use crate::{
@@ -28,10 +33,16 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
     /// Destinations that did not answer.
     pub(crate) down: BTreeSet<RegionName>,
+    /// The copies that were made or failed, by destination.
+    pub(crate) ended: BTreeMap<RegionName, Done>,
 }
 
 impl Tally {
-    fn count(&mut self, destination: RegionName, payment: &Payment) {
+    fn count(&mut self, destination: RegionName, payment: &Payment, work: Work) {
+        if let Some(outcome) = work.outcome(payment) {
+            let ended = self.ended.entry(destination).or_default();
+            *ended = ended.with(outcome);
+        }
         match payment {
             Payment::Verified { copied: true } => self.copied += 1,
             Payment::Verified { copied: false } => self.found += 1,
@@ -51,6 +62,28 @@ impl Tally {
         self.void += other.void;
         self.failed += other.failed;
         self.down.extend(other.down);
+        for (destination, done) in other.ended {
+            let ended = self.ended.entry(destination).or_default();
+            *ended = ended.and(done);
+        }
+    }
+}
+
+/// What one try had to move, and for how long it worked.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    size: ByteSize,
+    took: Duration,
+}
+
+impl Work {
+    /// How the try ended, if it made a copy or failed to.
+    const fn outcome(self, payment: &Payment) -> Option<Outcome> {
+        match payment {
+            Payment::Verified { copied: true } => Some(Outcome::Shipped { size: self.size, took: self.took }),
+            Payment::Failed | Payment::Outage => Some(Outcome::Failed),
+            Payment::Verified { copied: false } | Payment::Void | Payment::Left => None,
+        }
     }
 }
 
@@ -92,7 +125,7 @@ async fn lane<O: Objects, R: Rows, C: Clock>(
         // Boxed: a payment's state is large, and there are several in a wave.
         let wave = wave.into_iter().map(|row| Box::pin(pay(deps, invocation, row)));
         let payments = join_all(wave).await;
-        payments.iter().for_each(|payment| tally.count(destination, payment));
+        payments.iter().for_each(|(payment, work)| tally.count(destination, payment, *work));
         at_once = deps.policy.copies_at_once.max(1);
     }
     tally
@@ -102,9 +135,14 @@ async fn pay<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
     row: Versioned<Entry>,
-) -> Payment {
-    match Job::claim(deps, invocation, row).await {
+) -> (Payment, Work) {
+    // A copy that is gone on with moved some of its bytes earlier: its rate is not known.
+    let size = if row.value.multipart.is_none() { row.value.source.size } else { ByteSize(0) };
+    let began = deps.clock.now();
+    let payment = match Job::claim(deps, invocation, row).await {
         Some(job) => job.finish().await,
         None => Payment::Left,
-    }
+    };
+    let took = if size.0 == 0 { Duration::ZERO } else { deps.clock.now().since(began) };
+    (payment, Work { size, took })
 }

@@ -1,10 +1,12 @@
 //! The sweep: pays what this region owes and what is due, and says how much is owed.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use sealane::{
-    emf::{Metric, Unit, line},
+    emf::{By, Metric, Unit, line, uploads},
+    lease::Done,
     ports::{Clock, Objects, Rows, RowsError},
+    region::RegionName,
     replication::Entry,
     store::Versioned,
     time::Timestamp,
@@ -38,14 +40,14 @@ pub struct Sweep {
     pub oldest_age_s: u64,
 }
 
-/// Pays what is due, one pass over the index.
+/// Pays what is due, one pass over the index; gives the copies that ended beside it, by destination.
 ///
 /// Rows of a destination that does not answer are read over and not tried, so
 /// that they keep no other destination's rows back.
 pub(crate) async fn sweep<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
-) -> Result<Sweep, RowsError> {
+) -> Result<(Sweep, BTreeMap<RegionName, Done>), RowsError> {
     let (now, mut tally, mut from) = (deps.clock.now(), Tally::default(), None);
     while deps.has_time(invocation) {
         let page = deps.ledger.due(deps.here, now, from.as_ref(), PAGE).await?;
@@ -60,8 +62,9 @@ pub(crate) async fn sweep<O: Objects, R: Rows, C: Clock>(
     }
     let owed = deps.ledger.owed(deps.here, OWED_MAX).await?;
     let oldest = oldest(&owed, deps.clock.now());
-    let Tally { copied, found, void, failed, down: _ } = tally;
-    Ok(Sweep { copied, found, void, failed, owed: owed.len(), oldest_age_s: oldest.as_secs() })
+    let Tally { copied, found, void, failed, down: _, ended } = tally;
+    let swept = Sweep { copied, found, void, failed, owed: owed.len(), oldest_age_s: oldest.as_secs() };
+    Ok((swept, ended))
 }
 
 /// How long the oldest of `owed` has been owed.
@@ -81,6 +84,11 @@ pub(crate) fn metrics(region: &str, sweep: &Sweep, now: Timestamp) -> String {
         Metric { name: "ReplicationFailures", unit: Unit::Count, value: sweep.failed as f64 },
     ];
     line(&[("Region", region)], &metrics, now)
+}
+
+/// The metric lines of copies that ended, by destination.
+pub(crate) fn ended_metrics(ended: &BTreeMap<RegionName, Done>, now: Timestamp) -> Vec<String> {
+    ended.iter().flat_map(|(region, done)| uploads(*region, By::Replication, *done, now)).collect()
 }
 
 /// The metric line of a batch.

@@ -355,3 +355,23 @@ fn a_sweep_says_what_is_owed() {
     assert_eq!((&line["OwedCopies"], &line["OldestUnreplicatedAge"]), (&json!(1.0), &json!(60.0)));
     assert_eq!(line["ReplicationFailures"], json!(1.0));
 }
+
+#[test]
+fn copies_that_were_made_and_that_failed_are_counted_by_destination() {
+    let world = World::new();
+    world.cut(EU, true);
+    world.put(WEST, "k", b"four", &[]);
+    let reply = world.invoke(WEST, &world.event(WEST, "k")).unwrap().unwrap();
+    let lines: Vec<serde_json::Value> =
+        reply.metrics.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |region: &str, by: Option<&str>| {
+        let found = |line: &&serde_json::Value| line["Region"] == region && line["By"] == json!(by);
+        lines.iter().find(|line| found(line) && line.get("ReplicationFailures").is_none()).cloned().unwrap()
+    };
+    for by in [None, Some("replication")] {
+        assert_eq!(of(EAST, by)["UploadSuccess"], json!(1.0));
+        assert!(of(EAST, by)["UploadThroughput"].as_f64().unwrap() > 0.0);
+        assert_eq!(of(EU, by)["UploadFailure"], json!(1.0));
+        assert!(of(EU, by).get("UploadSuccess").is_none());
+    }
+}

@@ -121,7 +121,7 @@ impl Sheet {
             "Regions",
             &format!(
                 "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Region</th>{head}\
-                 <th scope=\"col\">Behind</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
+                 <th scope=\"col\">Uploads</th><th scope=\"col\">Behind</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
                  <details><summary>Why</summary>\n<ul>\n{}</ul>\n</details>\n",
                 self.verdicts(),
             ),
@@ -201,8 +201,9 @@ fn row(region: &Stood) -> String {
     }
     let class = if region.active { " class=\"active\"" } else { "" };
     format!(
-        "<tr{class}><th scope=\"row\">{}{marks}</th>{cells}<td>{}</td></tr>\n",
+        "<tr{class}><th scope=\"row\">{}{marks}</th>{cells}<td>{}</td><td>{}</td></tr>\n",
         region.name,
+        taken(region),
         behind(region)
     )
 }
@@ -216,6 +217,16 @@ fn cell(stands: Option<&Stands>) -> String {
             format!("<td class=\"{status}\" title=\"{}\">{status}{latency}</td>", escape(verdict))
         }
     }
+}
+
+fn taken(region: &Stood) -> String {
+    region.utilization.map_or_else(
+        || "not known".to_owned(),
+        |taken| {
+            let (load, most) = (taken.load, taken.capacity.max_concurrent_uploads);
+            format!("{} of {most} <small>{:.0}%</small>", load.uploads, taken.ratio() * 100.0)
+        },
+    )
 }
 
 fn behind(region: &Stood) -> String {

@@ -10,7 +10,7 @@ use sealane::{
     ports::{Clock, Rows, RowsError},
     region::{Capability, Coordinates, Region, RegionName, Role, Status},
     replication::{Entry, Phase},
-    route::{self, Share, Strategy, Turn},
+    route::{self, Share, Strategy, Turn, Utilization},
     store::LedgerTable,
     time::{Timestamp, millis},
     units::ByteSize,
@@ -98,6 +98,8 @@ pub(crate) struct Stood {
     /// Whether an operator drained it in the configuration.
     pub(crate) drained: bool,
     pub(crate) capabilities: Vec<Stands>,
+    /// How much of its room uploads take; `null` for a witness, or if it is not known.
+    pub(crate) utilization: Option<Utilization>,
     /// How late what another region writes arrives here; `null`: not known.
     pub(crate) lag_ms: BTreeMap<RegionName, Option<u64>>,
 }
@@ -148,6 +150,7 @@ fn stood(region: &Region, regions: &[Region], outlook: &Outlook) -> Stood {
         active: outlook.record.as_ref().is_some_and(|r| r.active == region.name),
         drained: region.offline,
         capabilities: capabilities.collect(),
+        utilization: outlook.utilization(region),
         lag_ms: writers.map(lag).collect(),
     }
 }
@@ -181,6 +184,8 @@ pub(crate) struct Asked {
 pub(crate) struct Explained {
     #[serde(flatten)]
     route: route::Route,
+    /// How much of each region's room uploads take, as far as it is known.
+    loads: BTreeMap<RegionName, Utilization>,
     explanation: String,
 }
 
@@ -193,6 +198,7 @@ pub(crate) async fn route<R: Rows, C: Clock>(
 ) -> Result<Served<Explained>, Problem> {
     let outlook = app.outlook().await;
     let known = |names: Option<&str>| words(names).map(|name| app.known(name)).collect::<Result<Vec<_>, _>>();
+    let needs = asked.needs.unwrap_or(Capability::ObjectWrite);
     let request = route::Request {
         residency: words(asked.residency.as_deref()).map(str::to_owned).collect(),
         tried: known(asked.tried.as_deref())?,
@@ -202,7 +208,8 @@ pub(crate) async fn route<R: Rows, C: Clock>(
         session: asked.session,
         at: app.now(),
         shares: shares(outlook.record.as_ref()),
-        ..route::Request::new(asked.needs.unwrap_or(Capability::ObjectWrite))
+        loads: outlook.loads_for(needs),
+        ..route::Request::new(needs)
     };
     let settings = &app.deps.config.load_balancing;
     let policy = route::Policy { strategy: asked.strategy.unwrap_or(settings.strategy), ..settings.clone() };
@@ -212,7 +219,8 @@ pub(crate) async fn route<R: Rows, C: Clock>(
     let roster = route::Roster::new(&regions, &outlook.view, &policy).shunning(&app.ejections());
     let route = roster.route(&request);
     let explanation = route.to_string();
-    Ok(Served { served_by: app.deps.home, body: Explained { route, explanation } })
+    let loads = regions.iter().filter_map(|r| Some((r.name, outlook.utilization(r)?))).collect();
+    Ok(Served { served_by: app.deps.home, body: Explained { route, loads, explanation } })
 }
 
 /// The parts of a comma list.

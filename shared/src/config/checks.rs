@@ -1,7 +1,8 @@
 //! The checks between settings and the list of regions.
 
-use super::{known, regions::Listed, sections::copies_key, values::Group};
+use super::{Api, known, regions::Listed, sections::copies_key, values::Group};
 use crate::{
+    failover::{self, Mode},
     health,
     region::{Region, RegionName},
     time::Human,
@@ -98,6 +99,22 @@ pub(super) fn refuse_strangers(
             }
             Some(_) | None => {}
         }
+    }
+}
+
+/// A planned move outlasts what an API may remember of the time before it.
+pub(super) fn drain(group: &mut Group, failover: &failover::Policy, api: &Api) {
+    let drains = match failover.mode {
+        Mode::Graceful | Mode::Manual => true,
+        Mode::Immediate => false,
+    };
+    if drains && failover.drain_timeout < api.cache_ttl {
+        let remedy = format!(
+            "want at least `api.cache_ttl` (`{}`), or the region changes while an API still takes \
+             writes by the record it remembers",
+            Human(api.cache_ttl)
+        );
+        group.refuse_pair("failover.drain_timeout", "api.cache_ttl", remedy);
     }
 }
 

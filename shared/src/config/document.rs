@@ -57,6 +57,7 @@ impl Config {
             },
             "failover": self.failover_document(),
             "upload": self.upload_document(),
+            "capacity": { "lease_ttl": text(self.lease.ttl) },
             "monitoring": {
                 "enabled": self.metrics_interval.is_some(),
                 "metrics_interval": self.metrics_interval.map(text),

@@ -25,7 +25,7 @@ pub use reference::reference;
 pub use settings::{Fallback, PREFIX, REGION_SETTINGS, SETTINGS, Setting, Shape};
 
 use crate::{
-    endpoint, failover, health,
+    endpoint, failover, health, lease,
     region::{HealthCheck, Region, RegionName},
     route, upload,
 };
@@ -101,6 +101,8 @@ pub struct Config {
     pub failover: failover::Policy,
     /// How objects are shipped.
     pub upload: upload::Policy,
+    /// How long uploads hold their slots.
+    pub lease: lease::Policy,
     /// Time between two metric lines; `None` when monitoring is off.
     pub metrics_interval: Option<Duration>,
     /// Who may call the API.
@@ -157,6 +159,8 @@ impl Config {
         let key = "load_balancing.preferred_regions";
         checks::refuse_strangers(group, key, &listed, preferred, Region::is_full);
         checks::counts(group, &listed, &health, &upload, enabled);
+        let (failover, api) = (sections::failover(group), sections::api(group));
+        checks::drain(group, &failover, &api);
         let config = Self {
             enabled,
             account_id: sections::account_id(group),
@@ -165,10 +169,11 @@ impl Config {
             tables: sections::tables(group),
             health,
             load_balancing,
-            failover: sections::failover(group),
+            failover,
             upload,
+            lease: sections::lease(group),
             metrics_interval: sections::metrics_interval(group),
-            api: sections::api(group),
+            api,
             security,
             primary_region: primary?,
         };

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     endpoint,
+    lease::LEASES_MAX,
     region::{Capacity, Coordinates, Endpoints, HealthCheck, Region, RegionName, Role},
 };
 
@@ -180,7 +181,7 @@ fn coordinates(entry: &mut Group) -> Option<Coordinates> {
 fn capacity(entry: &mut Group) -> Capacity {
     let [uploads, bandwidth] = ["capacity.max_concurrent_uploads", "capacity.max_bandwidth_mbps"];
     Capacity {
-        max_concurrent_uploads: entry.count(uploads, 1..=u32::MAX).unwrap_or_default(),
+        max_concurrent_uploads: entry.count(uploads, 1..=LEASES_MAX).unwrap_or_default(),
         max_bandwidth_mbps: entry.count(bandwidth, 1..=u32::MAX).unwrap_or_default(),
     }
 }

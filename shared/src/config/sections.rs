@@ -11,7 +11,7 @@ use super::{
     values::{DURATION_MAX, DURATION_MIN, Group},
 };
 use crate::{
-    endpoint, failover, health, region::HealthCheck, route, time::Human, units::ByteSize, upload,
+    endpoint, failover, health, lease, region::HealthCheck, route, time::Human, units::ByteSize, upload,
     workset::Tenant,
 };
 
@@ -153,6 +153,11 @@ pub(super) fn upload(group: &mut Group) -> upload::Policy {
 /// The setting that decided the number of copies.
 pub(super) fn copies_key(group: &Group) -> &'static str {
     if group.is_set("upload.copies") { "upload.copies" } else { "upload.redundant_region_count" }
+}
+
+pub(super) fn lease(group: &mut Group) -> lease::Policy {
+    let spans = Duration::from_secs(10)..=Duration::from_secs(3600);
+    lease::Policy { ttl: group.duration("capacity.lease_ttl", spans).unwrap_or_default() }
 }
 
 pub(super) fn metrics_interval(group: &mut Group) -> Option<Duration> {

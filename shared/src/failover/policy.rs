@@ -50,7 +50,7 @@ impl Default for Policy {
         Self {
             auto_failover: true,
             mode: Mode::Graceful,
-            drain_timeout: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(10),
             failover_timeout: Duration::from_secs(30),
             dwell: Duration::from_secs(30),
             hold_down: Duration::from_secs(30),

@@ -24,7 +24,7 @@ pub const MOVES_WINDOW: Duration = Duration::from_secs(3600);
 pub const TEXT_LEN_MAX: usize = 200;
 
 /// Ages in whole milliseconds.
-pub(super) mod age_ms {
+pub(crate) mod age_ms {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer};

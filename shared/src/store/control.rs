@@ -14,7 +14,7 @@ use std::sync::{
 use super::{decode, encode};
 use crate::{
     failover::{Moved, Pin, Record},
-    ports::{Key, Page, Row, Rows, RowsError, When},
+    ports::{Cursor, Key, Page, Row, Rows, RowsError, When},
     region::RegionName,
 };
 
@@ -87,7 +87,7 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn moves(&self, limit: usize) -> Result<Vec<Moved>, RowsError> {
-        self.list(MOVES, true, limit).await?.rows.iter().map(decode).collect()
+        self.list(MOVES, true, None, limit).await?.rows.iter().map(decode).collect()
     }
 
     /// Every pin, expired ones too.
@@ -95,7 +95,7 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn pins(&self) -> Result<Vec<Pin>, RowsError> {
-        let rows = self.list(PINS, false, PINS_MAX).await?.rows;
+        let rows = self.list(PINS, false, None, PINS_MAX).await?.rows;
         let pins = rows.iter().map(decode::<Option<Pin>>).collect::<Result<Vec<_>, _>>()?;
         Ok(pins.into_iter().flatten().collect())
     }
@@ -116,7 +116,7 @@ impl<R: Rows> ControlTable<R> {
         self.write(&encode(Key::new(PINS, region.as_str()), 1, &None::<Pin>)?, When::Always).await
     }
 
-    async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
+    pub(super) async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
         let mut silent = no_replica();
         for (number, replica) in self.in_order() {
             match replica.read(key).await {
@@ -130,10 +130,16 @@ impl<R: Rows> ControlTable<R> {
         Err(silent)
     }
 
-    async fn list(&self, partition: &str, newest_first: bool, limit: usize) -> Result<Page, RowsError> {
+    pub(super) async fn list(
+        &self,
+        partition: &str,
+        newest_first: bool,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError> {
         let mut silent = no_replica();
         for (number, replica) in self.in_order() {
-            match replica.list(partition, newest_first, None, limit).await {
+            match replica.list(partition, newest_first, from, limit).await {
                 Err(error) if error.is_outage() => silent = error,
                 answer => {
                     self.answered(number);
@@ -144,7 +150,7 @@ impl<R: Rows> ControlTable<R> {
         Err(silent)
     }
 
-    async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
+    pub(super) async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
         let mut silent = no_replica();
         let mut in_doubt = false;
         for (number, replica) in self.in_order() {

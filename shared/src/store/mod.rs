@@ -5,6 +5,7 @@
 
 mod control;
 mod health;
+mod leases;
 mod ledger;
 mod marks;
 mod worksets;

@@ -27,6 +27,7 @@ use super::{
     trip::{End, Errand, Feed, Log, Trip},
 };
 use crate::{
+    lease,
     ports::{Attributes, Clock, Metadata, Objects},
     region::RegionName,
     replication::{InvalidOrigin, META_REGIONS, META_UPLOAD, Origin, regions_value},
@@ -83,12 +84,32 @@ pub enum ShipError {
     Lanes(#[from] OutOfTurn),
 }
 
+/// Who lets lanes into regions.
+pub trait Gate: Sync {
+    /// Lets a lane into `region`, or says why not.
+    fn enter(&self, region: RegionName) -> impl Future<Output = Result<(), Reason>> + Send;
+    /// The lane that was let into `region` has ended there.
+    fn leave(&self, region: RegionName, outcome: lease::Outcome) -> impl Future<Output = ()> + Send;
+}
+
+/// Lets every lane in.
+#[derive(Debug, Clone, Copy)]
+struct Ungated;
+
+impl Gate for Ungated {
+    async fn enter(&self, _region: RegionName) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    async fn leave(&self, _region: RegionName, _outcome: lease::Outcome) {}
+}
+
 /// Ships `source` by `order` and says what came of it.
 ///
 /// A receipt is no success by itself: its outcome may be `failed` or `unknown`.
 /// Reading the source takes a thread of its own until it ends.
 ///
-/// Repeats are paid from budgets of this upload's own; see [`ship_within`].
+/// Repeats are paid from budgets of this upload's own; see [`ship_through`].
 pub async fn ship<O: Objects>(
     source: &Source,
     buckets: &BTreeMap<RegionName, O>,
@@ -96,14 +117,17 @@ pub async fn ship<O: Objects>(
     progress: &(dyn Fn(Progress) + Send + Sync),
     clock: &impl Clock,
 ) -> Result<Receipt, ShipError> {
-    ship_within(&RetryBudgets::default(), source, buckets, order, progress, clock).await
+    ship_through(&Ungated, &RetryBudgets::default(), source, buckets, order, progress, clock).await
 }
 
-/// [`ship`], for a process that ships more than once: its uploads share `budgets`.
+/// As [`ship`], into the regions that `gate` lets the lanes into; one that it does not is a try
+/// that failed, and the lane goes to the next region.
 ///
-/// A region whose budget is spent is not asked again: the copy goes to the next
-/// region of the plan, and the receipt says why.
-pub async fn ship_within<O: Objects>(
+/// Repeats are paid from `budgets`, which the uploads of one process share. A region
+/// whose budget is spent is not asked again: the copy goes to the next region of the
+/// plan, and the receipt says why.
+pub async fn ship_through<O: Objects>(
+    gate: &impl Gate,
     budgets: &RetryBudgets,
     source: &Source,
     buckets: &BTreeMap<RegionName, O>,
@@ -131,15 +155,15 @@ pub async fn ship_within<O: Objects>(
     let mut known = None;
     let mut round = 0;
     let whole = loop {
-        let regions = upload.waiting();
+        if round > 0 && !upload.waiting().is_empty() {
+            tokio::time::sleep(jitter(policy.failover_delay, *seed, round)).await;
+        }
+        let regions = upload.let_in(gate, progress, clock).await?;
         if let (Some(whole), true) = (known, regions.is_empty()) {
             break whole;
         }
-        if round > 0 && !regions.is_empty() {
-            tokio::time::sleep(jitter(policy.failover_delay, *seed, round)).await;
-        }
         // With no region left this only reads on, so that the receipt names what was not shipped.
-        let (read, logs) = pass(source, buckets, &errand, policy, &regions, known).await;
+        let (read, logs) = pass(source, buckets, &errand, gate, &regions, (policy, known)).await;
         upload.record(logs, read.as_ref().err())?.into_iter().for_each(progress);
         match (read, known) {
             (Ok(found), _) => known = known.or(found),
@@ -175,6 +199,35 @@ impl Upload<'_> {
     fn waiting(&self) -> Vec<(usize, RegionName)> {
         let waiting = |(_, lane): &(usize, &Lane)| matches!(lane.state(), State::Waiting);
         self.lanes.iter().enumerate().filter(waiting).map(|(i, lane)| (i, lane.region())).collect()
+    }
+
+    /// The lanes to be sent now: those that wait, each moved on until a region lets it in
+    /// or none is left.
+    async fn let_in(
+        &mut self,
+        gate: &impl Gate,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+        clock: &impl Clock,
+    ) -> Result<Vec<(usize, RegionName)>, OutOfTurn> {
+        let mut inside: Vec<(usize, RegionName)> = Vec::new();
+        loop {
+            let new: Vec<_> = self.waiting().into_iter().filter(|lane| !inside.contains(lane)).collect();
+            if new.is_empty() {
+                return Ok(inside);
+            }
+            let entered = join_all(new.iter().map(|(_, region)| gate.enter(*region))).await;
+            let mut refused = Vec::new();
+            for ((lane, region), entered) in new.into_iter().zip(entered) {
+                match entered {
+                    Ok(()) => inside.push((lane, region)),
+                    Err(reason) => {
+                        progress(Progress::Dropped { region, reason: reason.clone() });
+                        refused.push((lane, Log::refused(reason, clock.now())));
+                    }
+                }
+            }
+            self.record(refused, None)?.into_iter().for_each(progress);
+        }
     }
 
     /// Moves the lanes on by how their trips ended, and to their next regions.
@@ -229,16 +282,17 @@ impl Upload<'_> {
     }
 }
 
-/// Reads the source once and feeds `regions`; says what it was, and how each trip ended.
+/// Reads the source once and feeds `regions`; says what it was, and how each trip ended. A region
+/// is left when its own trip has ended.
 ///
 /// Nothing is known of the whole when every trip ended before the source did.
 async fn pass<O: Objects, C: Clock>(
     source: &Source,
     buckets: &BTreeMap<RegionName, O>,
     errand: &Errand<'_, C>,
-    policy: &Policy,
+    gate: &impl Gate,
     regions: &[(usize, RegionName)],
-    expected: Option<Whole>,
+    (policy, expected): (&Policy, Option<Whole>),
 ) -> (Result<Option<Whole>, SourceError>, Vec<(usize, Log)>) {
     let mut lines = Vec::new();
     let mut trips = Vec::new();
@@ -248,7 +302,11 @@ async fn pass<O: Objects, C: Clock>(
         let (call_off, called_off) = oneshot::channel();
         let acked = Arc::new(AtomicU64::new(0));
         let trip = Trip::new(errand, *region, bucket, Arc::clone(&acked));
-        trips.push(async move { (*lane, trip.run(fed, called_off).await) });
+        trips.push(async move {
+            let log = trip.run(fed, called_off).await;
+            gate.leave(*region, log.outcome()).await;
+            (*lane, log)
+        });
         lines.push(Line { feed, call_off, acked });
     }
     let fed = async {

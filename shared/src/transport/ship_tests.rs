@@ -192,7 +192,7 @@ async fn a_region_whose_retries_are_spent_is_left_for_the_next() {
     let (budgets, clock) = (RetryBudgets::default(), ManualClock::at(Timestamp::from_millis(1_000)));
     while budgets.retry(region(0), clock.now()).is_ok() {}
     let order = order(&buckets, 1);
-    let receipt = ship_within(&budgets, &source, &buckets, &order, &|_| (), &clock).await.unwrap();
+    let receipt = ship_through(&Ungated, &budgets, &source, &buckets, &order, &|_| (), &clock).await.unwrap();
     assert_eq!(regions_of(&receipt), [region(1)]);
     let told = serde_json::to_string(&receipt).unwrap();
     assert!(told.contains("the retry budget for `us-west-0` is spent"), "{told}");

@@ -23,6 +23,7 @@ use super::{
     proof::{self, Found},
 };
 use crate::{
+    lease::Outcome,
     ports::{self, Attributes, Clock, Head, Objects, ObjectsError, Part},
     region::RegionName,
     replication::META_UPLOAD,
@@ -81,6 +82,21 @@ pub(super) struct Log {
     pub(super) sent: bool,
     pub(super) end: End,
     pub(super) leftover: Option<Leftover>,
+}
+
+impl Log {
+    /// A trip that was not let in.
+    pub(super) const fn refused(reason: Reason, at: Timestamp) -> Self {
+        Self { began: at, sent: false, end: End::Failed(reason), leftover: None }
+    }
+
+    /// What it came to, for whoever let it in.
+    pub(super) const fn outcome(&self) -> Outcome {
+        match &self.end {
+            End::Proved(stored) => Outcome::Shipped { size: stored.size, took: stored.duration },
+            End::Failed(_) | End::LostSight(_) | End::Dropped(_) => Outcome::Failed,
+        }
+    }
 }
 
 /// One try in one region.

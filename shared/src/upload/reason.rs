@@ -64,6 +64,16 @@ pub enum Reason {
         /// What was noticed.
         detail: String,
     },
+    /// The region takes no more uploads at once.
+    AtCapacity {
+        /// By which number.
+        detail: String,
+    },
+    /// The region takes no new uploads: it is being drained.
+    Closed {
+        /// By whom, or why.
+        detail: String,
+    },
     /// The region was not usable when the upload began.
     NotRouted,
     /// The upload ended before the region was done.
@@ -82,6 +92,8 @@ impl Reason {
             | Self::SizeDiffers { .. }
             | Self::ChecksumDiffers { .. }
             | Self::Unverified { .. }
+            | Self::AtCapacity { .. }
+            | Self::Closed { .. }
             | Self::NotRouted
             | Self::Stopped => true,
             Self::Refused { .. } | Self::SourceChanged { .. } => false,
@@ -108,6 +120,8 @@ impl fmt::Display for Reason {
             }
             Self::Unverified { detail } => write!(f, "was written but not proved whole: {detail}"),
             Self::SourceChanged { detail } => write!(f, "the source changed: {detail}"),
+            Self::AtCapacity { detail } => write!(f, "was at capacity: {detail}"),
+            Self::Closed { detail } => write!(f, "takes no new uploads: {detail}"),
             Self::NotRouted => write!(f, "was not usable when the upload began"),
             Self::Stopped => write!(f, "was not done when the upload ended"),
         }

@@ -180,6 +180,9 @@ pub struct Receipt {
     /// Unfinished multipart uploads that are, or may be, left behind.
     #[serde(default)]
     pub leftovers: Vec<Leftover>,
+    /// Regions that were shipped to without a lease on their capacity, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unleased: Vec<RegionReason>,
 }
 
 impl Receipt {
@@ -209,6 +212,7 @@ impl Receipt {
             failed: lanes.iter().flat_map(|lane| failures(shipment, lane)).collect(),
             attempts,
             leftovers: Vec::new(),
+            unleased: Vec::new(),
         }
     }
 
@@ -216,6 +220,25 @@ impl Receipt {
     #[must_use]
     pub fn leaving(self, leftovers: Vec<Leftover>) -> Self {
         Self { leftovers, ..self }
+    }
+
+    /// This receipt with the regions that were shipped to without a lease.
+    #[must_use]
+    pub fn without_leases(self, unleased: Vec<RegionReason>) -> Self {
+        Self { unleased, ..self }
+    }
+
+    /// This receipt with better words for regions that were left out when the upload began, as
+    /// far as `why` has some.
+    #[must_use]
+    pub fn explaining(mut self, why: impl Fn(RegionName) -> Option<String>) -> Self {
+        let unexplained = Reason::NotRouted.to_string();
+        for line in self.owed.iter_mut().filter(|line| line.reason == unexplained) {
+            if let Some(rule) = why(line.region) {
+                line.reason = format!("{unexplained}: {rule}");
+            }
+        }
+        self
     }
 }
 
@@ -364,6 +387,9 @@ impl fmt::Display for Receipt {
         }
         for line in &self.failed {
             writeln!(f, "  failed    {}  {}", line.region, line.reason)?;
+        }
+        for line in &self.unleased {
+            writeln!(f, "  no lease  {}  {}", line.region, line.reason)?;
         }
         for Leftover { region, bucket, key, upload } in &self.leftovers {
             match upload {

@@ -1,7 +1,11 @@
 //! The routes that show what the system knows.
 
+use std::time::Duration;
+
 use sealane::{
     failover::{Pin, Rule},
+    lease::Ask,
+    region::Capacity,
     replication::{Entry, ObjectId, Source},
     store::{ControlTable, LedgerTable},
     time::Timestamp,
@@ -54,6 +58,33 @@ async fn a_route_explains_itself() {
     assert!(route["explanation"].as_str().unwrap().contains("us-west-2: dropped, already tried"), "{route}");
     let near = world.get("/v1/route?strategy=geographic&lat=53.3&lon=-6.2").await.json();
     assert_eq!(near["ranked"][0], "eu-west-1");
+}
+
+#[tokio::test]
+async fn a_full_region_is_shown_as_full_and_left_out_of_uploads() {
+    let world = World::steady().await;
+    let control = ControlTable::new(vec![world.control.clone()]);
+    let capacity = Capacity { max_concurrent_uploads: 10, max_bandwidth_mbps: 1_000 };
+    let ask = |i: i32| Ask {
+        id: i.to_string(),
+        holder: "lab-7".to_owned(),
+        bandwidth_mbps: 100,
+        ttl: Duration::from_secs(60),
+    };
+    for i in 0..10 {
+        let held = control.leases(WEST.parse().unwrap()).await.unwrap();
+        let next = held.acquire(&ask(i), capacity).unwrap().unwrap();
+        control.write_leases(WEST.parse().unwrap(), &next).await.unwrap();
+    }
+    let regions = world.get("/v1/regions").await.json();
+    assert_eq!(regions["regions"][0]["utilization"]["load"]["uploads"], 10, "{regions}");
+    let route = world.get("/v1/route?strategy=priority").await.json();
+    let why = "us-west-2: dropped, at capacity: 10 of 10 uploads";
+    assert!(route["explanation"].as_str().unwrap().contains(why), "{route}");
+    assert_eq!(route["loads"]["us-east-1"]["load"]["uploads"], 0, "{route}");
+    let read = world.get("/v1/route?strategy=priority&needs=table_read").await.json();
+    assert_eq!(read["ranked"].as_array().unwrap().len(), 3, "reads take no upload's room");
+    assert!(world.get("/").await.text.contains("10 of 10 <small>100%</small>"));
 }
 
 #[tokio::test]

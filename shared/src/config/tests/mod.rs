@@ -58,6 +58,7 @@ fn what_is_left_out_has_the_default_of_each_policy() {
     assert_eq!(config.load_balancing, route::Policy::default());
     assert_eq!(config.failover, failover::Policy::default());
     assert_eq!(config.upload, upload::Policy::default());
+    assert_eq!(config.lease, lease::Policy::default());
     assert!(config.regions.iter().all(|r| r.health_check == HealthCheck::default()));
     assert_eq!(config.metrics_interval, Some(Duration::from_secs(10)));
     assert_eq!(config.upload.part_size, ByteSize::mib(8));

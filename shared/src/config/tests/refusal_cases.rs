@@ -119,8 +119,8 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "regions.2.capacity.max_concurrent_uploads",
         "0",
-        "`regions[eu-west-1].capacity.max_concurrent_uploads` is `0`: want a whole number, 1 \
-         or more",
+        "`regions[eu-west-1].capacity.max_concurrent_uploads` is `0`: want a whole number from \
+         1 to 256",
     ),
     (
         "regions.2.capacity.max_bandwidth_mbps",
@@ -433,6 +433,18 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "0s",
         "`upload.part_timeout` is `0s`: want a duration from `1ms` to `24h`, such as `500ms` \
          or `10s` (a bare number is seconds)",
+    ),
+    (
+        "capacity.lease_ttl",
+        "5s",
+        "`capacity.lease_ttl` is `5s`: want a duration from `10s` to `1h`, such as `500ms` or \
+         `10s` (a bare number is seconds)",
+    ),
+    (
+        "failover.drain_timeout",
+        "4s",
+        "`failover.drain_timeout` is `4s`: want at least `api.cache_ttl` (`5s`), or the region \
+         changes while an API still takes writes by the record it remembers",
     ),
     (
         "monitoring.metrics_interval",
