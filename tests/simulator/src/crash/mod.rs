@@ -44,7 +44,7 @@ impl Depth {
     /// Up to three crashes everywhere, for the drill.
     pub const FULL: Self = Self { alone: 3, together: 3 };
     /// What a test has time for.
-    pub const QUICK: Self = Self { alone: 2, together: 1 };
+    pub const QUICK: Self = Self { alone: 3, together: 1 };
 }
 
 /// Goes through every schedule of every flow, with up to three crashes.
