@@ -18,7 +18,8 @@ impl CloudWatchAlarms {
     /// The alarms of `region`.
     pub fn new(aws: &Aws, region: &Region) -> Self {
         let config = aws.client_config(region, Limits::CALL);
-        let builder = aws_sdk_cloudwatch::config::Builder::from(&config);
+        let mut builder = aws_sdk_cloudwatch::config::Builder::from(&config);
+        builder.set_retry_partition(aws.retry_partition().cloned());
         let builder = match &region.endpoints.cloudwatch {
             Some(url) => builder.endpoint_url(url),
             None => builder,

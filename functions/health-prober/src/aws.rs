@@ -53,7 +53,7 @@ fn doors(aws: &Aws, config: &Config) -> AwsDoors {
         tables: regions().map(|r| (r.name, table(r))).collect::<BTreeMap<_, _>>(),
         buckets: regions().filter_map(|r| Some((r.name, bucket(r)?))).collect(),
         // One pool serves every region; each probe keeps to its own region's timeout besides.
-        apis: HttpApis::new(&config.regions, Limits::probe(longest(config))),
+        apis: aws.apis(&config.regions, Limits::probe(longest(config))),
     }
 }
 

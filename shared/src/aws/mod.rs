@@ -3,14 +3,15 @@
 //! Clients are built once, in a function's main. Every wait is bounded here: the
 //! SDK by itself sets a limit to connecting and to nothing else.
 
+mod connections;
 mod errors;
 mod live;
 mod objects;
-
 mod rows;
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -18,15 +19,11 @@ use aws_config::{
     BehaviorVersion, Region as SdkRegion, SdkConfig, retry::RetryConfig,
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryPartition};
 
-use aws_smithy_http_client::{
-    Builder as HttpClientBuilder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
+pub use connections::{Connections, Https};
 pub use live::HttpApis;
 pub use objects::S3Objects;
-
 pub use rows::DynamoRows;
 
 use crate::{config::Config, ports::Clock, region::Region, store::ControlTable, time::Timestamp};
@@ -71,8 +68,10 @@ impl Limits {
             .build()
     }
 
-    fn retries(self) -> RetryConfig {
+    /// `jitter`: whether pauses between attempts are drawn at random.
+    fn retries(self, jitter: bool) -> RetryConfig {
         RetryConfig::standard()
+            .with_use_static_exponential_base(!jitter)
             .with_max_attempts(self.attempts)
             .with_initial_backoff(Duration::from_millis(50))
             .with_max_backoff(Duration::from_millis(500))
@@ -83,6 +82,9 @@ impl Limits {
 #[derive(Clone)]
 pub struct Aws {
     sdk: SdkConfig,
+    connections: Arc<dyn Connections>,
+    /// Who shares a budget of retries; `None`: the SDK's own, all clients of a service and region.
+    retries: Option<RetryPartition>,
 }
 
 impl fmt::Debug for Aws {
@@ -97,15 +99,36 @@ impl Aws {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .region(SdkRegion::new(home.to_owned()))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        Self { sdk: loader.load().await }
+        Self { sdk: loader.load().await, connections: Arc::new(Https), retries: None }
+    }
+
+    /// Clients that share `connections` and one budget of `retries` of their own, with the
+    /// credentials, the clock and the jitter of `sdk`: nothing outside can sway them.
+    pub fn over(sdk: &SdkConfig, connections: Arc<dyn Connections>, retries: RetryPartition) -> Self {
+        let sdk = sdk.to_builder().http_client(connections.client()).build();
+        Self { sdk, connections, retries: Some(retries) }
     }
 
     /// The same credentials over connections of its own: a fault that only new
     /// connections meet shows here first.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        let http = HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-        Self { sdk: self.sdk.to_builder().http_client(http).build() }
+        Self { sdk: self.sdk.to_builder().http_client(self.connections.client()).build(), ..self.clone() }
+    }
+
+    /// The APIs of `regions`, over connections of their own.
+    pub fn apis(&self, regions: &[Region], limits: Limits) -> HttpApis {
+        HttpApis::new(self.connections.connector(limits), regions)
+    }
+
+    /// The budget that clients of other services are to share; `None`: the SDK's own.
+    pub const fn retry_partition(&self) -> Option<&RetryPartition> {
+        self.retries.as_ref()
+    }
+
+    fn retry_config(&self, limits: Limits) -> RetryConfig {
+        let jitter = self.sdk.retry_config().is_none_or(|set| !set.use_static_exponential_base());
+        limits.retries(jitter)
     }
 
     /// The replica of `table` in `region`; `index` is the name of the table's index.
@@ -123,7 +146,7 @@ impl Aws {
     /// What a client of another service in `region` is built from.
     pub fn client_config(&self, region: &Region, limits: Limits) -> SdkConfig {
         let config = self.sdk.to_builder().region(SdkRegion::new(region.name.to_string()));
-        config.timeout_config(limits.timeouts()).retry_config(limits.retries()).build()
+        config.timeout_config(limits.timeouts()).retry_config(self.retry_config(limits)).build()
     }
 
     /// The control table through every region that serves it, best first.
@@ -134,10 +157,11 @@ impl Aws {
     }
 
     fn dynamodb(&self, region: &Region, limits: Limits) -> aws_sdk_dynamodb::Client {
-        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk)
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.sdk)
             .region(SdkRegion::new(region.name.to_string()))
             .timeout_config(limits.timeouts())
-            .retry_config(limits.retries());
+            .retry_config(self.retry_config(limits));
+        config.set_retry_partition(self.retries.clone());
         aws_sdk_dynamodb::Client::from_conf(match &region.endpoints.dynamodb {
             Some(url) => config.endpoint_url(url).build(),
             None => config.build(),
@@ -146,12 +170,13 @@ impl Aws {
 
     fn s3(&self, region: &Region, limits: Limits) -> aws_sdk_s3::Client {
         // Checksums are computed once, by the caller, and sent with each call.
-        let config = aws_sdk_s3::config::Builder::from(&self.sdk)
+        let mut config = aws_sdk_s3::config::Builder::from(&self.sdk)
             .region(SdkRegion::new(region.name.to_string()))
             .timeout_config(limits.timeouts())
-            .retry_config(limits.retries())
+            .retry_config(self.retry_config(limits))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        config.set_retry_partition(self.retries.clone());
         aws_sdk_s3::Client::from_conf(match &region.endpoints.s3 {
             Some(url) => config.endpoint_url(url).force_path_style(true).build(),
             None => config.build(),
