@@ -18,7 +18,8 @@ impl CloudWatchAlarms {
     /// The alarms of `region`.
     pub fn new(aws: &Aws, region: &Region) -> Self {
         let config = aws.client_config(region, Limits::CALL);
-        let builder = aws_sdk_cloudwatch::config::Builder::from(&config);
+        let builder =
+            aws_sdk_cloudwatch::config::Builder::from(&config).retry_partition(aws.retry_partition(region));
         let builder = match &region.endpoints.cloudwatch {
             Some(url) => builder.endpoint_url(url),
             None => builder,

@@ -56,7 +56,7 @@ fn doors(aws: &Aws, config: &Config) -> AwsDoors {
         data: regions().filter(|r| r.is_full()).map(|r| (r.name, data(r))).collect(),
         buckets: regions().filter_map(|r| Some((r.name, bucket(r)?))).collect(),
         // One pool serves every region; each probe keeps to its own region's timeout besides.
-        apis: HttpApis::new(&config.regions, Limits::probe(longest(config)), &config.security),
+        apis: aws.apis(&config.regions, Limits::probe(longest(config)), &config.security),
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use sealane::{
-    aws::{HttpApis, Limits},
+    aws::{Aws, Limits},
     config::Config,
     ports::{ApiError, Apis},
     region::RegionName,
@@ -51,7 +51,7 @@ async fn ask(url: &str) -> Result<(), ApiError> {
     );
     let config = Config::read(Some(&document), std::iter::empty()).unwrap();
     let limits = Limits::probe(Duration::from_secs(2));
-    HttpApis::new(&config.regions, limits, &config.security).live(west()).await
+    Aws::connect("us-west-2").await.apis(&config.regions, limits, &config.security).live(west()).await
 }
 
 #[tokio::test]
@@ -93,8 +93,11 @@ async fn a_name_that_stands_for_a_local_address_is_not_connected_to() {
     );
     let config = Config::read(Some(&document), std::iter::empty()).unwrap();
     let limits = Limits::probe(Duration::from_secs(2));
-    let answer =
-        HttpApis::new(&config.regions, limits, &sealane::endpoint::Policy::default()).live(west()).await;
+    let answer = Aws::connect("us-west-2")
+        .await
+        .apis(&config.regions, limits, &sealane::endpoint::Policy::default())
+        .live(west())
+        .await;
     assert!(matches!(answer, Err(ApiError::NoAnswer { .. })), "{answer:?}");
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }

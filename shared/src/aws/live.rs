@@ -2,21 +2,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use aws_smithy_http_client::{
-    Connector,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::client::{
-    http::{HttpConnector, HttpConnectorSettings},
+    http::{HttpConnector, SharedHttpConnector},
     orchestrator::HttpRequest,
     result::ConnectorError,
 };
 use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
 
-use super::{Limits, resolver::Admitted};
 use crate::{
-    endpoint,
     ports::{ApiError, Apis, Silence},
     region::{Region, RegionName},
 };
@@ -26,7 +20,7 @@ const ANSWER_BYTES_MAX: usize = 4096;
 
 /// The APIs of the configured regions, over one pool of connections.
 pub struct HttpApis {
-    connector: Connector,
+    connector: SharedHttpConnector,
     endpoints: BTreeMap<RegionName, String>,
 }
 
@@ -43,17 +37,8 @@ impl fmt::Debug for HttpApis {
 }
 
 impl HttpApis {
-    /// A pool of its own, so that two of these share no connection.
-    /// Connects only to addresses that `security` admits, whatever the names stand for.
-    pub fn new(regions: &[Region], limits: Limits, security: &endpoint::Policy) -> Self {
-        let settings = HttpConnectorSettings::builder()
-            .connect_timeout(limits.connect)
-            .read_timeout(limits.attempt)
-            .build();
-        let connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .connector_settings(settings)
-            .build_with_resolver(Admitted(security.clone()));
+    /// The APIs of `regions` over `connector`.
+    pub(super) fn new(connector: SharedHttpConnector, regions: &[Region]) -> Self {
         let endpoint = |r: &Region| Some((r.name, r.endpoints.api.clone()?));
         Self { connector, endpoints: regions.iter().filter_map(endpoint).collect() }
     }

@@ -4,15 +4,16 @@
 //! SDK by itself sets a limit to connecting and to nothing else.
 
 mod budgets;
+mod connections;
 mod errors;
 mod live;
 mod objects;
 mod resolver;
-
 mod rows;
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,20 +21,15 @@ use aws_config::{
     BehaviorVersion, Region as SdkRegion, SdkConfig, retry::RetryConfig,
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
-
-use aws_smithy_http_client::{
-    Builder as HttpClientBuilder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
-pub use live::HttpApis;
-pub use objects::S3Objects;
-
-pub use rows::DynamoRows;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryPartition};
 
 use budgets::Partitions;
+pub use connections::{Connections, Https};
+pub use live::HttpApis;
+pub use objects::S3Objects;
+pub use rows::DynamoRows;
 
-use crate::{config::Config, ports::Clock, region::Region, store::ControlTable, time::Timestamp};
+use crate::{config::Config, endpoint, ports::Clock, region::Region, store::ControlTable, time::Timestamp};
 
 /// How long and how often a call is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +71,10 @@ impl Limits {
             .build()
     }
 
-    fn retries(self) -> RetryConfig {
+    /// `jitter`: whether pauses between attempts are drawn at random.
+    fn retries(self, jitter: bool) -> RetryConfig {
         RetryConfig::standard()
+            .with_use_static_exponential_base(!jitter)
             .with_max_attempts(self.attempts)
             .with_initial_backoff(Duration::from_millis(50))
             .with_max_backoff(Duration::from_millis(500))
@@ -87,6 +85,7 @@ impl Limits {
 #[derive(Clone)]
 pub struct Aws {
     sdk: SdkConfig,
+    connections: Arc<dyn Connections>,
     partitions: Partitions,
 }
 
@@ -102,16 +101,37 @@ impl Aws {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .region(SdkRegion::new(home.to_owned()))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        Self { sdk: loader.load().await, partitions: Partitions::of(home) }
+        Self { sdk: loader.load().await, connections: Arc::new(Https), partitions: Partitions::of(home) }
+    }
+
+    /// Clients over `connections`, with the credentials, the clock and the jitter of `sdk`.
+    pub fn over(sdk: &SdkConfig, connections: Arc<dyn Connections>) -> Self {
+        let partitions = Partitions::of(sdk.region().map_or("", |home| home.as_ref()));
+        let sdk = sdk.to_builder().http_client(connections.client()).build();
+        Self { sdk, connections, partitions }
     }
 
     /// The same credentials over connections of its own: a fault that only new
     /// connections meet shows here first.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        let http = HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-        let sdk = self.sdk.to_builder().http_client(http).build();
-        Self { sdk, partitions: self.partitions.clone() }
+        Self { sdk: self.sdk.to_builder().http_client(self.connections.client()).build(), ..self.clone() }
+    }
+
+    /// The APIs of `regions`, over connections of their own, to addresses that `security`
+    /// admits, whatever the names stand for.
+    pub fn apis(&self, regions: &[Region], limits: Limits, security: &endpoint::Policy) -> HttpApis {
+        HttpApis::new(self.connections.connector(limits, security), regions)
+    }
+
+    /// The budget of repeats that every client of `region` shares.
+    pub fn retry_partition(&self, region: &Region) -> RetryPartition {
+        self.partitions.to(region.name)
+    }
+
+    fn retry_config(&self, limits: Limits) -> RetryConfig {
+        let jitter = self.sdk.retry_config().is_none_or(|set| !set.use_static_exponential_base());
+        limits.retries(jitter)
     }
 
     /// The replica of `table` in `region`; `index` is the name of the table's index.
@@ -129,7 +149,7 @@ impl Aws {
     /// What a client of another service in `region` is built from.
     pub fn client_config(&self, region: &Region, limits: Limits) -> SdkConfig {
         let config = self.sdk.to_builder().region(SdkRegion::new(region.name.to_string()));
-        config.timeout_config(limits.timeouts()).retry_config(limits.retries()).build()
+        config.timeout_config(limits.timeouts()).retry_config(self.retry_config(limits)).build()
     }
 
     /// The control table through every region that serves it, best first.
@@ -143,8 +163,8 @@ impl Aws {
         let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk)
             .region(SdkRegion::new(region.name.to_string()))
             .timeout_config(limits.timeouts())
-            .retry_config(limits.retries())
-            .retry_partition(self.partitions.to(region.name));
+            .retry_config(self.retry_config(limits))
+            .retry_partition(self.retry_partition(region));
         aws_sdk_dynamodb::Client::from_conf(match &region.endpoints.dynamodb {
             Some(url) => config.endpoint_url(url).build(),
             None => config.build(),
@@ -156,10 +176,10 @@ impl Aws {
         let config = aws_sdk_s3::config::Builder::from(&self.sdk)
             .region(SdkRegion::new(region.name.to_string()))
             .timeout_config(limits.timeouts())
-            .retry_config(limits.retries())
-            .retry_partition(self.partitions.to(region.name))
+            .retry_config(self.retry_config(limits))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .retry_partition(self.retry_partition(region));
         aws_sdk_s3::Client::from_conf(match &region.endpoints.s3 {
             Some(url) => config.endpoint_url(url).force_path_style(true).build(),
             None => config.build(),
