@@ -9,7 +9,7 @@ use crate::{
         control::Reply,
         fault::{CLIENT, Effect, Fault, Service},
     },
-    test,
+    planted, test,
 };
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 use std::{error::Error, path::PathBuf};
@@ -47,6 +47,12 @@ enum Command {
         /// Waits in the last step until work is back in the primary region, too
         #[arg(long)]
         full: bool,
+    },
+    /// Plants mistakes in a copy of the sources, one at a time, and proves that a test notices each
+    Planted {
+        /// Only the faults with these names
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
     },
     /// Measures the functions
     Bench {
@@ -175,6 +181,7 @@ pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
             say(&demo::epilogue(&cloud));
         }
         Command::Test { full } => test::run(full, &say)?,
+        Command::Planted { names } => planted::run(&names, &say)?,
         Command::Bench { what: Bench::Cold { report, functions } } => {
             let release = Binaries::Built { profile: "release".to_owned() };
             let binaries = functions.map_or(release, Binaries::From);

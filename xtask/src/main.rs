@@ -5,6 +5,7 @@ pub mod cloud;
 pub mod commands;
 pub mod demo;
 pub mod gates;
+pub mod planted;
 pub mod test;
 
 use clap::Parser;

@@ -17,6 +17,8 @@ mod standing;
 mod watch;
 
 #[cfg(test)]
+mod corners;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod simulation;

@@ -8,6 +8,9 @@ mod health;
 mod ledger;
 mod worksets;
 
+#[cfg(test)]
+mod doubts;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use control::ControlTable;
