@@ -45,7 +45,19 @@ fn a_primary_that_nobody_can_judge_is_not_left() {
 #[test]
 fn a_slow_primary_is_not_left() {
     let turns = walk_of(turns(5, 0, Status::Degraded));
-    assert!(matches!(turns.last().unwrap().decision, Decision::Stay { .. }));
+    assert!(turns.iter().all(|turn| turn.moved().is_none()));
+    assert!(matches!(turns.last().unwrap().decision, Decision::Stay { why: Stay::Home, .. }));
+}
+
+#[test]
+fn a_second_move_waits_for_the_dwell_time() {
+    let mut then = turns(3, 0, Status::Unhealthy);
+    then.extend(vec![Tick::calm(1).with(0, Status::Unhealthy).with(1, Status::Unhealthy); 40]);
+    let turns = walk_of(then);
+    let moved: Vec<Timestamp> =
+        turns.iter().filter(|turn| turn.moved().is_some()).map(|turn| turn.at).collect();
+    assert_eq!(moved.len(), 2, "the second is not put off for ever");
+    assert!(moved[1].since(moved[0]) >= POLICY.dwell, "{:?}", moved[1].since(moved[0]));
 }
 
 #[test]
@@ -85,8 +97,8 @@ fn a_new_region_that_is_down_is_not_called_verified() {
 fn a_decision_made_on_another_record_changes_nothing() {
     let turns = walk_of(turns(3, 0, Status::Unhealthy));
     let start = turns.iter().find(|turn| matches!(turn.decision, Decision::Start { .. })).unwrap();
-    let moved = turns.last().unwrap().before.clone().unwrap();
-    assert_eq!(moved.active, name(1), "work has moved meanwhile");
+    let moved = last(&turns).unwrap();
+    assert_eq!((moved.active, moved.phase), (name(1), Phase::Steady), "work has moved meanwhile");
     assert_eq!(moved.apply(&start.decision, Moment::first_sight(moved.version, start.at)), None);
 }
 
@@ -119,6 +131,16 @@ fn manual_mode_starts_nothing_by_itself() {
     let end = last(&walk(None, &ticks, &Policy { mode: Mode::Manual, ..POLICY })).unwrap();
     assert_eq!((end.active, end.phase), (name(0), Phase::Steady));
     assert_eq!(end.proposal.unwrap().to, name(1));
+}
+
+#[test]
+fn a_return_waits_for_the_hold_down() {
+    let turns = after_an_outage(Some(Duration::ZERO));
+    let recovered = turns.iter().find(|turn| matches!(turn.decision, Decision::NoteRecovery { .. })).unwrap();
+    let back =
+        |turn: &&Turn| matches!(turn.decision, Decision::Start { reason: Reason::Failback { .. }, .. });
+    let waited = turns.iter().find(back).unwrap().at.since(recovered.at);
+    assert!(waited >= POLICY.hold_down, "{waited:?}");
 }
 
 /// A move away, and then calm ticks of which each has this lag.

@@ -14,7 +14,12 @@ use crate::{
     demo::narrator::{Narrator, seconds},
 };
 use copy::Copy;
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 use suite::{Suite, Workshop};
 
 /// One deliberate mistake.
@@ -61,45 +66,99 @@ impl Planted {
     }
 }
 
-/// Plants the faults called `names`, or all of them, one after the other.
+/// Most lanes: each has a copy and a build of its own, of some hundred megabytes.
+const LANES_MAX: usize = 2;
+
+/// Plants the faults called `names`, or all of them.
 ///
 /// # Errors
 /// When a fault is not noticed, does not fit or does not compile, or when the tests are red without any.
-pub fn run(names: &[String], say: &dyn Fn(&str)) -> Result<(), CloudError> {
+pub fn run(names: &[String], say: &(dyn Fn(&str) + Sync)) -> Result<(), CloudError> {
     let chosen = chosen(names)?;
-    let clock = Narrator::begin();
     let folder = Folder::called("planted");
-    let copy = Copy::refreshed(folder.workspace(), &folder.local().join("src"))?;
-    let workshop = Workshop::new(copy.root(), &folder.local().join("build"));
-    baseline(&workshop, &chosen, say)?;
-    let began = clock.now_ms();
-    let mut unnoticed = Vec::new();
-    for (number, fault) in (1..).zip(&chosen) {
-        let before = clock.now_ms();
-        let red = noticed(&copy, &workshop, fault)?;
-        let took = seconds(clock.now_ms() - before);
-        let place = format!("{took:>7}  {number:>2}/{}  {}", chosen.len(), fault.name);
-        match red.split_first() {
-            Some((first, [])) => say(&format!("{place}: red by {first}")),
-            Some((first, more)) => say(&format!("{place}: red by {first} and {} more", more.len())),
-            None => {
-                say(&format!("{place}: NOT NOTICED: {}", fault.mistake));
-                unnoticed.push(fault.name);
-            }
+    folder.create()?;
+    let count = thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX);
+    let lanes = lanes(&chosen, count);
+    let progress = Progress { clock: Narrator::begin(), all: chosen.len(), done: AtomicUsize::new(0), say };
+    // Each lane is mostly one rustc, which leaves the other cores alone.
+    let walked: Vec<_> = thread::scope(|scope| {
+        let mut running = Vec::new();
+        for (number, faults) in (1..).zip(&lanes) {
+            let (place, progress) = (folder.local().join(format!("{number}")), &progress);
+            let workspace = folder.workspace();
+            running.push(scope.spawn(move || walk(workspace, &place, faults, progress)));
         }
-    }
-    let (all, spent) = (chosen.len(), clock.now_ms() - began);
-    let each = seconds(spent / u64::try_from(all.max(1)).unwrap_or(1));
-    let noticed = all - unnoticed.len();
-    say(&format!(
-        "{noticed} of {all} planted faults turn a test red, in {} ({each} a fault)",
-        seconds(spent)
-    ));
+        let panicked = || CloudError::failed("a lane panicked".to_owned(), "see above".to_owned());
+        running.into_iter().map(|lane| lane.join().unwrap_or_else(|_| Err(panicked()))).collect()
+    });
+    let unnoticed: Vec<&str> =
+        walked.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    let (all, spent) = (chosen.len(), progress.clock.elapsed());
+    say(&format!("{} of {all} planted faults turn a test red, in {spent}", all - unnoticed.len()));
     if unnoticed.is_empty() {
         return Ok(());
     }
-    let what = format!("no test notices {}", unnoticed.join(", "));
-    Err(CloudError::failed(what, "write the test that does, at the lowest level that can".to_owned()))
+    let what = format!("no test noticed {}", unnoticed.join(", "));
+    Err(CloudError::failed(
+        what,
+        "write the test that does, at the lowest level that can, or fit the fault to the sources".to_owned(),
+    ))
+}
+
+/// How far all lanes are together.
+struct Progress<'a> {
+    clock: Narrator,
+    all: usize,
+    done: AtomicUsize,
+    say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Progress<'_> {
+    /// Tells what came of one fault, and says whether it was noticed.
+    fn tell(&self, fault: &Planted, came: &Result<Vec<String>, CloudError>, took_ms: u64) -> bool {
+        let number = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+        let place = format!("{:>7}  {number:>2}/{}  {}", seconds(took_ms), self.all, fault.name);
+        (self.say)(&match came.as_deref().map(|red| red.split_first()) {
+            Ok(Some((first, []))) => format!("{place}: red by {first}"),
+            Ok(Some((first, more))) => format!("{place}: red by {first} and {} more", more.len()),
+            Ok(None) => format!("{place}: NOT NOTICED: {}", fault.mistake),
+            Err(error) => format!("{place}: NOT PLANTED: {error}"),
+        });
+        came.as_ref().is_ok_and(|red| !red.is_empty())
+    }
+}
+
+/// `faults` in `count` parts: those of the library are spread, and each other package is built in one lane alone.
+fn lanes(faults: &[Planted], count: usize) -> Vec<Vec<Planted>> {
+    let mut lanes = vec![Vec::new(); count.max(1)];
+    for (number, fault) in faults.iter().enumerate() {
+        let spread = if fault.suite == Suite::Rules { number } else { fault.suite as usize };
+        let lane = spread % lanes.len();
+        lanes[lane].push(*fault);
+    }
+    lanes.retain(|lane| !lane.is_empty());
+    lanes
+}
+
+/// Plants `faults` one after the other in a copy at `place`, and names those that nobody noticed, for whatever reason.
+fn walk(
+    workspace: &Path,
+    place: &Path,
+    faults: &[Planted],
+    progress: &Progress<'_>,
+) -> Result<Vec<&'static str>, CloudError> {
+    let copy = Copy::refreshed(workspace, &place.join("src"))?;
+    let workshop = Workshop::new(copy.root(), &place.join("build"));
+    baseline(&workshop, faults, progress.say)?;
+    let mut unnoticed = Vec::new();
+    for fault in faults {
+        let before = progress.clock.now_ms();
+        let came = noticed(&copy, &workshop, fault);
+        if !progress.tell(fault, &came, progress.clock.now_ms() - before) {
+            unnoticed.push(fault.name);
+        }
+    }
+    Ok(unnoticed)
 }
 
 /// The faults with these names, ordered by what is built for them.
@@ -120,7 +179,7 @@ fn chosen(names: &[String]) -> Result<Vec<Planted>, CloudError> {
 }
 
 /// Runs the tests of every fault without any: they have to be there, and green.
-fn baseline(workshop: &Workshop, chosen: &[Planted], say: &dyn Fn(&str)) -> Result<(), CloudError> {
+fn baseline(workshop: &Workshop, chosen: &[Planted], say: &(dyn Fn(&str) + Sync)) -> Result<(), CloudError> {
     let suites: BTreeSet<Suite> = chosen.iter().map(|fault| fault.suite).collect();
     for suite in suites {
         let mine = chosen.iter().filter(|fault| fault.suite == suite);
@@ -182,6 +241,17 @@ mod tests {
         assert_eq!(fault.into_text("a x b").expect("once"), format!("a {} b", fault.put));
         let misfit = fault.into_text("x x").expect_err("twice");
         assert!(misfit.to_string().contains("2 times"), "{misfit}");
+    }
+
+    #[test]
+    fn lanes_share_the_library_and_no_other_package() {
+        let all = chosen(&[]).expect("all");
+        let lanes = lanes(&all, 2);
+        assert_eq!(lanes.iter().map(Vec::len).sum::<usize>(), all.len());
+        for suite in [Suite::Prober, Suite::Handler, Suite::Orchestrator] {
+            let builds = lanes.iter().filter(|lane| lane.iter().any(|fault| fault.suite == suite));
+            assert!(builds.count() <= 1, "{suite:?}");
+        }
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(super) const FAULTS: [Planted; 18] = [
         find: ".map_or(Status::Unknown, |v| v.status)",
         put: ".map_or(Status::Healthy, |v| v.status)",
         suite: Suite::Rules,
-        tests: &["missing_rows_are_unknown", "what_was_never_judged_is_unknown"],
+        tests: &["what_was_never_judged_is_unknown"],
     },
     Planted {
         name: "missing-view-is-health",
@@ -164,9 +164,6 @@ pub(super) const FAULTS: [Planted; 18] = [
         find: "match (marks.first(), remote, local) {",
         put: "match (marks.last(), remote, local) {",
         suite: Suite::Rules,
-        tests: &[
-            "a_known_debt_ages_while_the_region_is_silent",
-            "the_lag_is_the_age_of_the_oldest_write_that_is_missing",
-        ],
+        tests: &["marks_are_bounded_and_the_lag_is_never_understated"],
     },
 ];

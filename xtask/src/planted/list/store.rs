@@ -38,7 +38,7 @@ pub(super) const FAULTS: [Planted; 15] = [
         find: "if in_doubt && self.read_back(row).await.is_ok()",
         put: "if in_doubt && self.replicas.is_empty() && self.read_back(row).await.is_ok()",
         suite: Suite::Rules,
-        tests: &["a_write_whose_answer_was_lost_is_read_back"],
+        tests: &["a_swap_whose_answer_was_lost_is_read_back"],
     },
     Planted {
         name: "unanswered-taken-for-done",
@@ -47,7 +47,7 @@ pub(super) const FAULTS: [Planted; 15] = [
         find: "if in_doubt && self.read_back(row).await.is_ok()",
         put: "if in_doubt",
         suite: Suite::Rules,
-        tests: &["a_write_that_nobody_answered_is_not_called_done"],
+        tests: &["a_swap_that_never_arrived_is_not_called_done"],
     },
     Planted {
         name: "account-after-the-move",
