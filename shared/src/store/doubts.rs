@@ -160,20 +160,22 @@ async fn turn(table: &ControlTable<Fated>, watch: &mut Watch, now_s: u64) -> Res
 
 #[tokio::test]
 async fn a_move_does_not_end_before_its_account_is_kept() {
-    let rows = Fated::new(&[]);
-    let (table, mut watch) = (ControlTable::new(vec![rows.clone()]), Watch::default());
-    turn(&table, &mut watch, 0).await.unwrap();
-    let moved = table.record().await.unwrap().unwrap();
-    assert_eq!((moved.epoch, moved.underway.is_some()), (2, true), "moved, and yet to be seen working");
-    // The next write is the account. It is lost, and the controller with it.
-    rows.fates.lock().unwrap().push(Fate::Lost);
-    assert!(turn(&table, &mut watch, 60).await.is_err());
-    let held = table.record().await.unwrap().unwrap();
-    assert!(held.underway.is_some(), "the move is found unfinished: {held:?}");
-    turn(&table, &mut Watch::default(), 120).await.unwrap();
-    turn(&table, &mut watch, 180).await.unwrap();
-    assert_eq!(table.record().await.unwrap().unwrap().underway, None);
-    assert_eq!(table.moves(10).await.unwrap().len(), 1);
+    // The controller is lost with the first of the two writes that end a move, and with the second.
+    for fates in [vec![Fate::Lost], vec![Fate::Answered, Fate::Lost]] {
+        let rows = Fated::new(&[]);
+        let (table, mut watch) = (ControlTable::new(vec![rows.clone()]), Watch::default());
+        turn(&table, &mut watch, 0).await.unwrap();
+        let moved = table.record().await.unwrap().unwrap();
+        assert_eq!((moved.epoch, moved.underway.is_some()), (2, true), "moved, and yet to be seen working");
+        rows.fates.lock().unwrap().extend(fates);
+        assert!(turn(&table, &mut watch, 60).await.is_err());
+        let held = table.record().await.unwrap().unwrap();
+        assert!(held.underway.is_some(), "the move is found unfinished: {held:?}");
+        turn(&table, &mut Watch::default(), 120).await.unwrap();
+        turn(&table, &mut watch, 180).await.unwrap();
+        assert_eq!(table.record().await.unwrap().unwrap().underway, None);
+        assert_eq!(table.moves(10).await.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]
