@@ -7,8 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "docs/OPERATIONS.md", "docs/LOCAL_CLOUD.md", "docs/CONFIGURATION.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "docs/OPERATIONS.md",
+    "docs/LOCAL_CLOUD.md",
+    "docs/CONFIGURATION.md",
+    "docs/DRILL.md",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

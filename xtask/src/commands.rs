@@ -4,15 +4,16 @@ use crate::{
     bench,
     cloud::{self, Cloud, Up, folder::Folder, functions::Binaries, region::REGIONS, supervisor},
     demo::{self, Programs, Story},
+    drill::{Drill, live::Live, scenario::Scenario},
     gates::{
         client::Gates,
         control::Reply,
         fault::{CLIENT, Effect, Fault, Service},
     },
-    test,
+    planted, test,
 };
-use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
-use std::{error::Error, path::PathBuf};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use std::{error::Error, path::PathBuf, process::ExitCode};
 
 /// What can be asked of `cargo xtask`.
 #[derive(Debug, Parser)]
@@ -48,6 +49,14 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
+    /// Plants mistakes in a copy of the sources, one at a time, and proves that a test notices each
+    Planted {
+        /// Only the faults with these names
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Loses regions and services on purpose, and measures what comes of it
+    Drill(DrillArgs),
     /// Measures the functions and the hot paths
     Bench {
         #[command(subcommand)]
@@ -95,6 +104,34 @@ struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
+struct DrillArgs {
+    /// Runs each scenario with this many seeds
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    seeds: u64,
+    /// Only this scenario; may be given more than once
+    #[arg(long = "scenario", value_name = "NAME")]
+    scenarios: Vec<String>,
+    /// Only this seed, to see again what failed
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["live", "same_hash"])]
+    seed: Option<u64>,
+    /// Writes the figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Runs the seeds in three processes, and compares the hashes of their traces
+    #[arg(long, conflicts_with_all = ["live", "report"])]
+    same_hash: bool,
+    /// Runs the scenarios with the built functions on the local cloud, once each
+    #[arg(long, conflicts_with = "seeds")]
+    live: bool,
+    /// Cargo profile of the functions of a live drill
+    #[arg(long, default_value = "dev", requires = "live")]
+    profile: String,
+    /// Takes the functions' binaries and `sealane` from this folder instead of building them
+    #[arg(long, value_name = "FOLDER", requires = "live", conflicts_with = "profile")]
+    functions: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct UpArgs {
     /// Cargo profile of the functions
     #[arg(long, default_value = "release")]
@@ -124,6 +161,9 @@ struct CutArgs {
     /// Accepts connections and never answers, instead of refusing
     #[arg(long)]
     silent: bool,
+    /// Refuses new connections only, as when a name resolves to nothing
+    #[arg(long, conflicts_with = "silent")]
+    new: bool,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +180,39 @@ impl DemoArgs {
         let Self { input, report, profile } = self;
         let programs = Programs::Built(profile);
         Story { folder, input, report, programs, generated: demo::GENERATED, failback: true }
+    }
+}
+
+impl DrillArgs {
+    fn run(self, folder: &Folder) -> Result<ExitCode, Box<dyn Error>> {
+        let Self { seeds, scenarios, seed, report, same_hash, live, profile, functions } = self;
+        if live {
+            let named = scenarios.iter().map(|name| Scenario::from_str(name, false));
+            let mut scenarios = named.collect::<Result<Vec<_>, _>>()?;
+            if scenarios.is_empty() {
+                scenarios = Scenario::DEFAULT.to_vec();
+            }
+            let binaries = functions.map_or(Binaries::Built { profile }, Binaries::From);
+            Live { scenarios, report, binaries }.run(folder, &say)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let drill = Drill { seeds, scenarios, seed, report };
+        if same_hash {
+            drill.compare(folder, &say)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Ok(drill.simulate(folder)?)
+    }
+}
+
+impl CutArgs {
+    fn fault(self) -> Fault {
+        let effect = match (self.silent, self.new) {
+            (true, _) => Effect::Silence,
+            (false, true) => Effect::RefuseNew,
+            (false, false) => Effect::Refuse,
+        };
+        self.place.fault(effect)
     }
 }
 
@@ -161,7 +234,7 @@ fn source() -> PossibleValuesParser {
 ///
 /// # Errors
 /// When it fails; [`complain`] prints the error with its causes.
-pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
+pub fn run(xtask: Xtask) -> Result<ExitCode, Box<dyn Error>> {
     let folder = Folder::of_workspace();
     match xtask.command {
         Command::Up(args) => up(&folder, args)?,
@@ -171,8 +244,8 @@ pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
         }
         Command::Status => status(&folder)?,
         Command::Cut(args) => {
-            let effect = if args.silent { Effect::Silence } else { Effect::Refuse };
-            say(&faults(&gates(&folder)?.add(args.place.fault(effect))?));
+            let fault = args.fault();
+            say(&faults(&gates(&folder)?.add(fault)?));
         }
         Command::Slow(args) => say(&faults(&gates(&folder)?.add(args.place.fault(Effect::SlowMs(args.ms)))?)),
         Command::Heal { region } => say(&faults(&gates(&folder)?.heal(region.as_deref())?)),
@@ -181,6 +254,8 @@ pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
             say(&demo::epilogue(&cloud));
         }
         Command::Test { full } => test::run(full, &say)?,
+        Command::Drill(args) => return args.run(&folder),
+        Command::Planted { names } => planted::run(&names, &say)?,
         Command::Bench { what: Bench::Cold { report, functions } } => {
             let release = Binaries::Built { profile: "release".to_owned() };
             let binaries = functions.map_or(release, Binaries::From);
@@ -202,7 +277,7 @@ pub fn run(xtask: Xtask) -> Result<(), Box<dyn Error>> {
             runtime.block_on(supervisor::supervise(&folder))?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn up(folder: &Folder, args: UpArgs) -> Result<(), Box<dyn Error>> {

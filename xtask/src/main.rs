@@ -4,7 +4,9 @@ pub mod bench;
 pub mod cloud;
 pub mod commands;
 pub mod demo;
+pub mod drill;
 pub mod gates;
+pub mod planted;
 pub mod test;
 
 use clap::Parser;
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let ended = commands::run(commands::Xtask::parse());
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             commands::complain(&*error);
             ExitCode::FAILURE

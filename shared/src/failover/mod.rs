@@ -20,6 +20,8 @@ mod standing;
 mod watch;
 
 #[cfg(test)]
+mod corners;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod room;

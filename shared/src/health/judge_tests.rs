@@ -431,3 +431,9 @@ proptest! {
         prop_assert!(badness(after) >= badness(before), "{before} became {after}");
     }
 }
+
+#[test]
+fn what_was_never_judged_is_unknown() {
+    let verdicts = Verdicts::default();
+    assert_eq!(verdicts.status(west(), Capability::ObjectWrite), Status::Unknown);
+}

@@ -10,6 +10,9 @@ mod ledger;
 mod marks;
 mod worksets;
 
+#[cfg(test)]
+mod doubts;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use control::ControlTable;

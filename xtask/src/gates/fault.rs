@@ -71,6 +71,8 @@ pub struct GateId {
 pub enum Effect {
     /// New connections are refused and established ones are reset at once.
     Refuse,
+    /// New connections are refused, as when a name resolves to nothing; those under way go on.
+    RefuseNew,
     /// Connections are accepted and kept, and nothing ever comes through.
     Silence,
     /// Every chunk arrives this many milliseconds later, in each direction.
@@ -116,6 +118,7 @@ impl fmt::Display for Fault {
         }
         match self.effect {
             Effect::Refuse => f.write_str(" is cut off")?,
+            Effect::RefuseNew => f.write_str(" is closed to new connections")?,
             Effect::Silence => f.write_str(" is silent")?,
             Effect::SlowMs(ms) => write!(f, " is slow by {ms} ms each way")?,
         }
@@ -128,6 +131,9 @@ impl fmt::Display for Fault {
 pub struct Condition {
     /// Refuses and resets.
     pub refused: bool,
+    /// Refuses new connections and carries on with the others; `refused` is stronger.
+    #[serde(default)]
+    pub new_refused: bool,
     /// Accepts and carries nothing; `refused` is stronger.
     pub silent: bool,
     /// Delay of each chunk in each direction.
@@ -141,6 +147,12 @@ impl Condition {
         self == Self::default()
     }
 
+    /// Whether a new connection is refused.
+    #[must_use]
+    pub const fn is_shut(self) -> bool {
+        self.refused || self.new_refused
+    }
+
     /// Delay of each chunk in each direction.
     #[must_use]
     pub const fn delay(self) -> Duration {
@@ -152,6 +164,7 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.refused, self.silent, self.delay_ms) {
             (true, _, _) => f.write_str("cut"),
+            _ if self.new_refused => f.write_str("closed to new"),
             (false, true, _) => f.write_str("silent"),
             (false, false, 0) => f.write_str("open"),
             (false, false, delay_ms) => write!(f, "slow by {delay_ms} ms"),
@@ -165,6 +178,7 @@ pub fn condition(gate: &GateId, faults: &[Fault]) -> Condition {
     faults.iter().filter(|fault| fault.matches(gate)).fold(Condition::default(), |now, fault| {
         match fault.effect {
             Effect::Refuse => Condition { refused: true, ..now },
+            Effect::RefuseNew => Condition { new_refused: true, ..now },
             Effect::Silence => Condition { silent: true, ..now },
             Effect::SlowMs(ms) => Condition { delay_ms: now.delay_ms.max(ms), ..now },
         }
@@ -193,7 +207,12 @@ mod tests {
     }
 
     fn effect() -> impl Strategy<Value = Effect> {
-        prop_oneof![Just(Effect::Refuse), Just(Effect::Silence), (1..900_u64).prop_map(Effect::SlowMs)]
+        prop_oneof![
+            Just(Effect::Refuse),
+            Just(Effect::RefuseNew),
+            Just(Effect::Silence),
+            (1..900_u64).prop_map(Effect::SlowMs)
+        ]
     }
 
     fn any_gate() -> impl Strategy<Value = GateId> {

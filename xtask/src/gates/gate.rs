@@ -116,11 +116,11 @@ impl Keeper {
         let mut listener = Some(listener);
         loop {
             let condition = *self.watched.borrow_and_update();
-            if condition.refused {
+            if condition.is_shut() {
                 drop(listener.take());
                 let Ok(held) = bound(self.port) else { return };
                 self.done.send_replace(condition);
-                if self.watched.wait_for(|now| !now.refused).await.is_err() {
+                if !self.opened_again().await {
                     return;
                 }
                 listener = held.listen(BACKLOG).ok();
@@ -137,6 +137,20 @@ impl Keeper {
                 },
             }
         }
+    }
+}
+
+impl Keeper {
+    /// Waits until new connections are welcome; `false` when the gate is gone.
+    async fn opened_again(&mut self) -> bool {
+        while self.watched.changed().await.is_ok() {
+            let now = *self.watched.borrow_and_update();
+            if !now.is_shut() {
+                return true;
+            }
+            self.done.send_replace(now);
+        }
+        false
     }
 }
 
@@ -236,9 +250,9 @@ mod tests {
     use super::{super::fault::Service, *};
     use std::time::Duration;
 
-    const CUT: Condition = Condition { refused: true, silent: false, delay_ms: 0 };
-    const SILENT: Condition = Condition { refused: false, silent: true, delay_ms: 0 };
-    const OPEN: Condition = Condition { refused: false, silent: false, delay_ms: 0 };
+    const CUT: Condition = Condition { refused: true, new_refused: false, silent: false, delay_ms: 0 };
+    const SILENT: Condition = Condition { refused: false, new_refused: false, silent: true, delay_ms: 0 };
+    const OPEN: Condition = Condition { refused: false, new_refused: false, silent: false, delay_ms: 0 };
 
     /// A server that sends back what it gets, and the gate before it.
     async fn echo_behind_a_gate() -> Gate {
@@ -282,6 +296,24 @@ mod tests {
         read.expect("carried");
         assert!(back == data, "what came back differs");
         assert_eq!((gate.carried().sent(), gate.carried().received()), (3_000_000, 3_000_000));
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_is_closed_to_new_connections_carries_those_under_way() {
+        let gate = echo_behind_a_gate().await;
+        let closed = Condition { new_refused: true, ..OPEN };
+        let mut old = connect(&gate).await.expect("open");
+        assert_eq!(echoed(&mut old, b"one").await.expect("carried"), b"one");
+        gate.set(closed).await;
+        assert_eq!(connect(&gate).await.expect_err("closed").kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(echoed(&mut old, b"two").await.expect("carried"), b"two");
+        gate.set(CUT).await;
+        assert!(echoed(&mut old, b"three").await.is_err(), "a cut ends it");
+        gate.set(closed).await;
+        assert!(connect(&gate).await.is_err());
+        gate.set(OPEN).await;
+        let mut new = connect(&gate).await.expect("open again");
+        assert_eq!(echoed(&mut new, b"four").await.expect("carried"), b"four");
     }
 
     #[tokio::test]

@@ -10,10 +10,12 @@ use steps::Session;
 type Step = (&'static str, fn(&Session) -> Result<(), CloudError>);
 
 /// The steps, the quickest and those that everything else rests on first.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     ("the pure parts are built without AWS, network and runtime", Session::purity),
     ("unit, property and flow tests, and the templates of events", Session::workspace_tests),
     ("the documentation builds without a warning", Session::documentation),
+    ("each planted mistake turns a test red", Session::planted),
+    ("some seeds of every scenario of the drill hold", Session::drill),
     ("the Python programs of the local cloud keep their rules", Session::local_python),
     ("the templates keep their rules, and the rules catch planted mistakes", Session::infrastructure),
     ("a local cloud of its own comes up", Session::up),
@@ -74,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_closing_line_says_what_was_not_begun() {
-        assert_eq!(Tally { passed: 8, ..Tally::default() }.line(), "8 passed, 0 failed");
+        assert_eq!(Tally { passed: 10, ..Tally::default() }.line(), "10 passed, 0 failed");
         assert_eq!(Tally { passed: 2, failed: 1, left_out: 5 }.line(), "2 passed, 1 failed, 5 not begun");
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         venv,
     },
     demo::{self, Story, narrator::Narrator},
+    planted,
 };
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,9 @@ use std::{
 
 /// Size of the generated file that the last step ships: several parts, so that it can be cut in the middle.
 const GENERATED: u64 = 64 << 20;
+
+/// Seeds of the drill in a run of the tests: enough to meet every scenario many times, in about a minute.
+const DRILL_SEEDS: &str = "60";
 
 /// The variable that tells the contract tests where the cloud is.
 const RECORD: &str = "LOCAL_CLOUD_RECORD";
@@ -79,6 +83,26 @@ impl Session {
         let mut cargo = self.cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
         cargo.env("RUSTDOCFLAGS", "-D warnings");
         self.run(cargo)
+    }
+
+    /// Deliberate mistakes in a copy of the sources, each of which has to be noticed.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub fn planted(&self) -> Result<(), CloudError> {
+        let narrator = self.narrator();
+        planted::run(&[], &|line| narrator.say(line))
+    }
+
+    /// The drill with few seeds, as the tests' own build has it: slower to run than `cargo xtask drill`
+    /// and with nothing to compile.
+    ///
+    /// # Errors
+    /// When a bar is missed or a rule broken; its words say which, and how to see it again.
+    pub fn drill(&self) -> Result<(), CloudError> {
+        let mut drill = Command::new(functions::program(&self.programs()?, "drill")?);
+        drill.args(["--seeds", DRILL_SEEDS]).current_dir(self.folder.workspace());
+        self.run(drill)
     }
 
     /// The rules of `xtask/local`, with all of its packages.

@@ -1,0 +1,161 @@
+//! The safety rules of failover at the places where random walks seldom pass.
+
+use std::time::Duration;
+
+use super::world::*;
+use super::*;
+use crate::{
+    health::Seen,
+    region::{Capability, Status},
+    time::Timestamp,
+};
+
+const POLICY: Policy = Policy {
+    auto_failover: true,
+    mode: Mode::Graceful,
+    drain_timeout: Duration::from_secs(5),
+    failover_timeout: Duration::from_secs(30),
+    dwell: Duration::from_secs(30),
+    hold_down: Duration::from_secs(30),
+    hold_down_max: Duration::from_secs(300),
+    moves_per_hour_max: 2,
+    failback: true,
+    replication_lag_max: Duration::from_secs(4),
+    failback_step: Duration::from_secs(10),
+};
+
+/// `ticks` turns, a second apart, in which the region of this index stands like this.
+fn turns(ticks: usize, index: usize, status: Status) -> Vec<Tick> {
+    vec![Tick::calm(1).with(index, status); ticks]
+}
+
+/// A walk of the primary's death that begins with a calm tick.
+fn walk_of(then: Vec<Tick>) -> Vec<Turn> {
+    let ticks: Vec<Tick> = std::iter::once(Tick::calm(1)).chain(then).collect();
+    walk(None, &ticks, &POLICY)
+}
+
+#[test]
+fn a_primary_that_nobody_can_judge_is_not_left() {
+    let turns = walk_of(turns(5, 0, Status::Unknown));
+    assert!(turns.iter().all(|turn| turn.moved().is_none()));
+    assert!(matches!(turns.last().unwrap().decision, Decision::Hold { why: Hold::Unknown(_), .. }));
+}
+
+#[test]
+fn a_slow_primary_is_not_left() {
+    let turns = walk_of(turns(5, 0, Status::Degraded));
+    assert!(turns.iter().all(|turn| turn.moved().is_none()));
+    assert!(matches!(turns.last().unwrap().decision, Decision::Stay { why: Stay::Home, .. }));
+}
+
+#[test]
+fn a_second_move_waits_for_the_dwell_time() {
+    let mut then = turns(3, 0, Status::Unhealthy);
+    then.extend(vec![Tick::calm(1).with(0, Status::Unhealthy).with(1, Status::Unhealthy); 40]);
+    let turns = walk_of(then);
+    let moved: Vec<Timestamp> =
+        turns.iter().filter(|turn| turn.moved().is_some()).map(|turn| turn.at).collect();
+    assert_eq!(moved.len(), 2, "the second is not put off for ever");
+    assert!(moved[1].since(moved[0]) >= POLICY.dwell, "{:?}", moved[1].since(moved[0]));
+}
+
+#[test]
+fn a_witness_is_no_standby_however_healthy() {
+    let witness = regions()[3].name;
+    let mut view = Tick::calm(1).view();
+    for capability in Capability::ALL {
+        view.set(witness, capability, Seen { status: Status::Healthy, latency: None });
+    }
+    let pins = Pins::new(&[], Timestamp::default());
+    assert!(!standbys(regions(), &view, pins, name(0)).contains(&witness));
+}
+
+#[test]
+fn a_move_waits_while_nobody_can_tell_whether_its_reason_holds() {
+    let mut then = turns(1, 0, Status::Unhealthy);
+    then.extend(turns(3, 0, Status::Unknown));
+    let turns = walk_of(then);
+    assert!(matches!(turns[1].decision, Decision::Start { .. }), "{}", turns[1].decision);
+    assert!(turns.iter().all(|turn| turn.moved().is_none()));
+}
+
+#[test]
+fn a_new_region_that_is_down_is_not_called_verified() {
+    let mut then = turns(2, 0, Status::Unhealthy);
+    then.extend(turns(1, 1, Status::Unhealthy));
+    let turns = walk_of(then);
+    assert_eq!(turns[2].moved(), Some((name(0), name(1))), "{}", turns[2].decision);
+    assert!(
+        matches!(turns[3].decision, Decision::Hold { why: Hold::Verifying, .. }),
+        "{}",
+        turns[3].decision
+    );
+}
+
+#[test]
+fn a_decision_made_on_another_record_changes_nothing() {
+    let turns = walk_of(turns(3, 0, Status::Unhealthy));
+    let start = turns.iter().find(|turn| matches!(turn.decision, Decision::Start { .. })).unwrap();
+    let moved = last(&turns).unwrap();
+    assert_eq!((moved.active, moved.phase), (name(1), Phase::Steady), "work has moved meanwhile");
+    assert_eq!(moved.apply(&start.decision, Moment::first_sight(moved.version, start.at)), None);
+}
+
+#[test]
+fn time_spent_on_another_version_does_not_count() {
+    let watched = Duration::from_secs(90);
+    let moment = Moment { now: Timestamp::default(), version: 7, watched };
+    assert_eq!([6, 7, 8].map(|version| moment.watched(version)), [Duration::ZERO, watched, Duration::ZERO]);
+}
+
+#[test]
+fn a_pin_keeps_work_in_a_region_that_is_down() {
+    let pin = Some((0, Rule::Stay));
+    let then = turns(5, 0, Status::Unhealthy).into_iter().map(|tick| Tick { pin, ..tick }).collect();
+    let turns = walk_of(then);
+    assert!(turns.iter().all(|turn| turn.moved().is_none()));
+    assert!(matches!(turns.last().unwrap().decision, Decision::Hold { why: Hold::Pinned(_), .. }));
+}
+
+#[test]
+fn work_does_not_enter_a_region_that_an_operator_shut() {
+    let pin = Some((1, Rule::Forbid));
+    let then = turns(5, 0, Status::Unhealthy).into_iter().map(|tick| Tick { pin, ..tick }).collect();
+    assert_eq!(last(&walk_of(then)).unwrap().active, name(2), "the next one is taken instead");
+}
+
+#[test]
+fn manual_mode_starts_nothing_by_itself() {
+    let ticks: Vec<Tick> = std::iter::once(Tick::calm(1)).chain(turns(5, 0, Status::Unhealthy)).collect();
+    let end = last(&walk(None, &ticks, &Policy { mode: Mode::Manual, ..POLICY })).unwrap();
+    assert_eq!((end.active, end.phase), (name(0), Phase::Steady));
+    assert_eq!(end.proposal.unwrap().to, name(1));
+}
+
+#[test]
+fn a_return_waits_for_the_hold_down() {
+    let turns = after_an_outage(Some(Duration::ZERO));
+    let recovered = turns.iter().find(|turn| matches!(turn.decision, Decision::NoteRecovery { .. })).unwrap();
+    let back =
+        |turn: &&Turn| matches!(turn.decision, Decision::Start { reason: Reason::Failback { .. }, .. });
+    let waited = turns.iter().find(back).unwrap().at.since(recovered.at);
+    assert!(waited >= POLICY.hold_down, "{waited:?}");
+}
+
+/// A move away, and then calm ticks of which each has this lag.
+fn after_an_outage(lag: Option<Duration>) -> Vec<Turn> {
+    let mut then = turns(4, 0, Status::Unhealthy);
+    then.extend(vec![Tick { lag, gap: Duration::from_secs(10), ..Tick::calm(1) }; 20]);
+    walk_of(then)
+}
+
+#[test]
+fn work_does_not_return_while_replication_is_behind_or_cannot_be_measured() {
+    for lag in [Some(POLICY.replication_lag_max + Duration::from_millis(1)), None] {
+        let turns = after_an_outage(lag);
+        assert!(matches!(turns.last().unwrap().decision, Decision::Hold { why: Hold::Lagging { .. }, .. }));
+        assert_eq!(last(&turns).unwrap().active, name(1));
+    }
+    assert_eq!(last(&after_an_outage(Some(POLICY.replication_lag_max))).unwrap().active, name(0));
+}
