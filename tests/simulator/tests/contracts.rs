@@ -46,9 +46,11 @@ async fn objects_in_simulated_s3_keep_the_contract() {
 async fn an_api_is_live_while_its_handler_is_installed() {
     let cloud = cloud();
     let name: RegionName = "us-east-1".parse().unwrap();
-    let apis = cloud
-        .aws(Place::Client(1))
-        .apis(&cloud.configuration().regions, Limits::probe(Duration::from_secs(2)));
+    let apis = cloud.aws(Place::Client(1)).apis(
+        &cloud.configuration().regions,
+        Limits::probe(Duration::from_secs(2)),
+        &cloud.configuration().security,
+    );
     assert!(matches!(apis.live(name).await, Err(ApiError::NoAnswer { .. })));
     let answer =
         Arc::new(move |request: http::Request<bytes::Bytes>| -> futures::future::BoxFuture<'static, _> {

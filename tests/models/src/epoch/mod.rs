@@ -21,8 +21,8 @@ use std::{
 use sealane::{
     config::Config,
     failover::{
-        Advance, Decision, Inputs, Mode, Moment, PRIMARY_NEEDS, Phase, Policy, Record, Standing, Watch,
-        apply, decide,
+        Advance, Decision, Inputs, Loads, Mode, Moment, PRIMARY_NEEDS, Phase, Policy, Polls, Record,
+        Standing, Watch, apply, decide,
     },
     health::{Seen, View},
     region::{Region, RegionName, Status},
@@ -175,9 +175,12 @@ impl Epoch {
             reason: sealane::failover::Reason::Down { region: west, capability: PRIMARY_NEEDS[0] },
             by: sealane::failover::StartedBy::Automation,
             lag: None,
+            loss_max: None,
             saw: Vec::new(),
+            full: None,
         };
-        let advance = |from, into| Decision::Advance { from, into, why: Advance::Rechecked, lag: None };
+        let advance =
+            |from, into| Decision::Advance { from, into, why: Advance::Rechecked, lag: None, loss_max: None };
         let verifying = Phase::Verifying { from: west };
         let steps =
             [down, advance(Phase::Switching { to: east }, verifying), advance(verifying, Phase::Steady)];
@@ -219,7 +222,7 @@ impl Epoch {
         let decision = match record.map(|r| r.phase) {
             Some(from @ Phase::Switching { .. }) if self.flaw == Flaw::NotRechecked => {
                 let into = Phase::Verifying { from: record.map_or(self.config.primary_region, |r| r.active) };
-                Decision::Advance { from, into, why: Advance::Rechecked, lag: None }
+                Decision::Advance { from, into, why: Advance::Rechecked, lag: None, loss_max: None }
             }
             _ => self.decide(record, view, moment),
         };
@@ -237,6 +240,8 @@ impl Epoch {
                 pins: &[],
                 policy: &self.policy,
                 primary: self.config.primary_region,
+                loads: &Loads::new(),
+                polls: &Polls::new(),
                 leases: None,
                 moment,
             },

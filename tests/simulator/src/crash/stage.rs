@@ -10,7 +10,7 @@ use std::{
 
 use sealane::{
     config::Config,
-    health::{Failure, Observation, Probe, Verdicts, judge},
+    health::{Failure, Lag, Observation, Probe, Verdicts, judge},
     memory::MemoryRows,
     ports::{Clock, Key, Row, Rows, When},
     region::{Region, RegionName},
@@ -78,7 +78,9 @@ impl Observers {
                 targets.clone().fold(row, |row, (r, c)| row.observe(r, c, probe(r), &config.health, at(tick)))
             });
             let others = config.regions.iter().map(|r| r.name).filter(|r| *r != observer);
-            others.fold(seen, |row, from| row.measure(from, Some(1), Some(1), at(4))).seal(&config.regions)
+            others
+                .fold(seen, |row, from| row.measure(from, Lag::new(Some(Duration::ZERO), None)))
+                .seal(&config.regions)
         };
         let rows: Vec<_> = alive.map(row).collect();
         let judged: Vec<_> = rows.iter().map(|row| (row, true)).collect();

@@ -97,7 +97,12 @@ impl Reach for Near {
     }
 
     fn fresh(&self) -> Doors<Door, MemoryObjects, Live> {
-        Doors { tables: self.0.tables.clone(), buckets: self.0.buckets.clone(), apis: Live }
+        Doors {
+            tables: self.0.tables.clone(),
+            data: BTreeMap::new(),
+            buckets: self.0.buckets.clone(),
+            apis: Live,
+        }
     }
 }
 
@@ -115,6 +120,8 @@ async fn tick(sandbox: Sandbox) {
     let cloud = Cloud::default();
     let doors = Doors {
         tables: config.regions.iter().map(|r| (r.name, HealthTable::new(health.clone()))).collect(),
+        // Marks are no step of any flow: a lost one is followed by the next, and nothing waits for it.
+        data: BTreeMap::new(),
         buckets: config
             .full_regions()
             .map(|r| (r.name, cloud.bucket(r.name.as_str())))
@@ -123,7 +130,16 @@ async fn tick(sandbox: Sandbox) {
     };
     let own = HealthTable::new(health);
     let here = name(HERE);
-    let deps = health_prober::Deps { config, here, reach: Near(doors), own, control, clock, print: |_| {} };
+    let deps = health_prober::Deps {
+        config,
+        here,
+        reach: Near(doors),
+        own,
+        data: None,
+        control,
+        clock,
+        print: |_| {},
+    };
     health_prober::watch(&deps, &mut health_prober::State::new(here)).await;
 }
 
