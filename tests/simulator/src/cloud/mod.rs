@@ -3,11 +3,14 @@
 //! The real SDK clients talk to it over a simulated network: their HTTP client is replaced,
 //! and nothing else. Everything is settled by one seed and happens in paused time.
 
+mod alarms;
 mod answer;
+mod cloudwatch;
 mod connection;
 mod dynamodb;
 mod network;
 mod objects;
+mod queue;
 mod rows;
 mod s3;
 mod serve;
@@ -36,10 +39,15 @@ use sealane::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use self::{connection::Wires, network::Link, objects::Buckets, rows::Tables, serve::ApiHandlers};
+use self::{
+    alarms::Watchtower, connection::Wires, network::Link, objects::Buckets, queue::Queue, rows::Tables,
+    serve::ApiHandlers,
+};
 pub use self::{
+    alarms::{AlarmState, AlarmTransition},
     network::{Effect, Fault, FaultId, Network, Place, Service},
     objects::ObjectState,
+    queue::Message,
     rows::{Lag, WriteEvent},
     serve::ApiHandler,
 };
@@ -104,6 +112,8 @@ struct Inner {
     skews: Mutex<BTreeMap<Place, i64>>,
     tables: Mutex<Tables>,
     buckets: Mutex<Buckets>,
+    queues: Mutex<BTreeMap<RegionName, Queue>>,
+    watchtower: Mutex<Watchtower>,
     apis: Mutex<ApiHandlers>,
     dice: Mutex<Dice>,
     retries: RetryPartition,
@@ -137,6 +147,8 @@ impl Cloud {
             skews: Mutex::default(),
             tables: Mutex::new(Tables::new(config, &dice)),
             buckets: Mutex::new(Buckets::new(config)),
+            queues: Mutex::default(),
+            watchtower: Mutex::new(Watchtower::new(config, &dice)),
             apis: Mutex::default(),
             dice: Mutex::new(dice.fork("services")),
             retries: RetryPartition::custom("simulation").build(),

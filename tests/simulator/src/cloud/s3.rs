@@ -168,6 +168,9 @@ impl Cloud {
         if said.iter().any(|name| asked.header(name).is_some_and(|said| Some(said) != owner)) {
             return Err(S3Error(403, "AccessDenied"));
         }
+        if ["if-match", "if-none-match"].iter().any(|name| asked.header(name).is_some()) {
+            return Err(S3Error(501, "NotImplemented"));
+        }
         if asked.key.is_empty() || asked.key.len() > 1024 {
             return Err(S3Error(400, "KeyTooLongError"));
         }
@@ -180,13 +183,13 @@ impl Cloud {
             "put" => {
                 moved(asked.request.body().len()).await;
                 let (body, said) = (asked.request.body().clone(), asked.checksum()?);
-                self.create(asked, body, said)
-                    .map(|made| (made.version_id.clone(), described(Answer::ok(""), &made)))
+                let made = self.create(asked, body, said, "Put")?;
+                Ok((made.version_id.clone(), described(Answer::ok(""), &made)))
             }
             "copy" => {
                 let source = self.source(link, asked).await?;
                 moved(source.object.body.len()).await;
-                let made = self.create(asked, source.object.body.clone(), None)?;
+                let made = self.create(asked, source.object.body.clone(), None, "Copy")?;
                 let body = format!("<CopyObjectResult><ETag>{}</ETag></CopyObjectResult>", made.etag);
                 Ok((made.version_id.clone(), xml(body).with("x-amz-version-id", &made.version_id)))
             }
@@ -226,9 +229,19 @@ impl Cloud {
         asked: &Asked,
         body: Bytes,
         said: Option<Checksum>,
+        how: &str,
     ) -> Result<Arc<ObjectState>, S3Error> {
         let (now, attributes) = (self.now(), asked.attributes());
-        lock(&self.0.buckets).put(&asked.bucket, &asked.key, body, said, attributes, now)
+        let made = lock(&self.0.buckets).put(&asked.bucket, &asked.key, body, said, attributes, now)?;
+        self.made(asked, &made, how);
+        Ok(made)
+    }
+
+    fn made(&self, asked: &Asked, made: &ObjectState, how: &str) {
+        let region = lock(&self.0.buckets).get(&asked.bucket).map(|bucket| bucket.region);
+        if let Ok(region) = region {
+            self.announce(region, &asked.bucket, &asked.key, made, how);
+        }
     }
 
     fn put_part(
@@ -337,6 +350,7 @@ impl Cloud {
         let (at, now) = ((asked.key.as_str(), asked.upload()), self.now());
         let said = asked.checksum()?;
         let made = lock(&self.0.buckets).complete(&asked.bucket, at, &claimed, said, now)?;
+        self.made(asked, &made, "CompleteMultipartUpload");
         let body = format!(
             "<CompleteMultipartUploadResult><ETag>{}</ETag></CompleteMultipartUploadResult>",
             made.etag

@@ -69,12 +69,7 @@ impl Cloud {
         let served = match link.service {
             Service::DynamoDb => self.serve_dynamodb(link, &request).await,
             Service::S3 => self.serve_s3(link, request).await,
-            Service::CloudWatch => Served {
-                operation: "request",
-                key: String::new(),
-                result: "unknown".to_owned(),
-                answer: Some(Answer { status: 400, ..Answer::ok("") }),
-            },
+            Service::CloudWatch => self.serve_cloudwatch(link, &request),
             Service::Api => self.serve_api(link, request).await,
         };
         self.note(link, served.operation, &served.key, &served.result);

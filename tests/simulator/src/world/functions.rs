@@ -39,7 +39,7 @@ async fn with_metrics<T>(cloud: &Cloud, here: RegionName, flow: impl Future<Outp
         let polled = flow.as_mut().poll(cx);
         let lines = PRINTED.take();
         if !lines.is_empty() {
-            let _ = (cloud, here);
+            cloud.emit(here, &lines);
         }
         polled
     })

@@ -70,7 +70,7 @@ struct World {
 /// Lives through `plan` on `cloud`, and says what was left behind.
 pub async fn live(cloud: &Cloud, config: &Config, plan: &Plan, dice: &Dice) -> Evidence {
     let local = LocalSet::new();
-    local.run_until(World::new(cloud, config, dice).live(plan)).await
+    local.run_until(async { World::new(cloud, config, dice).live(plan).await }).await
 }
 
 impl World {
@@ -242,19 +242,31 @@ impl World {
     }
 }
 
+/// Time between two looks for changes of alarms.
+const ALARMS_EVERY: Duration = Duration::from_secs(1);
+
 /// Takes each change of state of the region's alarms to its handler, by both ways, each
 /// with a delay of its own, so that they come in any order.
 async fn deliver_alarms(stage: Stage, here: RegionName, handler: Fleet<Handler>, mut dice: Dice) {
-    let (_t, mut changes) = tokio::sync::mpsc::unbounded_channel::<Change>();
-    while let Some(change) = changes.recv().await {
-        let ms = Duration::from_millis;
-        let ways = [(change.sns(), ms(70), ms(900)), (change.eventbridge(), ms(150), ms(1_500))];
-        for (event, median, p99) in ways {
-            let (handler, wait) = (handler.clone(), dice.wait(median, p99));
-            spawn_local(async move {
-                sleep(wait).await;
-                handler.send(event);
-            });
+    let ms = Duration::from_millis;
+    while stage.is_open() {
+        sleep(ALARMS_EVERY).await;
+        for transition in stage.cloud.alarms(here) {
+            let change = Change {
+                observer: here,
+                about: transition.about,
+                alarm: transition.alarm,
+                old: transition.from.as_str(),
+                new: transition.to.as_str(),
+            };
+            let ways = [(change.sns(), ms(70), ms(900)), (change.eventbridge(), ms(150), ms(1_500))];
+            for (event, median, p99) in ways {
+                let (handler, wait) = (handler.clone(), dice.wait(median, p99));
+                spawn_local(async move {
+                    sleep(wait).await;
+                    handler.send(event);
+                });
+            }
         }
     }
 }
