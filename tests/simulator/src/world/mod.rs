@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    cloud::{Cloud, Effect, Fault, FaultId, Place},
+    cloud::{AlarmState, Cloud, Effect, Fault, FaultId, Place},
     dice::Dice,
     lambda::{Fleet, Hazards, Limits, Power, Schedule, alarm::Change, every_minute},
     measure::{Evidence, Extent, Outage, Ruled},
@@ -246,12 +246,14 @@ impl World {
 const ALARMS_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes each change of state of the region's alarms to its handler, by both ways, each
-/// with a delay of its own, so that they come in any order.
+/// with a delay of its own, so that they come in any order. That an alarm has data at all
+/// is no news in a system that has run for long, and is left out.
 async fn deliver_alarms(stage: Stage, here: RegionName, handler: Fleet<Handler>, mut dice: Dice) {
     let ms = Duration::from_millis;
     while stage.is_open() {
         sleep(ALARMS_EVERY).await;
-        for transition in stage.cloud.alarms(here) {
+        let told = stage.cloud.alarms(here).into_iter().filter(|t| t.from != AlarmState::InsufficientData);
+        for transition in told {
             let change = Change {
                 observer: here,
                 about: transition.about,

@@ -18,7 +18,7 @@ use crate::{cloud::Place, measure::Acknowledged};
 pub(super) const TENANT: &str = "lab";
 
 /// Time between two registrations of one client.
-const WRITE_EVERY: Duration = Duration::from_millis(1_500);
+const WRITE_EVERY: Duration = Duration::from_millis(2_500);
 
 /// How long a client waits for one API.
 const LIMITS: Limits =
