@@ -314,7 +314,7 @@ impl Cloud {
             Call::Put(put, when) => arrival.put(table, put, when),
             Call::Query(query) => arrival.query(table, &query),
         });
-        let done = done.unwrap_or_else(|| Err(Refusal("ResourceNotFoundException", name)));
+        let done = done.unwrap_or(Err(Refusal("ResourceNotFoundException", name)));
         match done {
             Ok((result, body)) => {
                 let answer = Answer::ok(body).with("content-type", "application/x-amz-json-1.0");

@@ -279,7 +279,7 @@ impl Network {
                 Effect::Loss { percent } => {
                     let (hit, before) = (dice.chance(percent), dice.chance(50.0));
                     lost |= hit && before;
-                    answered &= !(hit && !before);
+                    answered &= !hit || before;
                 }
                 Effect::Slow { by } => after += by,
                 Effect::FreshOnly => {}
