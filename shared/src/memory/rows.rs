@@ -25,6 +25,11 @@ impl MemoryRows {
         Self { rows: Arc::clone(&self.rows), cut: Arc::default() }
     }
 
+    /// Every row, in the order of keys, whatever is cut: what a test compares tables by.
+    pub fn all(&self) -> Vec<Row> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Makes every call through this door fail, or work again.
     pub fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::SeqCst);
