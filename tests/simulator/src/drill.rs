@@ -63,8 +63,7 @@ pub fn make(run: Run, trace: &Trace) -> Outcome {
 }
 
 /// Makes every run, as many at once as there are cores, and gives their outcomes in order.
-/// `done` is told after each how many are made.
-pub fn make_all(runs: &[Run], mut done: impl FnMut(usize)) -> Vec<Outcome> {
+pub fn make_all(runs: &[Run]) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let (told, heard) = mpsc::channel();
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(runs.len().max(1));
@@ -79,7 +78,7 @@ pub fn make_all(runs: &[Run], mut done: impl FnMut(usize)) -> Vec<Outcome> {
             });
         }
         drop(told);
-        heard.iter().enumerate().map(|(made, outcome)| (done(made + 1), outcome).1).collect()
+        heard.iter().collect()
     });
     outcomes.sort_unstable_by_key(|(place, _)| *place);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use crate::{
+    crash::Summary,
     measure::{Outcome, Spread},
     scenario::Scenario,
 };
@@ -17,10 +18,12 @@ const REPLAYS_MAX: usize = 20;
 pub struct Report {
     /// Runs.
     pub seeds: usize,
-    /// Promises that were broken, over all runs.
+    /// Promises that were broken, over all runs and all schedules of crashes.
     pub violations: usize,
-    /// Schedules of crashes that were tried.
+    /// Schedules of crashes that were gone through.
     pub crash_schedules: u64,
+    /// Promises that were not kept after some schedule of crashes.
+    pub crash_violations: Vec<String>,
     /// Simulated seconds, over all runs.
     pub simulated_s: u64,
     /// By name of the scenario.
@@ -81,20 +84,21 @@ impl Bar {
 }
 
 impl Report {
-    /// The report on these runs, in their order.
-    pub fn of(outcomes: &[Outcome], crash_schedules: u64) -> Self {
+    /// The report on these runs, in their order, and on these crashes.
+    pub fn of(outcomes: &[Outcome], crashes: &Summary) -> Self {
         let mut by_scenario: BTreeMap<Scenario, Vec<&Outcome>> = BTreeMap::new();
         for outcome in outcomes {
             by_scenario.entry(outcome.scenario).or_default().push(outcome);
         }
         let figures: BTreeMap<Scenario, Figures> =
             by_scenario.into_iter().map(|(scenario, runs)| (scenario, Figures::of(&runs))).collect();
-        let violations = outcomes.iter().map(violations).sum();
+        let violations = outcomes.iter().map(violations).sum::<usize>() + crashes.violations.len();
         let hash = outcomes.iter().fold(0_u64, |hash, run| hash.rotate_left(7) ^ run.hash);
         Self {
             seeds: outcomes.len(),
             violations,
-            crash_schedules,
+            crash_schedules: crashes.schedules,
+            crash_violations: crashes.violations.clone(),
             simulated_s: outcomes.iter().map(|run| run.simulated).sum::<Duration>().as_secs(),
             bars: bars(&figures, violations),
             scenarios: figures.into_iter().map(|(scenario, f)| (scenario.name(), f)).collect(),
@@ -204,6 +208,7 @@ pub fn table(report: &Report) -> String {
             bar.at_most
         )
     }));
+    lines.extend(report.crash_violations.iter().take(5).cloned());
     lines.extend(report.scenarios.values().flat_map(|f| f.replay.iter().take(5).cloned()));
     lines.join("\n")
 }

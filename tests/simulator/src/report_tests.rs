@@ -25,7 +25,8 @@ fn run(scenario: Scenario, seed: u64, detection_s: u64) -> Outcome {
 #[test]
 fn the_report_has_the_promised_shape() {
     let runs = [run(Scenario::RegionLoss, 1, 6), run(Scenario::RegionLoss, 2, 9)];
-    let report = serde_json::to_value(Report::of(&runs, 12)).unwrap();
+    let report =
+        serde_json::to_value(Report::of(&runs, &Summary { schedules: 12, ..Summary::default() })).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     for key in ["seeds", "violations", "crash_schedules", "simulated_s", "scenarios"] {
         assert!(report.get(key).is_some(), "{key}");
@@ -53,17 +54,17 @@ fn the_report_has_the_promised_shape() {
 
 #[test]
 fn a_missed_bar_makes_a_bad_report() {
-    let good = Report::of(&[run(Scenario::RegionLoss, 1, 6)], 0);
+    let good = Report::of(&[run(Scenario::RegionLoss, 1, 6)], &Summary::default());
     assert!(good.is_good(), "{:?}", good.bars);
-    assert!(!Report::of(&[run(Scenario::RegionLoss, 1, 9)], 0).is_good());
+    assert!(!Report::of(&[run(Scenario::RegionLoss, 1, 9)], &Summary::default()).is_good());
     let unmeasured = Outcome { detection: None, ..run(Scenario::RegionLoss, 1, 6) };
-    assert!(!Report::of(&[unmeasured], 0).is_good());
+    assert!(!Report::of(&[unmeasured], &Summary::default()).is_good());
     let moved = Outcome { false_moves: 1, ..run(Scenario::SickObserver, 1, 6) };
-    assert!(!Report::of(&[moved], 0).is_good());
+    assert!(!Report::of(&[moved], &Summary::default()).is_good());
     let twice = Outcome { moves: 2, ..run(Scenario::Flapping20s, 1, 6) };
-    assert!(!Report::of(&[twice], 0).is_good());
+    assert!(!Report::of(&[twice], &Summary::default()).is_good());
     let unmet = Outcome { unmet: vec!["odd".to_owned()], ..run(Scenario::Failback, 1, 6) };
-    assert!(!Report::of(&[unmet], 0).is_good());
+    assert!(!Report::of(&[unmet], &Summary::default()).is_good());
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn a_broken_promise_is_counted_and_can_be_run_again() {
         Broken::NoActive { at: Duration::from_secs(40) },
         Broken::BoundBelowTruth { epoch: 2, told: Duration::ZERO, truth: Duration::from_secs(1) },
     ];
-    let report = Report::of(&[Outcome { broken, ..run(Scenario::Partition, 77, 6) }], 0);
+    let report = Report::of(&[Outcome { broken, ..run(Scenario::Partition, 77, 6) }], &Summary::default());
     let figures = &report.scenarios["partition"];
     assert_eq!((report.violations, figures.rpo_bound_below_truth, report.is_good()), (1, 1, false));
     assert_eq!(
@@ -85,6 +86,14 @@ fn a_broken_promise_is_counted_and_can_be_run_again() {
 #[test]
 fn the_trace_hash_depends_on_the_order_of_the_runs() {
     let (a, b) = (run(Scenario::RegionLoss, 1, 6), run(Scenario::RegionLoss, 2, 6));
-    let hash = |runs: &[Outcome]| Report::of(runs, 0).trace_hash;
+    let hash = |runs: &[Outcome]| Report::of(runs, &Summary::default()).trace_hash;
     assert_ne!(hash(&[a.clone(), b.clone()]), hash(&[b, a]));
+}
+
+#[test]
+fn a_promise_that_a_crash_broke_counts() {
+    let crashes = Summary { violations: vec!["steer: two actives".to_owned()], ..Summary::default() };
+    let report = Report::of(&[run(Scenario::RegionLoss, 1, 6)], &crashes);
+    assert_eq!((report.violations, report.is_good()), (1, false));
+    assert!(table(&report).contains("steer: two actives"));
 }

@@ -4,6 +4,7 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use simulator::{
+    crash::{Summary, enumerate},
     drill::{Run, make, make_all, runs},
     measure::Outcome,
     report::{Report, table},
@@ -44,13 +45,15 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             };
             scenarios.iter().map(replay).collect::<Result<_, _>>()?
         }
-        None => make_all(&runs(&scenarios, args.seeds), |_| ()),
+        None => make_all(&runs(&scenarios, args.seeds)),
     };
     if args.hashes {
         outcomes.iter().try_for_each(|o| writeln!(out, "{} {} {:016x}", o.scenario, o.seed, o.hash))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let report = Report::of(&outcomes, 0);
+    // One seed is replayed for its own sake; the crashes do not depend on it.
+    let crashes = if args.seed.is_none() { enumerate() } else { Summary::default() };
+    let report = Report::of(&outcomes, &crashes);
     if let Some(path) = &args.report {
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }

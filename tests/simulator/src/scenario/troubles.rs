@@ -1,13 +1,15 @@
 //! Scenarios in which no region is lost: whatever moves, moves for nothing.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+use sealane::region::Capability;
 
 use super::{Act, Cast, Must, Plan, Timed, Watched};
 use crate::{
     cloud::{Effect, Fault, Place},
     lambda::alarm::Change,
+    measure::Extent,
 };
-use sealane::region::Capability;
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -69,10 +71,10 @@ pub(super) fn slow_region(cast: &mut Cast) -> Plan {
 /// reason, and one move at most may come of it.
 pub(super) fn dns_empty(cast: &mut Cast) -> Plan {
     let (region, since) = (cast.victim(), cast.begins());
-    let fault = Fault { from: None, to: Some(region), service: None, effect: Effect::FreshOnly };
-    let mut plan = trouble(since, s(60), vec![fault]);
-    let leaves = std::collections::BTreeSet::new();
-    plan.watched = Some(Watched { region, lacks: Capability::ALL.to_vec(), leaves });
+    let faults = vec![Fault { from: None, to: Some(region), service: None, effect: Effect::FreshOnly }];
+    let mut plan = trouble(since, s(60), Vec::new());
+    plan.acts[0].act = Act::Break { slot: 0, faults, outage: Some((region, Extent::Region)) };
+    plan.watched = Some(Watched { region, lacks: Capability::ALL.to_vec(), leaves: BTreeSet::new() });
     plan.must.moves = 0..=1;
     plan
 }

@@ -38,6 +38,9 @@ const PUT_ONE_IN: u64 = 16;
 const LIMITS: Limits =
     Limits { connect: Duration::from_millis(800), attempt: Duration::from_secs(1), attempts: 2 };
 
+/// The last look, and what is remembered for the next.
+type Last = (Memory, Option<(Timestamp, Rc<Outlook>)>);
+
 /// What a client's router works with.
 struct Router {
     stage: Stage,
@@ -47,7 +50,7 @@ struct Router {
     clock: SimClock,
     health: Vec<HealthTable<DynamoRows>>,
     control: ControlTable<DynamoRows>,
-    last: Mutex<(Memory, Option<(Timestamp, Rc<Outlook>)>)>,
+    last: Mutex<Last>,
     count: Cell<u64>,
 }
 
@@ -104,7 +107,7 @@ impl Router {
         let to = route_object(&self.stage.config, &outlook, count);
         self.stage.log.sent(object, to);
         self.stage.log.sent(primary, takes_writes(&self.stage.config, &outlook));
-        if let Some(to) = to.filter(|_| count % PUT_ONE_IN == 0) {
+        if let Some(to) = to.filter(|_| count.is_multiple_of(PUT_ONE_IN)) {
             self.put(to, count).await;
         }
     }
