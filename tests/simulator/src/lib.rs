@@ -7,7 +7,10 @@
 pub mod cloud;
 pub mod crash;
 pub mod dice;
+pub mod drill;
 pub mod lambda;
 pub mod measure;
+pub mod report;
 pub mod scenario;
 pub mod trace;
+pub mod world;

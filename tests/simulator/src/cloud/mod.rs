@@ -28,7 +28,14 @@ use aws_smithy_async::{
     rt::sleep::TokioSleep,
     time::{SharedTimeSource, TimeSource},
 };
-use sealane::{aws::Aws, config::Config, ports::Clock, region::RegionName, time::Timestamp};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use sealane::{
+    aws::{Aws, Connections as _, Limits},
+    config::Config,
+    ports::Clock,
+    region::RegionName,
+    time::Timestamp,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -198,6 +205,11 @@ impl Cloud {
             .retry_config(RetryConfig::standard().with_use_static_exponential_base(true))
             .build();
         Aws::over(&sdk, Arc::new(Wires { cloud: self.clone(), from }))
+    }
+
+    /// Plain requests that leave from `from`, over connections of their own.
+    pub fn connector(&self, from: Place, limits: Limits) -> SharedHttpConnector {
+        Wires { cloud: self.clone(), from }.connector(limits)
     }
 
     /// Latencies and faults.

@@ -1,1 +1,22 @@
-//! What a run came to: how long things took, and which promises were broken.
+//! Measurements: how long things took, and whether what was promised was kept.
+//!
+//! The cloud knows what was really wrong and every version of every row; the
+//! functions do not. All that is judged here is judged by that knowledge, in pure
+//! functions of the [`Evidence`] that a run left behind.
+
+mod broken;
+mod evidence;
+pub mod expect;
+mod oracle;
+mod outcome;
+mod percentile;
+mod traffic;
+mod truth;
+
+pub use broken::Broken;
+pub use evidence::{Acknowledged, Evidence, Ruled, Switch, Written};
+pub use oracle::{DETECTION_MAX, bounds_unknown, false_moves, judge, missing_writes};
+pub use outcome::Outcome;
+pub use percentile::{Spread, nearest_rank};
+pub use traffic::{Asked, Wanted, moved_after};
+pub use truth::{Extent, Outage, Truth};

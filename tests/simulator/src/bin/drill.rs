@@ -1,0 +1,62 @@
+//! The drill: runs the scenarios and says how long things took and what was kept.
+
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use simulator::{
+    crash::{Summary, enumerate},
+    drill::{Run, make, make_all, runs},
+    measure::Outcome,
+    report::{Report, table},
+    scenario::Scenario,
+    trace::Trace,
+};
+
+/// Runs the scenarios on the simulator, and measures.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Runs, shared out over the scenarios in turn.
+    #[arg(long, default_value_t = 150)]
+    seeds: usize,
+    /// A scenario to run; may be given again. Without it, all.
+    #[arg(long)]
+    scenario: Vec<Scenario>,
+    /// Replays this one seed of each scenario and prints what happened.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Writes the report to this file, as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Prints scenario, seed and trace hash of each run and nothing else.
+    #[arg(long)]
+    hashes: bool,
+}
+
+fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let args = Args::parse();
+    let scenarios = if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario };
+    let mut out = std::io::stdout().lock();
+    let outcomes: Vec<Outcome> = match args.seed {
+        Some(seed) => {
+            let replay = |scenario: &Scenario| {
+                let trace = Trace::recording();
+                let outcome = make(Run { scenario: *scenario, seed }, &trace);
+                trace.lines().iter().try_for_each(|line| writeln!(out, "{line}")).map(|()| outcome)
+            };
+            scenarios.iter().map(replay).collect::<Result<_, _>>()?
+        }
+        None => make_all(&runs(&scenarios, args.seeds)),
+    };
+    if args.hashes {
+        outcomes.iter().try_for_each(|o| writeln!(out, "{} {} {:016x}", o.scenario, o.seed, o.hash))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // One seed is replayed for its own sake; the crashes do not depend on it.
+    let crashes = if args.seed.is_none() { enumerate() } else { Summary::default() };
+    let report = Report::of(&outcomes, &crashes);
+    if let Some(path) = &args.report {
+        std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    }
+    writeln!(out, "{}", table(&report))?;
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

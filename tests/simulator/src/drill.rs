@@ -1,0 +1,104 @@
+//! Many runs: one world a run, one runtime a world, on every core.
+
+use std::{
+    num::NonZero,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::{
+    cloud::{self, Cloud},
+    dice::Dice,
+    measure::Outcome,
+    scenario::Scenario,
+    trace::Trace,
+    world,
+};
+
+/// One run to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// `count` runs, shared out over `scenarios` in turn, each scenario with the seeds from 1.
+pub fn runs(scenarios: &[Scenario], count: usize) -> Vec<Run> {
+    let turns = scenarios.iter().copied().cycle().take(count);
+    let turn = |(number, scenario): (usize, Scenario)| {
+        let round = number / scenarios.len().max(1);
+        Run { scenario, seed: round as u64 + 1 }
+    };
+    turns.enumerate().map(turn).collect()
+}
+
+/// Makes one run, telling `trace` what happens.
+///
+/// # Panics
+/// When the system has no resources left for a runtime.
+#[expect(clippy::expect_used, reason = "without a runtime there is nothing to report")]
+pub fn make(run: Run, trace: &Trace) -> Outcome {
+    // What the functions and clients draw for themselves comes from this thread's generator.
+    fastrand::seed(run.seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime with a paused clock needs nothing that can be missing");
+    let config = cloud::config(&Value::Null);
+    let dice = Dice::new(run.seed).fork(run.scenario.name());
+    let plan = run.scenario.plan(&config, &dice);
+    let evidence = runtime.block_on(async {
+        let cloud = Cloud::traced(dice.clone().fork("cloud").below(u64::MAX), &config, trace.clone());
+        world::live(&cloud, &config, &plan, &dice).await
+    });
+    Outcome::of(run.scenario, run.seed, &plan, &evidence, trace.hash())
+}
+
+/// Makes every run, as many at once as there are cores, and gives their outcomes in order.
+pub fn make_all(runs: &[Run]) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let (told, heard) = mpsc::channel();
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(runs.len().max(1));
+    let mut outcomes: Vec<(usize, Outcome)> = thread::scope(|scope| {
+        for _ in 0..workers {
+            let (told, next) = (told.clone(), &next);
+            scope.spawn(move || {
+                while let Some((place, run)) = take(runs, next) {
+                    // The receiver outlives every worker.
+                    let _ = told.send((place, make(run, &Trace::new())));
+                }
+            });
+        }
+        drop(told);
+        heard.iter().collect()
+    });
+    outcomes.sort_unstable_by_key(|(place, _)| *place);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn take(runs: &[Run], next: &AtomicUsize) -> Option<(usize, Run)> {
+    let place = next.fetch_add(1, Ordering::Relaxed);
+    runs.get(place).map(|run| (place, *run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_shared_out_in_turn() {
+        let two = [Scenario::RegionLoss, Scenario::Partition];
+        let shared = runs(&two, 5);
+        let seeds: Vec<_> = shared.iter().map(|run| (run.scenario, run.seed)).collect();
+        let (a, b) = (Scenario::RegionLoss, Scenario::Partition);
+        assert_eq!(seeds, [(a, 1), (b, 1), (a, 2), (b, 2), (a, 3)]);
+    }
+}

@@ -1,0 +1,140 @@
+//! The promises that a run may break.
+
+use std::{fmt, time::Duration};
+
+use sealane::{
+    failover::{Pin, Standing},
+    region::RegionName,
+};
+
+/// A promise that was broken, with what shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Broken {
+    /// An epoch had two active regions.
+    TwoActives {
+        /// The epoch.
+        epoch: u64,
+        /// One of them.
+        one: RegionName,
+        /// The other.
+        other: RegionName,
+    },
+    /// A write was acknowledged by a region that was not active when it may have been planned.
+    WroteOutsideItsEpoch {
+        /// The workset.
+        id: String,
+        /// The region that took it.
+        region: RegionName,
+        /// When the client had its answer.
+        at: Duration,
+    },
+    /// The record's numbers did not go up by one.
+    OutOfOrder {
+        /// When.
+        at: Duration,
+        /// Version and epoch before.
+        before: (u64, u64),
+        /// Version and epoch after.
+        after: (u64, u64),
+    },
+    /// No region that holds data was active.
+    NoActive {
+        /// When.
+        at: Duration,
+    },
+    /// Work moved into a region that had been down for longer than detection may take.
+    MovedIntoDown {
+        /// The epoch that began.
+        epoch: u64,
+        /// The region.
+        to: RegionName,
+        /// For how long it had been down.
+        down_for: Duration,
+    },
+    /// Work moved into a region that the decider itself did not see up.
+    MovedUnseen {
+        /// The epoch that began.
+        epoch: u64,
+        /// The region.
+        to: RegionName,
+        /// How the decider saw it; `None`: the record does not say.
+        saw: Option<Standing>,
+    },
+    /// A pin was overruled by automation.
+    PinOverruled {
+        /// The epoch that began.
+        epoch: u64,
+        /// The pin.
+        pin: Pin,
+    },
+    /// An acknowledged write is gone, and no bound that was told covers it.
+    LostWrite {
+        /// The workset.
+        id: String,
+        /// The region that took it.
+        region: RegionName,
+        /// When the client had its answer.
+        at: Duration,
+    },
+    /// What the account of a move told as the bound was less than the truth.
+    BoundBelowTruth {
+        /// The epoch that began.
+        epoch: u64,
+        /// The bound.
+        told: Duration,
+        /// The age of the oldest write that had not arrived.
+        truth: Duration,
+    },
+}
+
+impl Broken {
+    /// Whether it is counted as a bound below the truth instead of as a violation.
+    pub const fn is_bound(&self) -> bool {
+        match self {
+            Self::BoundBelowTruth { .. } => true,
+            Self::TwoActives { .. }
+            | Self::WroteOutsideItsEpoch { .. }
+            | Self::OutOfOrder { .. }
+            | Self::NoActive { .. }
+            | Self::MovedIntoDown { .. }
+            | Self::MovedUnseen { .. }
+            | Self::PinOverruled { .. }
+            | Self::LostWrite { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TwoActives { epoch, one, other } => {
+                write!(f, "epoch {epoch} had two active regions, {one} and {other}")
+            }
+            Self::WroteOutsideItsEpoch { id, region, at } => {
+                write!(f, "{region} took the write of {id} at {at:?} without being active")
+            }
+            Self::OutOfOrder { at, before, after } => write!(
+                f,
+                "the record went from version {} epoch {} to version {} epoch {} at {at:?}",
+                before.0, before.1, after.0, after.1
+            ),
+            Self::NoActive { at } => write!(f, "no region that holds data was active at {at:?}"),
+            Self::MovedIntoDown { epoch, to, down_for } => {
+                write!(f, "epoch {epoch} moved into {to}, which had been down for {down_for:?}")
+            }
+            Self::MovedUnseen { epoch, to, saw: Some(saw) } => {
+                write!(f, "epoch {epoch} moved into {to}, which the decider saw {saw}")
+            }
+            Self::MovedUnseen { epoch, to, saw: None } => {
+                write!(f, "epoch {epoch} moved into {to}, and the record does not say how that was seen")
+            }
+            Self::PinOverruled { epoch, pin } => write!(f, "epoch {epoch} began although {pin}"),
+            Self::LostWrite { id, region, at } => {
+                write!(f, "the write of {id}, acknowledged by {region} at {at:?}, is gone")
+            }
+            Self::BoundBelowTruth { epoch, told, truth } => {
+                write!(f, "epoch {epoch} told {told:?} as the bound of what is lost, and it was {truth:?}")
+            }
+        }
+    }
+}

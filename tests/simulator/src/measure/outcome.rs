@@ -1,0 +1,73 @@
+//! What one run came to.
+
+use std::time::Duration;
+
+use super::{Broken, Evidence, bounds_unknown, expect, false_moves, judge, missing_writes};
+use crate::scenario::{Plan, Scenario};
+
+/// What one run came to. Spans are since its fault began, or as named.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The seed.
+    pub seed: u64,
+    /// Until a live controller's verdict showed the fault.
+    pub detection: Option<Duration>,
+    /// From there to the record that named another active region.
+    pub switch: Option<Duration>,
+    /// Until 99% of the new requests of every following second went elsewhere.
+    pub moved: Option<Duration>,
+    /// Moves off a region that was up.
+    pub false_moves: usize,
+    /// Changes of the active region since the fault.
+    pub moves: usize,
+    /// Moves whose account does not say how much may be lost.
+    pub bounds_unknown: usize,
+    /// Acknowledged writes that the active region did not hold at the end.
+    pub missing_writes: usize,
+    /// Promises that were broken.
+    pub broken: Vec<Broken>,
+    /// What must have come and did not.
+    pub unmet: Vec<String>,
+    /// How long the run was.
+    pub simulated: Duration,
+    /// The hash of its trace.
+    pub hash: u64,
+}
+
+impl Outcome {
+    /// What the run came to, by what it left behind.
+    pub fn of(scenario: Scenario, seed: u64, plan: &Plan, evidence: &Evidence, hash: u64) -> Self {
+        let watched = plan.watched.as_ref().map(|watched| watched.region);
+        let mut left = evidence.switches().filter(|s| s.at >= plan.since && Some(s.from) == watched);
+        let switched = left.next().map(|switch| switch.at);
+        let since_detected = |at: Duration| Some(at.saturating_sub(evidence.detected?));
+        Self {
+            scenario,
+            seed,
+            detection: evidence.detected.map(|at| at.saturating_sub(plan.since)),
+            switch: switched.and_then(since_detected),
+            moved: expect::moved(plan, evidence),
+            false_moves: false_moves(evidence),
+            moves: evidence.switches().filter(|switch| switch.at >= plan.since).count(),
+            bounds_unknown: bounds_unknown(evidence),
+            missing_writes: missing_writes(evidence).count(),
+            broken: judge(evidence),
+            unmet: expect::unmet(plan, evidence),
+            simulated: evidence.ended,
+            hash,
+        }
+    }
+
+    /// The command that runs it again.
+    pub fn replay(&self) -> String {
+        format!("cargo xtask drill --scenario {} --seed {}", self.scenario, self.seed)
+    }
+
+    /// A line for each thing that went wrong, each with the command that shows it again.
+    pub fn complaints(&self) -> Vec<String> {
+        let broken = self.broken.iter().map(ToString::to_string);
+        broken.chain(self.unmet.iter().cloned()).map(|what| format!("{}: {what}", self.replay())).collect()
+    }
+}

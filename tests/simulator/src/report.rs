@@ -1,0 +1,227 @@
+//! The report: every figure of a drill by scenario, and which bars are met.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    crash::Summary,
+    measure::{Outcome, Spread},
+    scenario::Scenario,
+};
+
+/// Replay lines kept for a scenario: enough to start with.
+const REPLAYS_MAX: usize = 20;
+
+/// A drill, as it is written to a file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Runs.
+    pub seeds: usize,
+    /// Promises that were broken, over all runs and all schedules of crashes.
+    pub violations: usize,
+    /// Schedules of crashes that were gone through.
+    pub crash_schedules: u64,
+    /// Promises that were not kept after some schedule of crashes.
+    pub crash_violations: Vec<String>,
+    /// Simulated seconds, over all runs.
+    pub simulated_s: u64,
+    /// By name of the scenario.
+    pub scenarios: BTreeMap<&'static str, Figures>,
+    /// The bars, and whether they are met.
+    pub bars: Vec<Bar>,
+    /// What stands for the traces of all runs and their order.
+    pub trace_hash: String,
+}
+
+/// The figures of one scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Figures {
+    /// Runs.
+    pub runs: usize,
+    /// From the fault to the first verdict of a live controller that shows it.
+    pub detection_ms: Spread,
+    /// From there to the record that names another active region.
+    pub switch_ms: Spread,
+    /// From the fault until 99% of the new requests of every following second go elsewhere.
+    pub moved_ms: Spread,
+    /// Moves off a region that was up.
+    pub false_moves: usize,
+    /// The most moves of one run.
+    pub moves_per_episode_max: usize,
+    /// Moves whose account told less than what could have been lost.
+    pub rpo_bound_below_truth: usize,
+    /// Moves whose account tells no bound.
+    pub rpo_unknown: usize,
+    /// Acknowledged writes that were only in a region that was left, over all runs.
+    pub writes_left_behind: usize,
+    /// Runs in which something did not come that must have.
+    pub unmet: usize,
+    /// A line for each thing that went wrong, with the command that shows it again.
+    pub replay: Vec<String>,
+}
+
+/// Something that a drill has to reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bar {
+    /// The scenario; `None`: all of them.
+    pub scenario: Option<&'static str>,
+    /// The figure.
+    pub figure: &'static str,
+    /// What it may be at most.
+    pub at_most: u64,
+    /// What it is; `None`: nothing was measured.
+    pub found: Option<u64>,
+    /// Whether that is reached. What was not measured is not reached.
+    pub met: bool,
+}
+
+impl Bar {
+    fn new(scenario: Option<Scenario>, figure: &'static str, at_most: u64, found: Option<u64>) -> Self {
+        let met = found.is_some_and(|found| found <= at_most);
+        Self { scenario: scenario.map(Scenario::name), figure, at_most, found, met }
+    }
+}
+
+impl Report {
+    /// The report on these runs, in their order, and on these crashes.
+    pub fn of(outcomes: &[Outcome], crashes: &Summary) -> Self {
+        let mut by_scenario: BTreeMap<Scenario, Vec<&Outcome>> = BTreeMap::new();
+        for outcome in outcomes {
+            by_scenario.entry(outcome.scenario).or_default().push(outcome);
+        }
+        let figures: BTreeMap<Scenario, Figures> =
+            by_scenario.into_iter().map(|(scenario, runs)| (scenario, Figures::of(&runs))).collect();
+        let violations = outcomes.iter().map(violations).sum::<usize>() + crashes.violations.len();
+        let hash = outcomes.iter().fold(0_u64, |hash, run| hash.rotate_left(7) ^ run.hash);
+        Self {
+            seeds: outcomes.len(),
+            violations,
+            crash_schedules: crashes.schedules,
+            crash_violations: crashes.violations.clone(),
+            simulated_s: outcomes.iter().map(|run| run.simulated).sum::<Duration>().as_secs(),
+            bars: bars(&figures, violations),
+            scenarios: figures.into_iter().map(|(scenario, f)| (scenario.name(), f)).collect(),
+            trace_hash: format!("{hash:016x}"),
+        }
+    }
+
+    /// Whether every bar is met and all came that must.
+    pub fn is_good(&self) -> bool {
+        self.bars.iter().all(|bar| bar.met)
+    }
+}
+
+fn violations(outcome: &Outcome) -> usize {
+    outcome.broken.iter().filter(|broken| !broken.is_bound()).count()
+}
+
+impl Figures {
+    fn of(runs: &[&Outcome]) -> Self {
+        let spread = |span: fn(&Outcome) -> Option<Duration>| Spread::of(runs.iter().filter_map(|r| span(r)));
+        let sum = |count: fn(&Outcome) -> usize| runs.iter().map(|r| count(r)).sum();
+        Self {
+            runs: runs.len(),
+            detection_ms: spread(|r| r.detection),
+            switch_ms: spread(|r| r.switch),
+            moved_ms: spread(|r| r.moved),
+            false_moves: sum(|r| r.false_moves),
+            moves_per_episode_max: runs.iter().map(|r| r.moves).max().unwrap_or_default(),
+            rpo_bound_below_truth: sum(|r| r.broken.iter().filter(|b| b.is_bound()).count()),
+            rpo_unknown: sum(|r| r.bounds_unknown),
+            writes_left_behind: sum(|r| r.missing_writes),
+            unmet: runs.iter().filter(|r| !r.unmet.is_empty()).count(),
+            replay: runs.iter().flat_map(|r| r.complaints()).take(REPLAYS_MAX).collect(),
+        }
+    }
+}
+
+/// What has to be reached, as far as these scenarios show it.
+fn bars(figures: &BTreeMap<Scenario, Figures>, violations: usize) -> Vec<Bar> {
+    let mut bars = vec![Bar::new(None, "violations", 0, u64::try_from(violations).ok())];
+    for (scenario, found) in figures {
+        let mut bar = |figure, at_most, found| bars.push(Bar::new(Some(*scenario), figure, at_most, found));
+        bar("rpo_bound_below_truth", 0, u64::try_from(found.rpo_bound_below_truth).ok());
+        bar("unmet", 0, u64::try_from(found.unmet).ok());
+        match scenario {
+            Scenario::RegionLoss => {
+                bar("detection_ms.p50", 8_000, found.detection_ms.p50);
+                bar("detection_ms.p99", 15_000, found.detection_ms.p99);
+                bar("switch_ms.p99", 5_000, found.switch_ms.p99);
+                bar("moved_ms.p99", 20_000, found.moved_ms.p99);
+            }
+            Scenario::SickObserver | Scenario::Loss1Pct | Scenario::Loss30PctOneObserver => {
+                bar("false_moves", 0, u64::try_from(found.false_moves).ok());
+            }
+            Scenario::Flapping20s => {
+                bar("moves_per_episode_max", 1, u64::try_from(found.moves_per_episode_max).ok());
+            }
+            Scenario::ServiceLoss
+            | Scenario::Partition
+            | Scenario::Skew5min
+            | Scenario::LagPaused
+            | Scenario::TwoControllers
+            | Scenario::SlowRegion
+            | Scenario::DnsEmpty
+            | Scenario::StaleAlarmStorm
+            | Scenario::OperatorPin
+            | Scenario::Failback => {}
+        }
+    }
+    bars
+}
+
+/// The report as a person reads it.
+pub fn table(report: &Report) -> String {
+    let mut lines = vec![format!(
+        "{:<24} {:>5}  {:>20}  {:>20}  {:>20}  {:>5} {:>5}  {:>9} {:>5}",
+        "scenario", "runs", "detection s", "switch s", "moved s", "false", "moves", "rpo", "unmet"
+    )];
+    lines.push(format!("{:<30}  {2:>20}  {2:>20}  {2:>20}  {1:>13}", "", "most", "p50 /  p99 /  max"));
+    for (name, f) in &report.scenarios {
+        let rpo = match (f.rpo_bound_below_truth, f.rpo_unknown) {
+            (0, 0) => "kept".to_owned(),
+            (0, unknown) => format!("{unknown} open"),
+            (below, _) => format!("{below} BELOW"),
+        };
+        lines.push(format!(
+            "{name:<24} {:>5}  {}  {}  {}  {:>5} {:>5}  {rpo:>9} {:>5}",
+            f.runs,
+            spread(f.detection_ms),
+            spread(f.switch_ms),
+            spread(f.moved_ms),
+            f.false_moves,
+            f.moves_per_episode_max,
+            f.unmet,
+        ));
+    }
+    lines.push(format!(
+        "{} runs, {} s simulated, {} violations, {} crash schedules, traces {}",
+        report.seeds, report.simulated_s, report.violations, report.crash_schedules, report.trace_hash
+    ));
+    lines.extend(report.bars.iter().filter(|bar| !bar.met).map(|bar| {
+        let found = bar.found.map_or("nothing measured".to_owned(), |found| found.to_string());
+        format!(
+            "missed: {} {} is {found} (want at most {})",
+            bar.scenario.unwrap_or("all"),
+            bar.figure,
+            bar.at_most
+        )
+    }));
+    lines.extend(report.crash_violations.iter().take(5).cloned());
+    lines.extend(report.scenarios.values().flat_map(|f| f.replay.iter().take(5).cloned()));
+    lines.join("\n")
+}
+
+fn spread(spread: Spread) -> String {
+    let seconds = |ms: Option<u64>| match ms {
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand seconds fit a double")]
+        Some(ms) => format!("{:.1}", ms as f64 / 1000.0),
+        None => "-".to_owned(),
+    };
+    format!("{:>5} /{:>5} /{:>6}", seconds(spread.p50), seconds(spread.p99), seconds(spread.max))
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,34 @@
+//! What clients saw, and what was done to the world.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+
+use crate::measure::{Acknowledged, Asked, Ruled, Truth};
+
+/// The notes of one run, which everyone in it adds to.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) asked: RefCell<Vec<Asked>>,
+    pub(super) acknowledged: RefCell<Vec<Acknowledged>>,
+    pub(super) rulings: RefCell<Vec<Ruled>>,
+    pub(super) truth: RefCell<Truth>,
+    pub(super) detected: Cell<Option<Duration>>,
+}
+
+impl Log {
+    /// Notes a request that was asked, and gives its number.
+    pub(super) fn asks(&self, asked: Asked) -> usize {
+        let mut all = self.asked.borrow_mut();
+        all.push(asked);
+        all.len() - 1
+    }
+
+    /// Notes where the request of that number went.
+    pub(super) fn sent(&self, number: usize, to: Option<sealane::region::RegionName>) {
+        if let Some(asked) = self.asked.borrow_mut().get_mut(number) {
+            asked.sent_to = to;
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What everyone in a run shares: the cloud, the notes, and what the tables were told.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sealane::{
+    config::Config,
+    failover::{Moved, Record},
+    ports::Row,
+    region::RegionName,
+};
+use tokio::{sync::mpsc, task::spawn_local};
+
+use super::log::Log;
+use crate::{
+    cloud::{Cloud, Place},
+    lambda::Power,
+    measure::{Evidence, Written},
+};
+
+/// The stage of one run; clones are the same stage.
+#[derive(Clone)]
+pub(super) struct Stage {
+    pub(super) cloud: Cloud,
+    pub(super) config: Rc<Config>,
+    pub(super) log: Rc<Log>,
+    powers: Rc<BTreeMap<RegionName, Power>>,
+    kept: Rc<Kept>,
+    /// The region that first took the row of each workset.
+    worksets: Arc<Mutex<BTreeMap<String, RegionName>>>,
+}
+
+/// What the control table was told, and whether the run goes on.
+#[derive(Default)]
+struct Kept {
+    records: RefCell<Vec<Written>>,
+    accounts: RefCell<Vec<Moved>>,
+    unreplicated: RefCell<BTreeMap<u64, Duration>>,
+    closed: Cell<bool>,
+    writes_over: Cell<bool>,
+}
+
+impl Stage {
+    /// A stage that watches the tables of `cloud`.
+    pub(super) fn new(cloud: &Cloud, config: &Config, powers: &BTreeMap<RegionName, Power>) -> Self {
+        let stage = Self {
+            cloud: cloud.clone(),
+            config: Rc::new(config.clone()),
+            log: Rc::default(),
+            powers: Rc::new(powers.clone()),
+            kept: Rc::default(),
+            worksets: Arc::default(),
+        };
+        let worksets = Arc::clone(&stage.worksets);
+        cloud.watch_writes(&config.tables.worksets, move |event| {
+            if let Some(id) = workset(&event.row) {
+                let mut known = worksets.lock().unwrap_or_else(PoisonError::into_inner);
+                known.entry(id.to_owned()).or_insert(event.region);
+            }
+        });
+        // The cloud tells of a write while it is being made; what has to be asked of the
+        // cloud is asked by a task, which runs before time goes on.
+        let (told, mut heard) = mpsc::unbounded_channel();
+        cloud.watch_writes(&config.tables.control, move |event| {
+            let _ = told.send((event.at, Arc::clone(&event.row)));
+        });
+        let listener = stage.clone();
+        spawn_local(async move {
+            while let Some((at, row)) = heard.recv().await {
+                listener.hear(at, &row);
+            }
+        });
+        stage
+    }
+
+    fn hear(&self, at: Duration, row: &Row) {
+        match row.key.partition.as_str() {
+            "assignment" => {
+                if let Ok(record) = serde_json::from_str::<Record>(&row.body) {
+                    self.turned(at, record);
+                }
+            }
+            "moves" => {
+                if let Ok(moved) = serde_json::from_str::<Moved>(&row.body) {
+                    self.kept.accounts.borrow_mut().push(moved);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A new version of the record; at a switch, how much had not arrived is looked up.
+    fn turned(&self, at: Duration, record: Record) {
+        let from = self.kept.records.borrow().last().map(|w| w.record.active);
+        self.note(format_args!(
+            "record {} {} {} {}",
+            record.version, record.epoch, record.active, record.phase
+        ));
+        if let Some(from) = from.filter(|from| *from != record.active) {
+            let oldest = self.cloud.unreplicated(&self.config.tables.worksets, from, record.active);
+            let age = oldest.map_or(Duration::ZERO, |oldest| at.saturating_sub(oldest));
+            self.kept.unreplicated.borrow_mut().insert(record.epoch, age);
+        }
+        self.kept.records.borrow_mut().push(Written { at, record });
+    }
+
+    /// Adds a line to the trace.
+    pub(super) fn note(&self, what: fmt::Arguments<'_>) {
+        self.cloud.trace().note(self.cloud.now(), what);
+    }
+
+    /// Whether the run goes on.
+    pub(super) fn is_open(&self) -> bool {
+        !self.kept.closed.get()
+    }
+
+    /// Ends the run for everyone who asks.
+    pub(super) fn close(&self) {
+        self.kept.closed.set(true);
+    }
+
+    /// Whether worksets are still being written.
+    pub(super) fn takes_writes(&self) -> bool {
+        !self.kept.writes_over.get()
+    }
+
+    /// Lets no further write begin.
+    pub(super) fn end_writes(&self) {
+        self.kept.writes_over.set(true);
+    }
+
+    /// Whether the machines at `place` run.
+    pub(super) fn is_on(&self, place: Place) -> bool {
+        match place {
+            Place::Region(region) => self.powers.get(&region).is_none_or(Power::is_on),
+            Place::Client(_) => true,
+        }
+    }
+
+    /// Whether the region holds data.
+    pub(super) fn is_full(&self, region: RegionName) -> bool {
+        self.config.region(region).is_some_and(sealane::region::Region::is_full)
+    }
+
+    /// The region that took the workset first.
+    pub(super) fn written_in(&self, id: &str) -> Option<RegionName> {
+        self.worksets.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+    }
+
+    /// All that the run left behind.
+    pub(super) fn evidence(&self, since: Duration, ended: Duration) -> Evidence {
+        let held = |region: RegionName| {
+            let rows = self.cloud.rows(&self.config.tables.worksets, region);
+            let ids: BTreeSet<String> =
+                rows.iter().filter_map(|row| workset(row).map(str::to_owned)).collect();
+            (region, ids)
+        };
+        Evidence {
+            config: Config::clone(&self.config),
+            truth: self.log.truth.borrow().clone(),
+            since,
+            ended,
+            records: self.kept.records.take(),
+            accounts: self.kept.accounts.take(),
+            rulings: self.log.rulings.take(),
+            asked: self.log.asked.take(),
+            acknowledged: self.log.acknowledged.take(),
+            held: self.config.full_regions().map(|r| held(r.name)).collect(),
+            unreplicated: self.kept.unreplicated.take(),
+            detected: self.log.detected.get(),
+        }
+    }
+}
+
+/// The id of the workset that the row holds; `None` for another row.
+fn workset(row: &Row) -> Option<&str> {
+    let (_, id) = row.key.partition.split_once('#')?;
+    (row.key.sort == "meta").then_some(id)
+}
