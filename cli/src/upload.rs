@@ -112,9 +112,9 @@ async fn shipped(
     let holder = format!("sealane upload {}", order.key.as_str());
     let leases =
         Leases::new(&world.config, world.control(), &SystemClock, &order.upload_id, &holder, bandwidth_mbps);
-    let (buckets, progress) = (world.buckets(), |news| bars.show(news));
+    let (buckets, budgets, progress) = (world.buckets(), RetryBudgets::default(), |news| bars.show(news));
     let receipt = tokio::select! {
-        receipt = ship_through(&leases, &RetryBudgets::default(), source, &buckets, order, &progress, &SystemClock) => receipt,
+        receipt = ship_through(&leases, &budgets, source, &buckets, order, &progress, &SystemClock) => receipt,
         never = leases.keep() => match never {},
     };
     bars.clear();

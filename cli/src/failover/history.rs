@@ -130,6 +130,7 @@ mod tests {
             reason: Reason::Down { region: west, capability: on },
             started_by: StartedBy::Automation,
             lag_ms: Some(40),
+            loss_max_ms: None,
             saw: vec![saw],
             steps: vec![Step { phase: Phase::Switching { to: east }, at: now, took }],
             verified: true,

@@ -209,7 +209,7 @@ impl Cloud {
 
     /// Plain requests that leave from `from`, over connections of their own.
     pub fn connector(&self, from: Place, limits: Limits) -> SharedHttpConnector {
-        Wires { cloud: self.clone(), from }.connector(limits)
+        Wires { cloud: self.clone(), from }.connector(limits, &self.configuration().security)
     }
 
     /// Latencies and faults.

@@ -154,12 +154,12 @@ fn is_covered(evidence: &Evidence, ack: &Acknowledged) -> bool {
     kept && evidence.switches().filter(left).any(covers)
 }
 
-/// What was told as the most that the move may lose: by its account, or by the record
+/// How old the oldest write may be, at most, that the move has lost: by its account, or by the record
 /// while there is none yet. `None`: that it is not known.
 fn bound(evidence: &Evidence, switch: &Switch<'_>) -> Option<Duration> {
     let told = match evidence.account(switch.record.epoch) {
-        Some(account) => account.lag_ms,
-        None => switch.record.underway.as_ref().and_then(|u| u.lag_ms),
+        Some(account) => account.loss_max_ms,
+        None => switch.record.underway.as_ref().and_then(|u| u.loss_max_ms),
     };
     told.map(Duration::from_millis)
 }

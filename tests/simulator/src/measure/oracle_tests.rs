@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sealane::{
     config::Config,
-    failover::{Phase, Record, Rule, Sighting, Standing, Underway},
+    failover::{Phase, Record, Rule, Saw, Standing, Underway},
     region::Capability,
     time::Timestamp,
 };
@@ -33,16 +33,17 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The record that moves work from west to east, `lag_ms` behind.
-fn moved(old: &Record, lag_ms: Option<u64>) -> Record {
+/// The record that moves work from west to east and may lose what is younger than `loss_max_ms`.
+fn moved(old: &Record, loss_max_ms: Option<u64>) -> Record {
     let reason = Reason::Down { region: west(), capability: Capability::TableWrite };
     let underway = Underway {
         from: west(),
         to: east(),
         reason: reason.clone(),
         by: StartedBy::Automation,
-        lag_ms,
-        saw: vec![Sighting { region: east(), standing: Standing::Up }],
+        lag_ms: None,
+        loss_max_ms,
+        saw: vec![Saw { region: east(), standing: Standing::Up, votes: None, load: None, full: false }],
         steps: Vec::new(),
     };
     Record {
@@ -209,7 +210,7 @@ fn a_bound_below_the_truth_is_found() {
     let mut run = good();
     run.unreplicated.insert(2, s(12));
     assert!(only(&run).is_bound());
-    run.records[1].record.underway.as_mut().unwrap().lag_ms = None;
+    run.records[1].record.underway.as_mut().unwrap().loss_max_ms = None;
     assert_eq!(judge(&run), []);
     assert_eq!(bounds_unknown(&run), 1);
 }

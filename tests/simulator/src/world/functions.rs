@@ -6,14 +6,13 @@ use std::{
     pin::pin,
 };
 
-use failover_handler::aws::CloudWatchAlarms;
+use failover_handler::{Remembered, aws::CloudWatchAlarms};
 use health_prober::aws::AwsReach;
 use sealane::{
     aws::{DynamoRows, Limits as CallLimits},
     config::Config,
-    failover, outlook,
     region::{Region, RegionName},
-    store::HealthTable,
+    store::{HealthTable, MarksTable},
 };
 use serde_json::Value;
 
@@ -79,6 +78,9 @@ impl Function for Prober {
         let aws = cloud.aws(self.0.place());
         let deps = health_prober::Deps {
             own: HealthTable::new(aws.rows(self.0.own(), &config.tables.health, "", CallLimits::CALL)),
+            data: self.0.own().is_full().then(|| {
+                MarksTable::new(aws.rows(self.0.own(), &config.tables.worksets, "", CallLimits::CALL))
+            }),
             control: aws.control(config),
             reach: AwsReach::new(aws, config),
             config: config.clone(),
@@ -104,7 +106,7 @@ pub(super) struct Handler(pub(super) Home);
 type HandlerDeps = failover_handler::Deps<CloudWatchAlarms, DynamoRows, SimClock>;
 
 impl Function for Handler {
-    type Sandbox = (HandlerDeps, (outlook::Memory, failover::Watch));
+    type Sandbox = (HandlerDeps, Remembered);
 
     fn start(&self) -> Self::Sandbox {
         let Home { cloud, config, here } = &self.0;
@@ -118,12 +120,12 @@ impl Function for Handler {
             here: *here,
             clock: cloud.clock(self.0.place()),
         };
-        (deps, (outlook::Memory::default(), failover::Watch::default()))
+        (deps, Remembered::of(*here))
     }
 
     async fn invoke<'a>(&'a self, sandbox: &'a mut Self::Sandbox, event: &'a Value) -> Result<(), String> {
-        let (deps, memory) = sandbox;
-        let reply = Box::pin(failover_handler::respond(deps, memory, event)).await;
+        let (deps, remembered) = sandbox;
+        let reply = Box::pin(failover_handler::respond(deps, remembered, event)).await;
         reply.map(drop).map_err(|error| error.to_string())
     }
 }

@@ -12,7 +12,7 @@ use sealane::{
     outlook::{Memory, Outlook, outlook},
     ports::{Attributes, Clock as _, Objects as _},
     region::{Capability, RegionName},
-    route::{Request, Share, Turn, pick},
+    route::{Request, Roster, Share, Turn},
     store::{ControlTable, HealthTable},
     time::Timestamp,
 };
@@ -148,7 +148,7 @@ fn route_object(config: &Config, outlook: &Outlook, count: u64) -> Option<Region
         shares: shares.into_iter().collect(),
         ..Request::new(Capability::ObjectWrite)
     };
-    pick(&request, &config.regions, &outlook.view, &config.load_balancing)
+    Roster::new(&config.regions, &outlook.view, &config.load_balancing).pick(&request)
 }
 
 /// The region that takes the writes, as the API finds it: nobody while writes are about
