@@ -19,7 +19,7 @@ impl CloudWatchAlarms {
     pub fn new(aws: &Aws, region: &Region) -> Self {
         let config = aws.client_config(region, Limits::CALL);
         let mut builder = aws_sdk_cloudwatch::config::Builder::from(&config);
-        builder.set_retry_partition(aws.retry_partition().cloned());
+        builder.set_retry_partition(aws.retry_partition("cloudwatch", region));
         let builder = match &region.endpoints.cloudwatch {
             Some(url) => builder.endpoint_url(url),
             None => builder,

@@ -3,6 +3,7 @@
 //! Clients are built once, in a function's main. Every wait is bounded here: the
 //! SDK by itself sets a limit to connecting and to nothing else.
 
+mod budgets;
 mod connections;
 mod errors;
 mod live;
@@ -21,6 +22,7 @@ use aws_config::{
 };
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryPartition};
 
+use budgets::Budgets;
 pub use connections::{Connections, Https};
 pub use live::HttpApis;
 pub use objects::S3Objects;
@@ -83,8 +85,8 @@ impl Limits {
 pub struct Aws {
     sdk: SdkConfig,
     connections: Arc<dyn Connections>,
-    /// Who shares a budget of retries; `None`: the SDK's own, all clients of a service and region.
-    retries: Option<RetryPartition>,
+    /// `None`: the SDK's own, which the whole process shares.
+    budgets: Option<Budgets>,
 }
 
 impl fmt::Debug for Aws {
@@ -99,14 +101,14 @@ impl Aws {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .region(SdkRegion::new(home.to_owned()))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        Self { sdk: loader.load().await, connections: Arc::new(Https), retries: None }
+        Self { sdk: loader.load().await, connections: Arc::new(Https), budgets: None }
     }
 
-    /// Clients that share `connections` and one budget of `retries` of their own, with the
-    /// credentials, the clock and the jitter of `sdk`: nothing outside can sway them.
-    pub fn over(sdk: &SdkConfig, connections: Arc<dyn Connections>, retries: RetryPartition) -> Self {
+    /// Clients over `connections`, with the credentials, the clock and the jitter of `sdk`, and
+    /// with budgets of retries that no other client in the process shares.
+    pub fn over(sdk: &SdkConfig, connections: Arc<dyn Connections>) -> Self {
         let sdk = sdk.to_builder().http_client(connections.client()).build();
-        Self { sdk, connections, retries: Some(retries) }
+        Self { sdk, connections, budgets: Some(Budgets::default()) }
     }
 
     /// The same credentials over connections of its own: a fault that only new
@@ -121,9 +123,10 @@ impl Aws {
         HttpApis::new(self.connections.connector(limits), regions)
     }
 
-    /// The budget that clients of other services are to share; `None`: the SDK's own.
-    pub const fn retry_partition(&self) -> Option<&RetryPartition> {
-        self.retries.as_ref()
+    /// What a client of `service` in `region` shares its budget of retries with; `None`: the
+    /// SDK's own choice.
+    pub fn retry_partition(&self, service: &'static str, region: &Region) -> Option<RetryPartition> {
+        self.budgets.as_ref().map(|budgets| budgets.of(service, region.name))
     }
 
     fn retry_config(&self, limits: Limits) -> RetryConfig {
@@ -161,7 +164,7 @@ impl Aws {
             .region(SdkRegion::new(region.name.to_string()))
             .timeout_config(limits.timeouts())
             .retry_config(self.retry_config(limits));
-        config.set_retry_partition(self.retries.clone());
+        config.set_retry_partition(self.retry_partition("dynamodb", region));
         aws_sdk_dynamodb::Client::from_conf(match &region.endpoints.dynamodb {
             Some(url) => config.endpoint_url(url).build(),
             None => config.build(),
@@ -176,7 +179,7 @@ impl Aws {
             .retry_config(self.retry_config(limits))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        config.set_retry_partition(self.retries.clone());
+        config.set_retry_partition(self.retry_partition("s3", region));
         aws_sdk_s3::Client::from_conf(match &region.endpoints.s3 {
             Some(url) => config.endpoint_url(url).force_path_style(true).build(),
             None => config.build(),

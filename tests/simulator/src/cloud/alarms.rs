@@ -332,3 +332,65 @@ impl Cloud {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value of a property of an alarm in the template; its text is plain enough to search.
+    fn property<'a>(resource: &'a str, name: &str) -> Option<&'a str> {
+        let line = resource.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
+        line.map(str::trim)
+    }
+
+    #[test]
+    fn every_alarm_is_as_the_template_has_it() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/template.yaml");
+        let template = std::fs::read_to_string(path).unwrap();
+        let default = |parameter: &str| {
+            let (_, rest) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
+            property(rest, "Default").unwrap()
+        };
+        for kind in KINDS {
+            let at = format!("AlarmName: !Sub ${{Prefix}}-region-{}-${{Watched1}}", kind.name);
+            let (_, resource) = template.split_once(&at).unwrap();
+            let statistic = match kind.statistic {
+                Statistic::Minimum => ("Statistic", "Minimum"),
+                Statistic::Maximum => ("Statistic", "Maximum"),
+                Statistic::SampleCount => ("Statistic", "SampleCount"),
+                Statistic::P90 => ("ExtendedStatistic", "p90"),
+            };
+            let missing = match kind.missing {
+                Missing::Ignored => "ignore",
+                Missing::Breaching => "breaching",
+            };
+            let (period, periods) = (kind.period_s.to_string(), kind.periods.to_string());
+            let sign = if kind.below { "LessThanThreshold" } else { "GreaterThanThreshold" };
+            let expected = [
+                ("MetricName", kind.metric),
+                statistic,
+                ("Period", &period),
+                ("EvaluationPeriods", &periods),
+                ("ComparisonOperator", sign),
+                ("TreatMissingData", missing),
+            ];
+            for (name, value) in expected {
+                assert_eq!(property(resource, name), Some(value), "{} {name}", kind.name);
+            }
+            let threshold = property(resource, "Threshold").unwrap();
+            let threshold = threshold.strip_prefix("!Ref ").map_or(threshold, default);
+            assert!((threshold.parse::<f64>().unwrap() - kind.threshold).abs() < 1e-9, "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn a_skewed_observer_reports_into_the_wrong_period() {
+        let [down, ..] = KINDS;
+        let at = Duration::from_secs(100);
+        let point = |stamp_ms| Point { stamp_ms, seen: Duration::ZERO, value: 0.0 };
+        let judged = |stamp_ms| down.judge(&[point(stamp_ms)], at, AlarmState::Ok);
+        assert_eq!(judged(EPOCH_MS + 95_000), AlarmState::Alarm);
+        assert_eq!(judged(EPOCH_MS + 105_000), AlarmState::Ok, "the future is not looked at");
+        assert_eq!(judged(EPOCH_MS + 40_000), AlarmState::Ok, "nor what is long past");
+    }
+}

@@ -23,7 +23,7 @@ use std::{
 };
 
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig, retry::RetryConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider, retry::RetryPartition};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_async::{
     rt::sleep::TokioSleep,
     time::{SharedTimeSource, TimeSource},
@@ -116,7 +116,6 @@ struct Inner {
     watchtower: Mutex<Watchtower>,
     apis: Mutex<ApiHandlers>,
     dice: Mutex<Dice>,
-    retries: RetryPartition,
 }
 
 impl fmt::Debug for Cloud {
@@ -151,7 +150,6 @@ impl Cloud {
             watchtower: Mutex::new(Watchtower::new(config, &dice)),
             apis: Mutex::default(),
             dice: Mutex::new(dice.fork("services")),
-            retries: RetryPartition::custom("simulation").build(),
             config: config.clone(),
             trace,
         };
@@ -204,7 +202,7 @@ impl Cloud {
             )
             .retry_config(RetryConfig::standard().with_use_static_exponential_base(true))
             .build();
-        Aws::over(&sdk, Arc::new(Wires { cloud: self.clone(), from }), self.0.retries.clone())
+        Aws::over(&sdk, Arc::new(Wires { cloud: self.clone(), from }))
     }
 
     /// Plain requests that leave from `from`, over connections of their own.

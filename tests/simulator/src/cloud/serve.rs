@@ -92,12 +92,15 @@ impl Cloud {
     }
 }
 
+/// Below this size a copy is cheaper than collecting frames, which copies nothing.
+const COPIED_BYTES_MAX: usize = 16 << 10;
+
 /// The request with its body read; `None` when the body breaks off.
 async fn whole(request: HttpRequest) -> Option<http::Request<Bytes>> {
     let (parts, body) = request.try_into_http1x().ok()?.into_parts();
     let body = match body.bytes() {
-        Some(bytes) => Bytes::copy_from_slice(bytes),
-        None => body.collect().await.ok()?.to_bytes(),
+        Some(bytes) if bytes.len() < COPIED_BYTES_MAX => Bytes::copy_from_slice(bytes),
+        Some(_) | None => body.collect().await.ok()?.to_bytes(),
     };
     Some(http::Request::from_parts(parts, body))
 }
