@@ -98,9 +98,14 @@ impl By {
     }
 }
 
-/// The lines of copies that ended in `region`: once for the region, which alarms read, and once
-/// by who brought them. None when nothing ended.
-pub fn uploads(region: RegionName, by: By, done: Done, now: Timestamp) -> Vec<String> {
+/// The lines of copies that ended in `region`: once for the region that `answers` for them,
+/// whose alarms read them, and once by where they ended and who brought them. None when
+/// nothing ended.
+///
+/// Uploads from outside are answered for by the region that took them in, and the
+/// orchestrator's copies by the region that made them: there is their log, and the
+/// permission that they may lack.
+pub fn uploads(answers: RegionName, region: RegionName, by: By, done: Done, now: Timestamp) -> Vec<String> {
     #[expect(clippy::cast_precision_loss, reason = "no count comes near 2^53")]
     let count =
         |name, value: u64| (value > 0).then_some(Metric { name, unit: Unit::Count, value: value as f64 });
@@ -112,8 +117,8 @@ pub fn uploads(region: RegionName, by: By, done: Done, now: Timestamp) -> Vec<St
     if metrics.is_empty() {
         return Vec::new();
     }
-    let whole = ("Region", region.as_str());
-    vec![line(&[whole], &metrics, now), line(&[whole, ("By", by.as_str())], &metrics, now)]
+    let ended = [("Region", region.as_str()), ("By", by.as_str())];
+    vec![line(&[("Region", answers.as_str())], &metrics, now), line(&ended, &metrics, now)]
 }
 
 #[cfg(test)]
@@ -125,14 +130,17 @@ mod tests {
 
     #[test]
     fn copies_are_counted_for_the_region_and_by_who_brought_them() {
-        let (region, now) = ("eu-west-1".parse().unwrap(), Timestamp::default());
+        let (here, region) = ("us-west-2".parse().unwrap(), "eu-west-1".parse().unwrap());
+        let now = Timestamp::default();
         let shipped = Outcome::Shipped { size: ByteSize(3_000), took: Duration::from_secs(2) };
-        let lines = uploads(region, By::Upload, Done::default().with(shipped), now);
+        let lines = uploads(here, region, By::Upload, Done::default().with(shipped), now);
         assert_eq!(lines.len(), 2);
         for text in [r#""UploadSuccess":1.0"#, r#""UploadThroughput":1500.0"#, r#""Unit":"Bytes/Second""#] {
             assert!(lines.iter().all(|line| line.contains(text)), "{lines:?}");
         }
+        assert!(lines[0].contains(r#""Region":"us-west-2""#), "{lines:?}");
+        assert!(lines[1].contains(r#""Region":"eu-west-1""#), "{lines:?}");
         assert!(lines[1].contains(r#""By":"upload""#) && !lines[0].contains("UploadFailure"), "{lines:?}");
-        assert!(uploads(region, By::Replication, Done::default(), now).is_empty());
+        assert!(uploads(here, region, By::Replication, Done::default(), now).is_empty());
     }
 }

@@ -74,6 +74,8 @@ pub struct Outlook {
     pub loads: Option<BTreeMap<RegionName, Load>>,
     /// What could not be read, in words.
     pub problems: Vec<String>,
+    /// When the look was taken, on this reader's clock.
+    pub at: Timestamp,
 }
 
 impl Outlook {
@@ -130,6 +132,7 @@ pub async fn outlook<R: Rows>(
         pins: memory.pins.clone(),
         loads,
         problems,
+        at: now,
     }
 }
 
@@ -160,7 +163,7 @@ pub fn weigh(
     let fresh = |row: &Observation| first || memory.freshness.is_fresh(row.observer(), &config.health, now);
     let judged: Vec<(&Observation, bool)> = rows.iter().map(|row| (row, fresh(row))).collect();
     let verdicts = judge(&judged, &config.regions, &config.health, memory.verdicts.as_ref());
-    let verdicts = verdicts.aged(ages(rows, memory, now));
+    let verdicts = verdicts.aged(ages(rows, memory, now), now);
     memory.verdicts = Some(verdicts.clone());
     verdicts
 }

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use crate::{
     config::Config,
-    failover::{Decision, Inputs, Lags, Loads, Moment, Moved, Phase, Record, Watch, apply, decide, polls},
+    failover::{
+        Decision, Hold, Inputs, Lags, Loads, Moment, Moved, Phase, Record, Watch, apply, decide, polls,
+    },
     health::Verdicts,
     lease::in_flight,
     ports::{Clock, Rows, RowsError},
     region::RegionName,
     store::ControlTable,
+    time::Timestamp,
 };
 
 /// Writes in one turn: a move off a dead region takes two, and lost races a few more.
@@ -30,10 +33,10 @@ pub struct Turn {
     pub moved: Vec<(RegionName, RegionName)>,
 }
 
-/// What the verdicts say of replication, some time after they were reached.
+/// What the verdicts say of replication at this moment.
 struct Measured<'a> {
     verdicts: &'a Verdicts,
-    since: Duration,
+    now: Timestamp,
 }
 
 impl Lags for Measured<'_> {
@@ -42,7 +45,7 @@ impl Lags for Measured<'_> {
     }
 
     fn loss_max(&self, from: RegionName, to: RegionName) -> Option<Duration> {
-        Some(self.verdicts.loss_max(from, to)?.saturating_add(self.since))
+        self.verdicts.loss_max(from, to, self.now)
     }
 }
 
@@ -61,13 +64,17 @@ pub async fn steer<R: Rows>(
     watch: &mut Watch,
     clock: &impl Clock,
 ) -> Result<Turn, RowsError> {
-    let began = clock.now();
-    let pins = control.pins().await?;
     let view = verdicts.view(here);
     let polls = polls(verdicts, &view, &config.regions);
     let mut turn = Turn { decisions: Vec::new(), record: None, moved: Vec::new() };
     for _ in 0..WRITES_MAX {
-        let record = control.record().await?;
+        // The pins anew each time: a ruling binds the very next write.
+        let (pins, record) = match futures::join!(control.pins(), control.record()) {
+            (Ok(pins), Ok(record)) => (pins, record),
+            // What was written stands, and is to be told.
+            (Err(_), _) | (_, Err(_)) if turn.record.is_some() => return Ok(turn),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
         // Read after the answer: a version must not look older than it is.
         let moment = watch.look(record.as_ref().map_or(0, |r| r.version), clock.now());
         let leases = waited_for(config, control, record.as_ref(), moment).await;
@@ -75,7 +82,7 @@ pub async fn steer<R: Rows>(
             let inputs = Inputs {
                 regions: &config.regions,
                 view: &view,
-                lags: &Measured { verdicts, since: clock.now().since(began) },
+                lags: &Measured { verdicts, now: clock.now() },
                 pins: &pins,
                 policy: &config.failover,
                 primary: config.primary_region,
@@ -88,7 +95,7 @@ pub async fn steer<R: Rows>(
         };
         let mut decision = decide(&Loads::new());
         // Only who is about to leave needs to know where there is room.
-        if matches!(decision, Decision::Start { .. } | Decision::Propose { .. }) {
+        if chooses(&decision) {
             decision = decide(&room(control).await);
         }
         let next = apply(record.as_ref(), &decision, moment);
@@ -106,10 +113,21 @@ pub async fn steer<R: Rows>(
             }
             // Another controller was first, which is as good: read again and decide anew.
             Err(RowsError::Conflict) => {}
+            Err(_) if turn.record.is_some() => return Ok(turn),
             Err(error) => return Err(error),
         }
     }
     Ok(turn)
+}
+
+/// Whether the decision depends on which standby is best, and so on where there is room.
+const fn chooses(decision: &Decision) -> bool {
+    matches!(
+        decision,
+        Decision::Start { .. }
+            | Decision::Propose { .. }
+            | Decision::Hold { why: Hold::Rejected { .. } | Hold::AwaitingApproval { .. }, .. }
+    )
 }
 
 /// What each region carries; nothing when the leases cannot be read, and then every
@@ -142,7 +160,7 @@ async fn waited_for<R: Rows>(
     if let Err(error) = &book {
         tracing::warn!(region.name = %record.active, %error, "leases were not read: the drain takes its full time");
     }
-    in_flight(book.ok().map(|book| book.load().uploads), record.in_phase(moment), config.api.cache_ttl)
+    in_flight(book.ok().map(|book| book.load().uploads), record.in_phase(moment), config.api.settle())
 }
 
 /// Writes the next record, and before it the account of the move that it ends: a

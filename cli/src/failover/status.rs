@@ -57,7 +57,7 @@ impl Status {
         let moment = Moment::first_sight(version, now);
         let leases = record.as_ref().zip(loads.as_ref()).and_then(|(record, loads)| {
             let uploads = loads.get(&record.active).map_or(0, |load| load.uploads);
-            in_flight(Some(uploads), record.in_phase(moment), config.api.cache_ttl)
+            in_flight(Some(uploads), record.in_phase(moment), config.api.settle())
         });
         let loads = loads.unwrap_or_default();
         let inputs = Inputs {

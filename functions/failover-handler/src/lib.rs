@@ -22,12 +22,22 @@ use sealane::{
     region::RegionName,
     steer::steer,
     store::{ControlTable, HealthTable},
+    time::Timestamp,
 };
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 pub use alarm::{AlarmError, AlarmState, Hint};
+
+/// Longest turn at the wheel. Every write in it is conditional, so it may end anywhere.
+const TURN_MAX: Duration = Duration::from_secs(10);
+
+/// Longest wait for what the alarms say, which decides nothing.
+const LISTEN_MAX: Duration = Duration::from_secs(4);
+
+/// Longest wait for the observers' rows to advance, so that a turn still fits the invocation.
+const ATTEND_MAX: Duration = Duration::from_secs(15);
 
 /// Time between two looks at the observers' rows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,7 +51,7 @@ const ANSWERS_FOR: Duration = Duration::from_secs(1);
 pub struct Remembered {
     memory: Memory,
     watch: Watch,
-    last: Option<(Instant, Decided)>,
+    last: Option<(Timestamp, Decided)>,
 }
 
 impl Remembered {
@@ -127,6 +137,10 @@ pub enum Failed {
     /// A table did not answer, so nothing was decided.
     #[error("nothing was decided")]
     Table(#[from] RowsError),
+    /// The control table took too long. What was written of the move stands, and the next
+    /// turn of anybody goes on from there.
+    #[error("control was too slow, and the turn was given up")]
+    Slow,
 }
 
 /// Takes one event, looks for itself, and decides.
@@ -146,21 +160,24 @@ pub async fn respond<A: Alarms, R: Rows, C: Clock>(
         tracing::info!(alarms = ?hints, "alarms heard that decide nothing");
         return Ok(Reply { heard: unasked(hints), decisions: Vec::new(), epoch: None, active: None });
     }
-    let recent = remembered.last.as_ref().filter(|(at, _)| at.elapsed() < ANSWERS_FOR);
+    // By the machine's clock, which goes on while the sandbox is frozen.
+    let now = deps.clock.now();
+    let recent = remembered.last.as_ref().filter(|(at, _)| now >= *at && now.since(*at) < ANSWERS_FOR);
     if let Some((_, decided)) = recent.cloned() {
         return Ok(reply(unasked(hints), decided));
     }
-    let heard = listen(&deps.alarms, hints).await;
-    let verdicts = attend(deps, &mut remembered.memory).await?;
-    let turn =
-        steer(&deps.config, deps.here, &verdicts, &deps.control, &mut remembered.watch, &deps.clock).await?;
+    // Side by side: the verdicts decide, and need not wait for what the alarms say.
+    let (heard, verdicts) = futures::join!(listen(&deps.alarms, hints), attend(deps, &mut remembered.memory));
+    let verdicts = verdicts?;
+    let turn = steer(&deps.config, deps.here, &verdicts, &deps.control, &mut remembered.watch, &deps.clock);
+    let turn = timeout(TURN_MAX, turn).await.map_err(|_| Failed::Slow)??;
     let decided = Decided {
         decisions: turn.decisions.iter().map(ToString::to_string).collect(),
         epoch: turn.record.as_ref().map(|r| r.epoch),
         active: turn.record.as_ref().map(|r| r.active),
     };
     tracing::info!(decisions = ?decided.decisions, epoch = decided.epoch, "alarm answered");
-    remembered.last = Some((Instant::now(), decided.clone()));
+    remembered.last = Some((deps.clock.now(), decided.clone()));
     Ok(reply(heard, decided))
 }
 
@@ -179,11 +196,16 @@ fn unasked(hints: Vec<Hint>) -> Vec<Heard> {
 /// verdicts decide, not the alarm.
 async fn listen<A: Alarms>(alarms: &A, hints: Vec<Hint>) -> Vec<Heard> {
     let mut heard = Vec::with_capacity(hints.len());
+    let end = Instant::now() + LISTEN_MAX;
     for Hint { alarm, told } in hints {
-        let now = alarms.state(&alarm).await.unwrap_or_else(|error| {
-            tracing::warn!(alarm, %error, "alarm was not read again");
-            None
-        });
+        let now = match timeout_at(end, alarms.state(&alarm)).await {
+            Ok(Ok(state)) => state,
+            Ok(Err(error)) => {
+                tracing::warn!(alarm, %error, "alarm was not read again");
+                None
+            }
+            Err(_) => None,
+        };
         heard.push(Heard { alarm, told, now });
     }
     heard
@@ -195,7 +217,7 @@ async fn attend<A, R: Rows, C: Clock>(
     deps: &Deps<A, R, C>,
     memory: &mut Memory,
 ) -> Result<Verdicts, RowsError> {
-    let end = Instant::now() + deps.config.health.stale_after;
+    let end = Instant::now() + deps.config.health.stale_after.min(ATTEND_MAX);
     loop {
         let now = deps.clock.now();
         let rows = deps.health.observations().await?;

@@ -22,6 +22,12 @@ use crate::{Deps, State, metrics, row::OWN_ANSWER_MAX};
 /// Longest turn at the wheel. Every write in it is conditional, so it may end anywhere.
 const TURN_MAX: Duration = Duration::from_secs(10);
 
+/// Turns that are tried again, a second apart, when control did not answer one.
+const TURNS_AGAIN_MAX: u32 = 2;
+
+/// Longest look at the leases: nothing waits for them, and the next tick must not.
+const LEASES_MAX: Duration = Duration::from_secs(2);
+
 /// When a turn at the wheel is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
@@ -40,17 +46,13 @@ pub(crate) async fn conclude<D, R: Rows, C: Clock>(
 ) -> BTreeMap<RegionName, Vec<Capability>> {
     // From before the read: no row may look younger than it is.
     let now = deps.clock.now();
-    let Some(rows) = read(deps).await else {
-        state.moving = false;
-        return BTreeMap::new();
-    };
+    let Some(rows) = read(deps).await else { return BTreeMap::new() };
     for row in rows.iter().filter(|row| row.observer() != deps.here) {
         state.observation = state.observation.clone().hear(row.observer(), row.seq());
     }
     let before = statuses(&state.verdicts);
     state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, now);
     if when == When::Always || state.moving || statuses(&state.verdicts) != before {
-        state.moving = false;
         let turn = steer_once(deps, state).await;
         if when == When::Always {
             // After the turn, which must not wait for it; and not where control was silent a moment ago.
@@ -88,21 +90,23 @@ fn statuses(verdicts: &Verdicts) -> Vec<(RegionName, Capability, Status)> {
 async fn steer_once<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) -> Option<Turn> {
     let turn = steer(&deps.config, deps.here, &state.verdicts, &deps.control, &mut state.watch, &deps.clock);
     match timeout(TURN_MAX, turn).await {
-        Err(_) => {
-            tracing::warn!(
-                "control was too slow: the turn was given up, and the next one goes on from there"
-            );
-            None
-        }
         Ok(Ok(turn)) => {
+            state.unanswered = 0;
             state.moving = turn.record.as_ref().is_some_and(|record| is_moving(record.phase));
-            Some(turn)
+            return Some(turn);
         }
         Ok(Err(error)) => {
             tracing::warn!(%error, "control was not reached: nothing is decided, every route stays");
-            None
+        }
+        Err(_) => {
+            tracing::warn!("control was too slow: the turn was given up, and the next one goes on from there")
         }
     }
+    // The next reading tries again: what called for this turn still does. A control table
+    // that stays silent is left alone until the next tick.
+    state.unanswered += 1;
+    state.moving = state.unanswered % (TURNS_AGAIN_MAX + 1) != 0;
+    None
 }
 
 /// Frees the slots of uploaders that are gone, and gives the leases as they then are.
@@ -111,7 +115,7 @@ async fn tend<D, R: Rows, C: Clock>(
     state: &mut State,
 ) -> Option<BTreeMap<RegionName, Book>> {
     let reaping = reap(&deps.config, &deps.control, &mut state.leases, &deps.clock);
-    match timeout(OWN_ANSWER_MAX, reaping).await {
+    match timeout(LEASES_MAX, reaping).await {
         Ok(Ok(books)) => Some(books),
         Ok(Err(error)) => {
             tracing::warn!(%error, "leases were not read: slots of uploaders that are gone stay taken");

@@ -52,6 +52,12 @@ pub const ROUND: Duration = Duration::from_secs(58);
 /// row makes and a phase that is over shall not wait for the next tick.
 const LISTEN_EVERY: Duration = Duration::from_secs(1);
 
+/// How long into a round the one before may still be writing its last row.
+const OVERLAP_MAX: Duration = Duration::from_secs(15);
+
+/// How long a round that met another one waits before it takes up the row once more.
+const YIELD: Duration = Duration::from_secs(2);
+
 /// What the prober works with.
 #[derive(Debug)]
 pub struct Deps<D, R, C> {
@@ -104,6 +110,8 @@ pub struct State {
     pub(crate) verdicts: Verdicts,
     /// Whether a move is under way whose next phase may begin at any moment.
     pub(crate) moving: bool,
+    /// Turns in a row that control did not answer.
+    pub(crate) unanswered: u32,
     /// Ticks so far: pooled and fresh connections take turns.
     pub(crate) ticks: u64,
     /// When metrics were last printed.
@@ -139,6 +147,7 @@ impl State {
             counted: BTreeMap::new(),
             verdicts: Verdicts::default(),
             moving: false,
+            unanswered: 0,
             ticks: 0,
             printed: None,
         }
@@ -174,7 +183,8 @@ where
     R: Rows,
     C: Clock,
 {
-    let end = Instant::now() + ROUND;
+    let (start, mut yielded) = (Instant::now(), false);
+    let end = start + ROUND;
     // Another sandbox may have written the row since this one last did.
     state.row = Row::Unread;
     state.due.clear();
@@ -182,7 +192,16 @@ where
     loop {
         let started = Instant::now();
         if tick::take(deps, state).await == Written::ByAnother {
-            return Round { ticks, ended: Ended::AnotherAtWork };
+            if yielded || start.elapsed() > OVERLAP_MAX {
+                return Round { ticks, ended: Ended::AnotherAtWork };
+            }
+            // Most likely the last words of the round before: if both gave way to each
+            // other, nobody would watch until the next one.
+            yielded = true;
+            state.row = Row::Unread;
+            state.due.clear();
+            sleep(YIELD).await;
+            continue;
         }
         ticks += 1;
         let next = tick::next(deps, state, started);

@@ -12,7 +12,7 @@ use sealane::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    Deps, Doors, State,
+    Deps, Doors, State, marks,
     probe::{self, Acknowledged, Answers, Service, Stamp},
     row::{self, Published, Written},
     sheet::{ROUNDS_MAX, Sheet},
@@ -94,6 +94,7 @@ where
         let is_time = rounds > 0 || sheet.is_first_round_in();
         if tell == Tell::Doubts && is_time && !sheet.doubted().is_empty() {
             (tell, telling) = (Tell::Nothing, true);
+            marks::measure(state, deps.clock.now());
             let doubting = state.observation.clone().doubt(&sheet.doubted());
             state.observation = doubting.seal(&deps.config.regions);
             out.push(wait(Wait::Published(Box::new(state.observation.clone()))));

@@ -79,6 +79,12 @@ pub(crate) async fn collect<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &
         let marks = state.marks.entry(watched).or_default();
         *marks = std::mem::take(marks).find(shard, mark, now);
     }
+    measure(state, now);
+}
+
+/// Takes the lag at this moment into the view. Before each write of the row: readers
+/// date what it says by the newest that it has heard.
+pub(crate) fn measure(state: &mut State, now: Timestamp) {
     for (watched, marks) in &state.marks {
         state.observation = state.observation.clone().measure(*watched, marks.lag(now));
     }

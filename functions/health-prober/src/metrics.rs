@@ -96,6 +96,6 @@ pub(crate) fn room(
     let whole = ("Region", region.name.as_str());
     let mut lines =
         vec![line(&[whole], &metric, now), line(&[("Observer", here.as_str()), whole], &metric, now)];
-    lines.extend(uploads(region.name, By::Upload, book.done.since(counted), now));
+    lines.extend(uploads(region.name, region.name, By::Upload, book.done.since(counted), now));
     lines
 }

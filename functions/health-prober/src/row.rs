@@ -50,6 +50,8 @@ pub(crate) async fn adopt<R: Rows>(own: &HealthTable<R>, state: &mut State, here
             state.row = Row::At(held.version);
             if held.value.seq() > state.observation.seq() {
                 state.observation = held.value;
+                // Another sandbox watched meanwhile, and told of the uploads that ended.
+                state.counted.clear();
             }
         }
         Ok(Err(error)) => tracing::warn!(region.name = %here, %error, "own row was not read"),

@@ -178,7 +178,7 @@ async fn a_lost_region_is_left_and_taken_back() {
     let back = &control.moves(1).await.unwrap()[0];
     let took =
         |name| back.steps.iter().filter(|s| s.phase.as_str() == name).map(|s| s.took.as_secs()).sum::<u64>();
-    assert!((5..=7).contains(&took("draining")), "{back}");
+    assert!((8..=9).contains(&took("draining")), "{back}");
     assert!(back.lag_ms.is_some_and(|ms| ms <= 5_000), "{back}");
     // What the lost region wrote since its last mark arrived may be missing, and nothing older.
     let away = &control.moves(2).await.unwrap()[1];

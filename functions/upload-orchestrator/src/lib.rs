@@ -101,7 +101,8 @@ pub async fn run<O: Objects, R: Rows, C: Clock>(
             (Answer::Sweep(swept), line, ended)
         }
     };
-    let lines = || iter::once(line).chain(sweep::ended_metrics(&ended, deps.clock.now())).collect();
+    let lines =
+        || iter::once(line).chain(sweep::ended_metrics(deps.here, &ended, deps.clock.now())).collect();
     let metrics = deps.config.metrics_interval.map(|_| lines()).unwrap_or_default();
     Ok(Reply { answer, metrics })
 }

@@ -87,8 +87,12 @@ pub(crate) fn metrics(region: &str, sweep: &Sweep, now: Timestamp) -> String {
 }
 
 /// The metric lines of copies that ended, by destination.
-pub(crate) fn ended_metrics(ended: &BTreeMap<RegionName, Done>, now: Timestamp) -> Vec<String> {
-    ended.iter().flat_map(|(region, done)| uploads(*region, By::Replication, *done, now)).collect()
+pub(crate) fn ended_metrics(
+    here: RegionName,
+    ended: &BTreeMap<RegionName, Done>,
+    now: Timestamp,
+) -> Vec<String> {
+    ended.iter().flat_map(|(region, done)| uploads(here, *region, By::Replication, *done, now)).collect()
 }
 
 /// The metric line of a batch.

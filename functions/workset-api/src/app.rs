@@ -184,7 +184,8 @@ impl<R: Rows, C: Clock> App<R, C> {
         };
         // A region that is cut off from the control table may have been left without
         // knowing it: an old record is good enough to read by, and not to write by.
-        if outlook.record_age.is_none_or(|age| age > config.api.cache_ttl) {
+        let since = self.now().since(outlook.at);
+        if outlook.record_age.is_none_or(|age| age.saturating_add(since) > config.api.cache_ttl) {
             let problems = outlook.problems.join("; ");
             let detail = format!(
                 "which region takes writes is not known now: {problems}; try again, or ask another region"
@@ -199,5 +200,16 @@ impl<R: Rows, C: Clock> App<R, C> {
                 Err(Problem::new(Kind::PrimaryMoving, detail))
             }
         }
+    }
+
+    /// Whether `primary` still takes the writes: asked before each write, since a request
+    /// that lasts must not write by what held when it began.
+    ///
+    /// # Errors
+    /// When nobody does now, or another region.
+    pub(crate) async fn still(&self, primary: RegionName) -> Result<(), Problem> {
+        let now = self.primary().await?;
+        let detail = || format!("writes have moved from `{primary}` to `{now}`; try again");
+        if now == primary { Ok(()) } else { Err(Problem::new(Kind::PrimaryMoving, detail())) }
     }
 }

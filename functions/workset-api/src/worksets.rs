@@ -166,6 +166,7 @@ pub(crate) async fn register<R: Rows, C: Clock>(
     let new = registered(&app, registration, &caller, primary, &request)?;
     let id = new.workset.id.clone();
     for _ in 0..TRIES_MAX {
+        app.still(primary).await?;
         match table.create(&new).await {
             Ok(()) => return Ok(written(StatusCode::CREATED, primary, new.workset)),
             Err(WriteError::Lost) => {}
@@ -237,6 +238,7 @@ pub(crate) async fn transition<R: Rows, C: Clock>(
         let by = By { actor: caller.actor.clone(), region: primary, at: app.now(), request: request.clone() };
         let (workset, last) = workset::transition(&old.workset, change.clone(), &by, seed(&request))?;
         let new = Held { workset, last };
+        app.still(primary).await?;
         match table.replace(&old, &new).await {
             Ok(()) => return Ok(written(StatusCode::OK, primary, new.workset)),
             Err(WriteError::Lost) => {}

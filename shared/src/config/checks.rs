@@ -108,11 +108,11 @@ pub(super) fn drain(group: &mut Group, failover: &failover::Policy, api: &Api) {
         Mode::Graceful | Mode::Manual => true,
         Mode::Immediate => false,
     };
-    if drains && failover.drain_timeout < api.cache_ttl {
+    if drains && failover.drain_timeout < api.settle() {
         let remedy = format!(
-            "want at least `api.cache_ttl` (`{}`), or the region changes while an API still takes \
-             writes by the record it remembers",
-            Human(api.cache_ttl)
+            "want at least `{}`, `api.cache_ttl` and the longest write, or the region changes while \
+             an API still takes writes by the record it remembers",
+            Human(api.settle())
         );
         group.refuse_pair("failover.drain_timeout", "api.cache_ttl", remedy);
     }

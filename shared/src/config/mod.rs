@@ -78,6 +78,17 @@ pub struct Api {
     pub cache_ttl: Duration,
 }
 
+impl Api {
+    /// Longest time from admitting a write of a workset until it has arrived or is given up.
+    const WRITE_MAX: Duration = Duration::from_secs(3);
+
+    /// How long after the record has changed an API may still write by the one before:
+    /// as long as it may remember it, and then until the last write so admitted has ended.
+    pub const fn settle(&self) -> Duration {
+        self.cache_ttl.saturating_add(Self::WRITE_MAX)
+    }
+}
+
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {

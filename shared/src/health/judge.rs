@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::{Ballot, Lag, Observation, Policy, Seen, Verdict, View};
-use crate::region::{Capability, Region, RegionName, Status};
+use crate::{
+    region::{Capability, Region, RegionName, Status},
+    time::Timestamp,
+};
 
 /// The verdicts on every region, and the lags between them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +24,7 @@ pub struct Verdicts {
     lags: BTreeMap<(RegionName, RegionName), Lag>,
     panics: BTreeSet<Capability>,
     ages: BTreeMap<RegionName, Duration>,
+    reached: Option<Timestamp>,
 }
 
 /// Judges every capability of every region by all `rows`, each with whether it is
@@ -47,7 +51,7 @@ pub fn judge(
         })
         .collect();
     let panics = Capability::ALL.into_iter().filter(|c| is_panic(&verdicts, regions, *c)).collect();
-    Verdicts { panics, lags: lags(&rows, regions), verdicts, ages: BTreeMap::new() }
+    Verdicts { panics, lags: lags(&rows, regions), verdicts, ages: BTreeMap::new(), reached: None }
 }
 
 /// One row an observer: the one with the highest number, a fresh one if both have it.
@@ -112,18 +116,20 @@ impl Verdicts {
         self.lags.get(&(from, to))?.behind()
     }
 
-    /// At most how long ago region `from` wrote the oldest of what `to` still lacked
-    /// when these verdicts were reached: what would be lost with `from`. `None` when
+    /// At most how long ago, at `now` on the reader's clock, region `from` wrote the
+    /// oldest of what `to` still lacks: what would be lost with `from`. `None` when
     /// `to`'s observer has not said, or nobody can tell how old its row is.
-    pub fn loss_max(&self, from: RegionName, to: RegionName) -> Option<Duration> {
+    pub fn loss_max(&self, from: RegionName, to: RegionName, now: Timestamp) -> Option<Duration> {
         let told = self.lags.get(&(from, to))?.loss_max()?;
-        Some(told.saturating_add(*self.ages.get(&to)?))
+        let age = self.ages.get(&to)?.saturating_add(now.since(self.reached?));
+        Some(told.saturating_add(age))
     }
 
-    /// These verdicts with the greatest age that each observer's row may have.
+    /// These verdicts with the greatest age that each observer's row may have at `now`,
+    /// a moment before the rows were read.
     #[must_use]
-    pub fn aged(self, ages: BTreeMap<RegionName, Duration>) -> Self {
-        Self { ages, ..self }
+    pub fn aged(self, ages: BTreeMap<RegionName, Duration>, now: Timestamp) -> Self {
+        Self { ages, reached: Some(now), ..self }
     }
 
     /// The capabilities in which over half of the full regions in use look down

@@ -299,9 +299,11 @@ fn lag_is_told_by_the_receiving_region_while_it_can_be_trusted() {
     assert_eq!(lag(true), Some(behind));
     assert_eq!(lag(false), None);
     let verdicts = judge(&[(&row, true)], &regions(), &Policy::default(), None);
-    assert_eq!(verdicts.loss_max(west(), east), None, "nobody knows how old the row is");
-    let aged = verdicts.aged([(east, Duration::from_secs(3))].into());
-    assert_eq!(aged.loss_max(west(), east), Some(Duration::from_secs(15)));
+    assert_eq!(verdicts.loss_max(west(), east, at(7)), None, "nobody knows how old the row is");
+    let aged = verdicts.aged([(east, Duration::from_secs(3))].into(), Timestamp::from_millis(5_000));
+    // Twelve seconds as told, three until the rows were read, and two since.
+    let told = aged.loss_max(west(), east, Timestamp::from_millis(7_000));
+    assert_eq!(told, Some(Duration::from_secs(17)));
     assert_eq!(judge(&[(&row, true)], &regions(), &Policy::default(), None).lag(east, west()), None);
 }
 

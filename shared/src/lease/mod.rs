@@ -51,9 +51,9 @@ impl Default for Policy {
 
 /// What a drain still waits for: the `uploads` that hold a lease, once `settle` has passed since it began.
 ///
-/// `None`, not known, before that. `settle` is how long an API may go by a record
-/// that it read before the drain began (`api.cache_ttl`): until then requests that
-/// hold no lease may still write, however few leases there are. It is also `None`
+/// `None`, not known, before that. `settle` is how long an API may still write by a record
+/// that it read before the drain began ([`Api::settle`](crate::config::Api::settle)):
+/// requests hold no lease, however few leases there are. It is also `None`
 /// when the leases could not be read.
 pub fn in_flight(uploads: Option<u32>, draining_for: Duration, settle: Duration) -> Option<u64> {
     uploads.filter(|_| draining_for >= settle).map(u64::from)

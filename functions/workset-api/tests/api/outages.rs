@@ -89,6 +89,24 @@ async fn a_region_that_cannot_read_the_record_takes_no_writes_and_goes_on_answer
     world.get("/v1/failovers").await.problem(503, "unavailable");
 }
 
+/// The record ages while a look at it is remembered, and not only until that look.
+#[tokio::test]
+async fn a_record_that_was_old_when_it_was_looked_at_is_not_remembered_for_longer() {
+    let world = World::with(&[("SEALANE_API_CACHE_TTL", "5s")]);
+    world.record(Phase::Steady).await;
+    let start = 1_795_166_190_512;
+    world.at(start);
+    assert_eq!(world.register("ws-001").await.status.as_u16(), 201);
+    world.control.cut(true);
+    world.worksets[WEST].cut(true);
+    world.at(start + 4_900);
+    world.register("ws-002").await.problem(503, "outcome-unknown");
+    world.worksets[WEST].cut(false);
+    assert_eq!(world.register("ws-002").await.status.as_u16(), 201, "the record is 4.9 s old");
+    world.at(start + 5_100);
+    world.register("ws-003").await.problem(503, "primary-unknown");
+}
+
 #[tokio::test]
 async fn a_region_is_ready_when_all_its_own_tables_answer() {
     let world = World::steady().await;

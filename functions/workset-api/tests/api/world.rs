@@ -101,10 +101,15 @@ impl World {
         world
     }
 
-    /// Nobody has decided anything. `settings` go over the document.
+    /// Nobody has decided anything.
     pub(crate) fn new(open_tenant: &str) -> Self {
-        let variable = ("SEALANE_API_OPEN_TENANT".to_owned(), open_tenant.to_owned());
-        let config = Config::read(Some(DOCUMENT), [variable].into_iter()).unwrap();
+        Self::with(&[("SEALANE_API_OPEN_TENANT", open_tenant)])
+    }
+
+    /// Nobody has decided anything. `settings` go over the document.
+    pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
+        let variables = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let config = Config::read(Some(DOCUMENT), variables).unwrap();
         let doors = |rows: MemoryRows| BTreeMap::from([WEST, EAST, EU].map(|name| (name, rows.replica())));
         let (worksets, ledger) = (doors(MemoryRows::default()), doors(MemoryRows::default()));
         let (health, control, clock) = (MemoryRows::default(), MemoryRows::default(), SharedClock::default());

@@ -54,7 +54,7 @@ pub(super) const KNOBS: [Knob; 75] = [
     knob("failover.auto_failover", "false"),
     knob("failover.strategy", "immediate"),
     knob("failover.detection_interval", "20"),
-    knob("failover.drain_timeout", "7s"),
+    knob("failover.drain_timeout", "12s"),
     knob("failover.failover_timeout", "1m"),
     knob("failover.dwell", "31s"),
     knob("failover.hold_down", "32s"),

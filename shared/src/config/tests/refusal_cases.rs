@@ -443,7 +443,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "failover.drain_timeout",
         "4s",
-        "`failover.drain_timeout` is `4s`: want at least `api.cache_ttl` (`5s`), or the region \
+        "`failover.drain_timeout` is `4s`: want at least `8s`, `api.cache_ttl` and the longest write, or the region \
          changes while an API still takes writes by the record it remembers",
     ),
     (
