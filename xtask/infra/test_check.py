@@ -149,15 +149,15 @@ class PlantedMistakes(unittest.TestCase):
 
     def test_a_missing_variable(self) -> None:
         def edit(r: dict[str, dict[str, Any]]) -> None:
-            del r["WorksetApi"]["Environment"]["Variables"]["SEALANE_TABLES_WORKSETS"]
+            del r["WorksetApi"]["Environment"]["Variables"]["SEALANE_TABLES_LEDGER"]
 
-        self.caught(REGION, edit, "reads `SEALANE_TABLES_WORKSETS`, which is not set")
+        self.caught(REGION, edit, "reads `SEALANE_TABLES_LEDGER`, which is not set")
 
     def test_a_variable_that_nobody_reads(self) -> None:
         def edit(r: dict[str, dict[str, Any]]) -> None:
-            r["HealthProber"]["Environment"]["Variables"]["SEALANE_TABLES_WORKSETS"] = "x"
+            r["HealthProber"]["Environment"]["Variables"]["SEALANE_TABLES_LEDGER"] = "x"
 
-        self.caught(REGION, edit, "does not read `SEALANE_TABLES_WORKSETS`")
+        self.caught(REGION, edit, "does not read `SEALANE_TABLES_LEDGER`")
 
     def test_a_function_that_is_not_listed(self) -> None:
         def edit(r: dict[str, dict[str, Any]]) -> None:
