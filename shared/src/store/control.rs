@@ -41,6 +41,18 @@ impl<R: Rows> ControlTable<R> {
         Self { replicas, first: Arc::default() }
     }
 
+    /// The same table through other clients of its `replicas`, in the same order and number. What
+    /// either learns of which one answers, both know.
+    #[must_use]
+    pub fn through<S>(&self, replicas: Vec<S>) -> ControlTable<S> {
+        ControlTable { replicas, first: Arc::clone(&self.first) }
+    }
+
+    /// How many replicas can be asked.
+    pub const fn replicas(&self) -> usize {
+        self.replicas.len()
+    }
+
     /// The replicas, the one that answered last first.
     fn in_order(&self) -> impl Iterator<Item = (usize, &R)> {
         let (count, first) = (self.replicas.len(), self.first.load(Ordering::Relaxed));
