@@ -12,6 +12,7 @@ mod item;
 mod leases;
 mod progress;
 mod proof;
+mod reading;
 mod ship;
 mod source;
 mod trip;
