@@ -84,6 +84,17 @@ pub(crate) enum Fault {
         /// The region that was named.
         to: RegionName,
     },
+    /// Who proposed a move wants to approve it, too.
+    #[error(
+        "`{by}` proposed the move to `{to}`, so another operator has to approve it (what needs nobody else is \
+         `sealane failover move {to}`)"
+    )]
+    OwnProposal {
+        /// The region that was named.
+        to: RegionName,
+        /// Who proposed it.
+        by: String,
+    },
     /// There is nothing to reject.
     #[error("no move to `{to}` waits or is approved (see `sealane failover status`)")]
     NothingToReject {
@@ -136,6 +147,7 @@ impl Fault {
             | Self::Write { .. }
             | Self::NoRecord
             | Self::NothingToApprove { .. }
+            | Self::OwnProposal { .. }
             | Self::NothingToReject { .. }
             | Self::NotDrained { .. }
             | Self::AlreadyThere { .. }

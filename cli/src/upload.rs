@@ -111,7 +111,7 @@ async fn shipped(
     let bars = Bars::new(source.size_max());
     let holder = format!("sealane upload {}", order.key.as_str());
     let leases =
-        Leases::new(&world.config, world.control(), &SystemClock, &order.upload_id, &holder, bandwidth_mbps);
+        Leases::new(&world.config, world.leases(), &SystemClock, &order.upload_id, &holder, bandwidth_mbps);
     let (buckets, budgets, progress) = (world.buckets(), RetryBudgets::default(), |news| bars.show(news));
     let receipt = tokio::select! {
         receipt = ship_through(&leases, &budgets, source, &buckets, order, &progress, &SystemClock) => receipt,

@@ -11,6 +11,7 @@ use sealane::{
     region::{Region, RegionName},
     store::{ControlTable, HealthTable},
     time::{Human, Timestamp},
+    transport::LEASE_CALL_MAX,
 };
 
 /// Longest look at the tables before a command goes on with what the settings say.
@@ -30,6 +31,7 @@ pub(crate) struct World {
     /// Whose latencies count.
     pub(crate) here: RegionName,
     aws: Aws,
+    control: ControlTable<DynamoRows>,
 }
 
 impl World {
@@ -38,7 +40,8 @@ impl World {
         let known = |name: &RegionName| config.region(*name).is_some();
         let here = edge::home().ok().filter(known).unwrap_or(config.primary_region);
         let aws = Aws::connect(here.as_str()).await;
-        Self { config, here, aws }
+        let control = ControlTable::new(control_replicas(&config, &aws, Limits::CALL));
+        Self { config, here, aws, control }
     }
 
     /// The present moment on this machine's clock.
@@ -60,10 +63,16 @@ impl World {
         seen
     }
 
-    /// The record of the active region, its past moves and its pins.
+    /// The record of the active region, its past moves and its pins. All that ask for it know
+    /// which replica answered last.
     pub(crate) fn control(&self) -> ControlTable<DynamoRows> {
-        let regions = self.config.control_regions.iter().filter_map(|name| self.config.region(*name));
-        ControlTable::new(regions.map(|r| self.rows(r, &self.config.tables.control, NO_INDEX)).collect())
+        self.control.clone()
+    }
+
+    /// The same table for leases, which are not waited for long.
+    pub(crate) fn leases(&self) -> ControlTable<DynamoRows> {
+        let limits = Limits::CALL.within(LEASE_CALL_MAX).once();
+        self.control.through(control_replicas(&self.config, &self.aws, limits))
     }
 
     /// The ledger as each region has it, nearest first.
@@ -93,4 +102,9 @@ impl World {
     fn rows(&self, region: &Region, table: &str, index: &'static str) -> DynamoRows {
         self.aws.rows(region, table, index, Limits::CALL)
     }
+}
+
+fn control_replicas(config: &Config, aws: &Aws, limits: Limits) -> Vec<DynamoRows> {
+    let regions = config.control_regions.iter().filter_map(|name| config.region(*name));
+    regions.map(|region| aws.rows(region, &config.tables.control, NO_INDEX, limits)).collect()
 }

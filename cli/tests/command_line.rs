@@ -76,6 +76,8 @@ fn an_unknown_region_is_answered_with_the_configured_ones() {
     refused(&folder, "worksets get ws-001 --region mars", 2, &full);
     refused(&folder, "failover move mars --by ada --reason drill", 2, &full);
     refused(&folder, "failover approve us-east-2 --by ada", 2, &["`us-east-2`", "that holds data"]);
+    refused(&folder, "failover approve us-east-2 --by=", 2, &["--by", "want a word"]);
+    refused(&folder, "failover approve us-east-2 --by ada --reason=", 2, &["--reason", "want a word"]);
     let any = ["`mars`", "(want one of `us-west-2`, `us-east-1`, `us-east-2`)"];
     refused(&folder, "route --tried mars", 2, &any);
     refused(&folder, "failover pin mars --rule stay --by ada --reason drill --for 1h", 2, &any);

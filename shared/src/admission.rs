@@ -1,6 +1,7 @@
 //! Taking, keeping and giving back leases, on the control table.
 //!
-//! Each step is one conditional write, made anew when another writer was first. A
+//! Each step is one conditional write. When another writer was first it is for the
+//! caller to pause and ask again: that is contention, and no outage. A
 //! lease counts only once its holder has looked at the record *after* writing it: a
 //! drain that began in between either sees the lease or is seen by its holder.
 //! Losing an answer does no harm: asking again for the same id takes one lease, and
@@ -15,11 +16,6 @@ use crate::{
     region::{Region, RegionName},
     store::ControlTable,
 };
-
-/// Writes of one row that may be lost to others before the caller is told.
-///
-/// Of all who race for a row one wins each time, so this many uploaders may begin at once.
-const TRIES_MAX: usize = 32;
 
 /// Why a region does not let an upload in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,16 +35,29 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// Why a step was not carried out, or may not have been.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsettled {
+    /// The control table answers, and others write this region's leases at the same time. Nothing
+    /// took effect: ask again after a pause.
+    #[error("others write the region's leases at the same time")]
+    Contended,
+    /// The control table did not answer, so the step may have been carried out.
+    #[error(transparent)]
+    Unasked(#[from] RowsError),
+}
+
 /// Asks for a lease in `region`: held, or why not. Nothing is held after a refusal.
 ///
 /// # Errors
-/// When the control table does not answer; the lease may then be held all the same, and runs out.
+/// When others write at the same time, or the control table does not answer; in both cases the
+/// lease may be held all the same, and runs out.
 pub async fn enter<R: Rows>(
     control: &ControlTable<R>,
     region: &Region,
     ask: &Ask,
     clock: &impl Clock,
-) -> Result<Result<(), Refusal>, RowsError> {
+) -> Result<Result<(), Refusal>, Unsettled> {
     if let Err(closed) = door(region, None, &[], clock.now()) {
         return Ok(Err(Refusal::Closed(closed)));
     }
@@ -65,25 +74,27 @@ pub async fn enter<R: Rows>(
 /// Begins the lease `id` anew.
 ///
 /// # Errors
-/// When the control table does not answer; the lease may then be renewed all the same.
+/// When others write at the same time. When the control table does not answer: the lease may then
+/// be renewed all the same.
 pub async fn renew<R: Rows>(
     control: &ControlTable<R>,
     region: RegionName,
     id: &str,
-) -> Result<Result<(), Gone>, RowsError> {
+) -> Result<Result<(), Gone>, Unsettled> {
     change(control, region, |book| book.renew(id).map(Some)).await
 }
 
 /// Gives the lease `id` back and says what came of it. It is fine if it is gone.
 ///
 /// # Errors
-/// When the control table does not answer: the lease runs out by itself, and counts as failed.
+/// When others write at the same time, or the control table does not answer: what is not given
+/// back runs out by itself, and counts as failed.
 pub async fn leave<R: Rows>(
     control: &ControlTable<R>,
     region: RegionName,
     id: &str,
     outcome: Outcome,
-) -> Result<(), RowsError> {
+) -> Result<(), Unsettled> {
     let left = change(control, region, |book| Ok::<_, Gone>(book.release(id, outcome))).await?;
     // Releasing never refuses.
     left.or(Ok(()))
@@ -117,25 +128,24 @@ pub async fn reap<R: Rows>(
     Ok(books)
 }
 
-/// Writes what `make` makes of the region's leases, until no other writer was first.
+/// Writes what `make` makes of the region's leases, unless another writer is first.
 async fn change<R: Rows, E>(
     control: &ControlTable<R>,
     region: RegionName,
     make: impl Fn(&Book) -> Result<Option<Book>, E>,
-) -> Result<Result<(), E>, RowsError> {
-    for _ in 0..TRIES_MAX {
-        let next = match make(&control.leases(region).await?) {
-            Ok(Some(next)) => next,
-            Ok(None) => return Ok(Ok(())),
-            Err(refused) => return Ok(Err(refused)),
-        };
-        match control.write_leases(region, &next).await {
-            Ok(()) => return Ok(Ok(())),
-            Err(RowsError::Conflict) => {}
-            Err(error) => return Err(error),
-        }
+) -> Result<Result<(), E>, Unsettled> {
+    let next = match make(&control.leases(region).await?) {
+        Ok(Some(next)) => next,
+        Ok(None) => return Ok(Ok(())),
+        Err(refused) => return Ok(Err(refused)),
+    };
+    match control.write_leases(region, &next).await {
+        Ok(()) => Ok(Ok(())),
+        // The row was read a moment ago: a replica that slows its writers down, or finds one
+        // under way in another region, is no silent one.
+        Err(RowsError::Conflict | RowsError::Throttled { .. }) => Err(Unsettled::Contended),
+        Err(error) => Err(error.into()),
     }
-    Err(RowsError::Conflict)
 }
 
 #[cfg(test)]

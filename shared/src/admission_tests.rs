@@ -97,13 +97,29 @@ async fn of_many_uploaders_as_many_get_in_as_there_is_room() {
     let uploaders = (0..12).map(|i| {
         let (control, rows) = (Racing::new(&rows, (i % 3 == 0).then_some(1)), rows.clone());
         async move {
-            let entered = enter(&control, &west(), &ask(&i.to_string()), &at(0)).await.unwrap();
+            let entered = loop {
+                match enter(&control, &west(), &ask(&i.to_string()), &at(0)).await {
+                    Err(Unsettled::Contended) => {}
+                    settled => break settled.unwrap(),
+                }
+            };
             (entered.is_ok(), ControlTable::new(vec![rows]))
         }
     });
     let entered = join_all(uploaders).await;
     assert_eq!(entered.iter().filter(|(entered, _)| *entered).count(), 2);
     assert_eq!(holders(&entered[0].1).await.len(), 2);
+}
+
+#[tokio::test]
+async fn who_loses_a_race_is_told_of_contention_and_holds_nothing() {
+    let rows = MemoryRows::default();
+    let (first, late) = (Racing::new(&rows, None), Racing::new(&rows, None));
+    let (west, one, two, clock) = (west(), ask("one"), ask("two"), at(0));
+    let (won, lost) = futures::join!(enter(&first, &west, &one, &clock), enter(&late, &west, &two, &clock));
+    assert!(won.unwrap().is_ok());
+    assert!(matches!(lost, Err(Unsettled::Contended)), "{lost:?}");
+    assert_eq!(holders(&first).await, ["one"]);
 }
 
 #[tokio::test]

@@ -52,15 +52,15 @@ enum Command {
         #[command(flatten)]
         who: Who,
     },
-    /// Approve the move that waits for approval
+    /// Approve the move that waits for approval, and that somebody else proposed
     Approve {
         /// Where the move goes
         to: String,
         /// Who approves
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = named::words)]
         by: String,
         /// Why, for the record
-        #[arg(long, value_name = "TEXT", default_value = "approved")]
+        #[arg(long, value_name = "TEXT", default_value = "approved", value_parser = named::words)]
         reason: String,
     },
     /// Reject the move that waits for approval, for an hour

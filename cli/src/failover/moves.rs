@@ -7,7 +7,7 @@ use std::fmt;
 
 use sealane::{
     config::Config,
-    failover::{Moment, Order, Proposal, Reason, Record},
+    failover::{Moment, NotApproved, Order, Proposal, Reason, Record, TEXT_LEN_MAX},
     ports::{Rows, RowsError},
     region::RegionName,
     store::ControlTable,
@@ -114,7 +114,10 @@ impl Wish {
         match verb {
             Verb::Move => record.ask(to, by, reason, moment).ok_or(Fault::AlreadyThere { to }),
             Verb::Propose => record.propose(to, by, reason, moment).ok_or(Fault::AlreadyThere { to }),
-            Verb::Approve => record.approve(to, by, moment).ok_or(Fault::NothingToApprove { to }),
+            Verb::Approve => record.approve(to, by, moment).map_err(|refused| match refused {
+                NotApproved::NothingWaits { to } => Fault::NothingToApprove { to },
+                NotApproved::OwnProposal { to, by } => Fault::OwnProposal { to, by },
+            }),
             Verb::Reject => record.reject(to, by, moment).ok_or(Fault::NothingToReject { to }),
         }
     }
@@ -131,8 +134,10 @@ impl Wish {
 
     /// Whether this very wish stands in the record.
     fn is_in(&self, proposal: &Proposal) -> bool {
-        let is_me = |name: &Option<String>| name.as_deref() == Some(self.by.as_str());
-        let same = || matches!(&proposal.reason, Reason::Asked { note } if *note == self.reason);
+        // The record keeps the beginning of a text that is too long for it.
+        let kept = |text: &str| text.chars().take(TEXT_LEN_MAX).collect::<String>();
+        let is_me = |name: &Option<String>| name.as_deref() == Some(kept(&self.by).as_str());
+        let same = || matches!(&proposal.reason, Reason::Asked { note } if *note == kept(&self.reason));
         let there = match self.verb {
             Verb::Move => is_me(&proposal.approved_by) && same(),
             Verb::Propose => is_me(&proposal.proposed_by) && proposal.waits() && same(),
@@ -157,7 +162,10 @@ impl fmt::Display for Written {
             }
             (None, None, Some(by)) => {
                 writeln!(f, "the move from {active} to {to} is proposed by {by}: {reason}")?;
-                write!(f, "`sealane failover approve {to} --by NAME` starts it, within an hour")
+                write!(
+                    f,
+                    "`sealane failover approve {to} --by NAME`, by another operator, starts it, within an hour"
+                )
             }
             (None, None, None) => write!(f, "the move from {active} to {to} waits: {reason}"),
         }
@@ -191,9 +199,12 @@ mod tests {
     #[tokio::test]
     async fn a_wish_given_twice_is_written_and_listed_once() {
         let control = table(&MemoryRows::default()).await;
-        for verb in [Verb::Move, Verb::Reject, Verb::Approve, Verb::Propose] {
-            let first = written(wish(verb, "us-east-1", "ada"), &control).await.unwrap();
-            let second = written(wish(verb, "us-east-1", "ada"), &control).await.unwrap();
+        let (ada, long) = ("ada", "b".repeat(1_000));
+        for (verb, by) in
+            [(Verb::Move, ada), (Verb::Reject, ada), (Verb::Approve, &long), (Verb::Propose, &long)]
+        {
+            let first = written(wish(verb, "us-east-1", by), &control).await.unwrap();
+            let second = written(wish(verb, "us-east-1", by), &control).await.unwrap();
             assert_eq!(first, second, "{verb:?}");
         }
         assert_eq!(control.orders(10).await.unwrap().len(), 4);
@@ -226,6 +237,11 @@ mod tests {
         assert!(matches!(there, Err(Fault::AlreadyThere { .. })), "{there:?}");
         let approved = written(wish(Verb::Approve, "us-east-1", "ada"), &control).await;
         assert!(matches!(approved, Err(Fault::NothingToApprove { .. })), "{approved:?}");
+        let own = table(&MemoryRows::default()).await;
+        written(wish(Verb::Propose, "us-east-1", "ada"), &own).await.unwrap();
+        let approved = written(wish(Verb::Approve, "us-east-1", "ada"), &own).await.unwrap_err().to_string();
+        assert!(approved.starts_with("`ada` proposed the move to `us-east-1`, so another"), "{approved}");
+        assert_eq!(own.orders(10).await.unwrap().len(), 1);
         let rejected = written(wish(Verb::Reject, "us-east-1", "ada"), &control).await;
         assert!(matches!(rejected, Err(Fault::NothingToReject { .. })), "{rejected:?}");
         assert_eq!(control.orders(10).await.unwrap(), []);

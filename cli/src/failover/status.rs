@@ -93,7 +93,9 @@ fn state(proposal: &Proposal) -> String {
             format!("rejected by {by}: `sealane failover approve {to} --by NAME` starts it yet")
         }
         (None, None, Some(by)) => {
-            format!("proposed by {by}, waits: `sealane failover approve {to} --by NAME` starts it")
+            format!(
+                "proposed by {by}, waits: `sealane failover approve {to} --by NAME`, by another, starts it"
+            )
         }
         (None, None, None) => format!("waits: `sealane failover approve {to} --by NAME` starts it"),
     }

@@ -142,7 +142,15 @@ fn report<D, R, C: Clock>(deps: &Deps<D, R, C>, state: &mut State, turn: Option<
     for decision in turn.into_iter().flat_map(|turn| &turn.decisions) {
         match decision {
             Decision::Stay { .. } => tracing::debug!(%decision, "decided"),
-            _ => tracing::info!(%decision, "decided"),
+            Decision::Initialize { .. }
+            | Decision::Hold { .. }
+            | Decision::NoteRecovery { .. }
+            | Decision::NoteRelapse { .. }
+            | Decision::Propose { .. }
+            | Decision::Withdraw { .. }
+            | Decision::Start { .. }
+            | Decision::Advance { .. }
+            | Decision::Abandon { .. } => tracing::info!(%decision, "decided"),
         }
     }
     let moved = turn.is_some_and(|turn| !turn.moved.is_empty());

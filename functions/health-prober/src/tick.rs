@@ -186,10 +186,11 @@ fn acknowledge(state: &mut State, answers: &[Answers], stamp: Stamp) {
     for answer in answers {
         let held = state.acknowledged.entry(answer.region).or_default();
         for (capability, outcome) in &answer.probes {
-            match (capability, outcome) {
-                (Capability::ObjectWrite, Probe::Good(_)) => held.object = Some(stamp.number),
-                (Capability::TableWrite, Probe::Good(_)) => held.row = Some(stamp.number),
-                _ => {}
+            let Probe::Good(_) = outcome else { continue };
+            match capability {
+                Capability::ObjectWrite => held.object = Some(stamp.number),
+                Capability::TableWrite => held.row = Some(stamp.number),
+                Capability::ObjectRead | Capability::TableRead | Capability::Api => {}
             }
         }
     }

@@ -63,6 +63,13 @@ impl Limits {
         Self { attempts: 1, ..self }
     }
 
+    /// The same with another limit to one attempt. Connections are shared with clients that wait as
+    /// long for one, so a first call need not open its own.
+    #[must_use]
+    pub const fn within(self, attempt: Duration) -> Self {
+        Self { attempt, ..self }
+    }
+
     fn timeouts(self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect)
@@ -196,5 +203,19 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(crate::time::millis(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_within_a_limit_made_once_is_given_up_at_that_limit() {
+        let limit = Duration::from_millis(700);
+        let timeouts = Limits::CALL.within(limit).once().timeouts();
+        assert_eq!(timeouts.operation_timeout(), Some(limit));
+        assert_eq!(timeouts.operation_attempt_timeout(), Some(limit));
+        assert_eq!(timeouts.connect_timeout(), Limits::CALL.timeouts().connect_timeout());
     }
 }

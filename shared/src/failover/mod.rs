@@ -41,7 +41,7 @@ pub use phase::{Phase, Share};
 pub use phases::VERIFY_AFTER;
 pub use pins::{Pin, Pins, Rule};
 pub use policy::{Mode, Policy};
-pub use proposal::{PROPOSAL_TERM, Proposal};
+pub use proposal::{NotApproved, PROPOSAL_TERM, Proposal};
 pub(crate) use record::age_ms;
 pub use record::{
     MOVES_KEPT, MOVES_WINDOW, PastMove, Reason, Record, Recovery, StartedBy, Step, TEXT_LEN_MAX, Underway,

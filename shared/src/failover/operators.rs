@@ -124,6 +124,20 @@ fn what_one_operator_proposes_waits_for_another() {
 }
 
 #[test]
+fn nobody_approves_what_they_proposed_even_after_a_rejection() {
+    let (record, long) = (first(), "a".repeat(1_000));
+    for by in ["ada", &long] {
+        let proposed = record.propose(name(2), by, "drill", sight(&record)).unwrap();
+        let rejected = proposed.reject(name(2), "bob", sight(&proposed)).unwrap();
+        for waiting in [proposed, rejected] {
+            let refused = waiting.approve(name(2), by, sight(&waiting)).unwrap_err();
+            assert!(matches!(refused, NotApproved::OwnProposal { .. }), "{refused}");
+            assert!(waiting.approve(name(2), "bob", sight(&waiting)).is_ok());
+        }
+    }
+}
+
+#[test]
 fn automation_does_not_write_over_an_operators_proposal() {
     let record = first();
     let proposed = record.propose(name(2), "ada", "drill", sight(&record)).unwrap();

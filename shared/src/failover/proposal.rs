@@ -54,15 +54,41 @@ impl Proposal {
     }
 }
 
+/// Why an approval is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotApproved {
+    /// The record does not propose that move, or it is approved: read again and look.
+    #[error("no move to `{to}` waits for approval")]
+    NothingWaits {
+        /// Where the move was to go.
+        to: RegionName,
+    },
+    /// Who proposes a move does not approve it, too.
+    #[error("`{by}` proposed the move to `{to}`, so another operator has to approve it")]
+    OwnProposal {
+        /// Where the move goes.
+        to: RegionName,
+        /// Who proposed it.
+        by: String,
+    },
+}
+
 impl Record {
     /// This record with an operator's approval of what it proposes, to be written in its stead.
     ///
     /// A rejected move can still be approved: operators may change their minds.
-    /// `None` when it no longer proposes to move to `to`: read again and look.
-    pub fn approve(&self, to: RegionName, by: &str, moment: Moment) -> Option<Self> {
-        let waiting = self.proposal.as_ref().filter(|p| p.to == to && p.approved_by.is_none())?;
-        let approved = Proposal { approved_by: Some(clip(by)), rejected_by: None, ..waiting.clone() };
-        Some(self.proposing(approved, moment))
+    ///
+    /// # Errors
+    /// When it no longer proposes to move to `to`, or when it was `by` who proposed it.
+    pub fn approve(&self, to: RegionName, by: &str, moment: Moment) -> Result<Self, NotApproved> {
+        let by = clip(by);
+        let waiting = self.proposal.as_ref().filter(|p| p.to == to && p.approved_by.is_none());
+        let waiting = waiting.ok_or(NotApproved::NothingWaits { to })?;
+        if waiting.proposed_by.as_ref() == Some(&by) {
+            return Err(NotApproved::OwnProposal { to, by });
+        }
+        let approved = Proposal { approved_by: Some(by), rejected_by: None, ..waiting.clone() };
+        Ok(self.proposing(approved, moment))
     }
 
     /// This record with an operator's rejection of what it proposes, to be written in its stead.

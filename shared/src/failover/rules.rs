@@ -291,7 +291,8 @@ fn a_third_move_away_within_the_hour_waits_for_an_operator() {
 #[test]
 fn an_approval_of_another_move_is_refused() {
     let record = Record::first(name(0), Default::default());
-    assert_eq!(record.approve(name(1), "ada", Moment::first_sight(1, Default::default())), None);
+    let refused = record.approve(name(1), "ada", Moment::first_sight(1, Default::default()));
+    assert_eq!(refused, Err(NotApproved::NothingWaits { to: name(1) }));
 }
 
 #[test]

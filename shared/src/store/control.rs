@@ -23,7 +23,7 @@ const CURRENT: &str = "current";
 const MOVES: &str = "moves";
 const PINS: &str = "pins";
 
-/// Pins read at once; there is at most one a region.
+/// Pins that are read; there is at most one a region.
 const PINS_MAX: usize = 100;
 
 /// The control table through the replicas that this caller can ask.
@@ -39,6 +39,18 @@ impl<R: Rows> ControlTable<R> {
     /// The table behind `replicas`, asked in this order. At least one.
     pub fn new(replicas: Vec<R>) -> Self {
         Self { replicas, first: Arc::default() }
+    }
+
+    /// The same table through other clients of its `replicas`, in the same order and number. What
+    /// either learns of which one answers, both know.
+    #[must_use]
+    pub fn through<S>(&self, replicas: Vec<S>) -> ControlTable<S> {
+        ControlTable { replicas, first: Arc::clone(&self.first) }
+    }
+
+    /// How many replicas can be asked.
+    pub const fn replicas(&self) -> usize {
+        self.replicas.len()
     }
 
     /// The replicas, the one that answered last first.
@@ -87,7 +99,7 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn moves(&self, limit: usize) -> Result<Vec<Moved>, RowsError> {
-        self.list(MOVES, true, None, limit).await?.rows.iter().map(decode).collect()
+        self.rows(MOVES, true, limit).await?.iter().map(decode).collect()
     }
 
     /// Every pin, expired ones too.
@@ -95,7 +107,7 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn pins(&self) -> Result<Vec<Pin>, RowsError> {
-        let rows = self.list(PINS, false, None, PINS_MAX).await?.rows;
+        let rows = self.rows(PINS, false, PINS_MAX).await?;
         let pins = rows.iter().map(decode::<Option<Pin>>).collect::<Result<Vec<_>, _>>()?;
         Ok(pins.into_iter().flatten().collect())
     }
@@ -128,6 +140,21 @@ impl<R: Rows> ControlTable<R> {
             }
         }
         Err(silent)
+    }
+
+    /// Up to `limit` rows of a partition, over as many pages as they come in: a page is cut at
+    /// 1 MB, so a short one, or even an empty one, is not the end.
+    async fn rows(&self, partition: &str, newest_first: bool, limit: usize) -> Result<Vec<Row>, RowsError> {
+        let (mut rows, mut from) = (Vec::new(), None);
+        while rows.len() < limit {
+            let page = self.list(partition, newest_first, from.as_ref(), limit - rows.len()).await?;
+            rows.extend(page.rows);
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        Ok(rows)
     }
 
     pub(super) async fn list(
@@ -194,6 +221,60 @@ mod tests {
         "us-west-2".parse().unwrap()
     }
 
+    fn moved(epoch: u64) -> Moved {
+        Moved {
+            epoch,
+            from: west(),
+            to: "us-east-1".parse().unwrap(),
+            reason: crate::failover::Reason::Asked { note: "drill".to_owned() },
+            started_by: crate::failover::StartedBy::Automation,
+            lag_ms: None,
+            loss_max_ms: None,
+            saw: Vec::new(),
+            steps: Vec::new(),
+            verified: true,
+            ended: Timestamp::default(),
+        }
+    }
+
+    /// A table whose pages are cut after two rows, with an empty one in front.
+    struct Pages(MemoryRows);
+
+    impl Rows for Pages {
+        async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
+            self.0.read(key).await
+        }
+
+        async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
+            self.0.write(row, when).await
+        }
+
+        async fn list(
+            &self,
+            partition: &str,
+            newest_first: bool,
+            from: Option<&Cursor>,
+            limit: usize,
+        ) -> Result<Page, RowsError> {
+            if from.is_none() {
+                let sort = if newest_first { "~" } else { " " };
+                let next = Some(Cursor { key: Key::new(partition, sort), index: None });
+                return Ok(Page { rows: Vec::new(), next });
+            }
+            self.0.list(partition, newest_first, from, limit.min(2)).await
+        }
+
+        async fn list_index(
+            &self,
+            partition: &str,
+            up_to: Option<&str>,
+            from: Option<&Cursor>,
+            limit: usize,
+        ) -> Result<Page, RowsError> {
+            self.0.list_index(partition, up_to, from, limit).await
+        }
+    }
+
     fn next(record: &Record) -> Record {
         Record { version: record.version + 1, ..record.clone() }
     }
@@ -216,6 +297,34 @@ mod tests {
         near.cut(true);
         table.record().await.unwrap();
         assert_eq!(table.in_order().map(|(number, _)| number).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_one_client_learns_of_a_silent_replica_the_other_knows() {
+        let near = MemoryRows::default();
+        let table = ControlTable::new(vec![near.clone(), near.replica()]);
+        let other = table.through(vec![near.clone(), near.replica()]);
+        near.cut(true);
+        table.record().await.unwrap();
+        assert_eq!(other.in_order().map(|(number, _)| number).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_many_pages_is_read_to_its_end_or_to_the_limit() {
+        let table = ControlTable::new(vec![Pages(MemoryRows::default())]);
+        for epoch in 1..=9 {
+            table.log(&moved(epoch)).await.unwrap();
+            let order = crate::failover::Order::Approve { to: west() };
+            table.order("ada", "drill", order, Timestamp::default()).await.unwrap();
+        }
+        let epochs = |moves: Vec<Moved>| moves.iter().map(|moved| moved.epoch).collect::<Vec<_>>();
+        assert_eq!(epochs(table.moves(1_000).await.unwrap()), (1..=9).rev().collect::<Vec<_>>());
+        assert_eq!(epochs(table.moves(5).await.unwrap()), [9, 8, 7, 6, 5]);
+        let orders = table.orders(1_000).await.unwrap();
+        assert_eq!(
+            orders.iter().map(|order| order.number).collect::<Vec<_>>(),
+            (1..=9).rev().collect::<Vec<_>>()
+        );
     }
 
     #[tokio::test]

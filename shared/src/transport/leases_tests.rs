@@ -8,7 +8,6 @@ use super::*;
 use crate::{
     failover::{Phase, Record},
     memory::{Cloud, ManualClock, MemoryObjects, MemoryRows},
-    ports::{Cursor, Key, Page, Row, RowsError, When},
     retry::RetryBudgets,
     time::Timestamp,
     transport::{Order, Source, ship_through},
@@ -136,44 +135,6 @@ async fn without_control_the_upload_goes_on_and_says_so() {
     assert!(without[0].reason.contains("control table could not be asked"), "{without:?}");
     let told = receipt.without_leases(without).to_string();
     assert!(told.contains("no lease  us-west-2"), "{told}");
-}
-
-/// A table that never answers.
-struct Mute;
-
-impl Rows for Mute {
-    async fn read(&self, _: &Key) -> Result<Option<Row>, RowsError> {
-        std::future::pending().await
-    }
-
-    async fn write(&self, _: &Row, _: When) -> Result<(), RowsError> {
-        std::future::pending().await
-    }
-
-    async fn list(&self, _: &str, _: bool, _: Option<&Cursor>, _: usize) -> Result<Page, RowsError> {
-        std::future::pending().await
-    }
-
-    async fn list_index(
-        &self,
-        _: &str,
-        _: Option<&str>,
-        _: Option<&Cursor>,
-        _: usize,
-    ) -> Result<Page, RowsError> {
-        std::future::pending().await
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_control_table_that_hangs_is_waited_for_briefly() {
-    let world = World::new();
-    let leases = Leases::new(&world.config, ControlTable::new(vec![Mute]), &world.clock, "u", "lab-7", None);
-    let began = tokio::time::Instant::now();
-    leases.enter(name("us-west-2")).await.unwrap();
-    leases.leave(name("us-west-2"), Outcome::Failed).await;
-    assert_eq!(began.elapsed(), 2 * LEASE_WAIT_MAX);
-    assert_eq!(leases.without()[0].reason, "the control table could not be asked: no answer within 2s");
 }
 
 /// Runs `leases.keep()` for this long, and the reaper beside it every ten seconds.

@@ -12,13 +12,14 @@ mod item;
 mod leases;
 mod progress;
 mod proof;
+mod reading;
 mod ship;
 mod source;
 mod trip;
 mod verify;
 
 pub use blocks::{Block, Whole};
-pub use leases::{LEASE_WAIT_MAX, Leases};
+pub use leases::{LEASE_CALL_MAX, Leases};
 pub use progress::Progress;
 pub use ship::{Gate, Order, ShipError, ship, ship_through};
 pub use source::{MANIFEST_NAME, Source, SourceError};

@@ -16,6 +16,7 @@ use crate::{
     memory::{Cloud, Fault, Flaky, ManualClock},
     time::Timestamp,
     transport::{Finding, recheck},
+    units::ByteSize,
     upload::{AttemptOutcome, How, Outcome},
 };
 
@@ -314,20 +315,6 @@ async fn an_order_that_cannot_be_named_is_refused_before_anything_is_sent() {
     assert!(matches!(refused, Err(ShipError::Metadata(_))), "{refused:?}");
     let refused = ship(&source, &BTreeMap::<_, Flaky>::new(), &order, &|_| (), &clock).await;
     assert!(matches!(refused, Err(ShipError::NoBucket { .. })), "{refused:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_region_that_holds_up_the_others_is_called_off() {
-    let (feed, mut fed) = mpsc::channel(1);
-    let (call_off, called_off) = oneshot::channel();
-    let line = Line { feed, call_off, acked: Arc::new(AtomicU64::new(3)) };
-    let block = Block { number: 1, bytes: "1234".into(), checksum: Checksum::of(b"1234"), last: false };
-    let piece = Feed::Block(block);
-    let lines = give_all(vec![line], piece.clone(), 4, Duration::from_secs(30)).await;
-    assert_eq!(lines.len(), 1);
-    assert!(give_all(lines, piece, 8, Duration::from_secs(30)).await.is_empty());
-    assert_eq!(called_off.await, Ok(Reason::FellBehind { behind: ByteSize(5) }));
-    assert!(fed.recv().await.is_some() && fed.recv().await.is_none());
 }
 
 /// A caller may run an upload on any runtime.

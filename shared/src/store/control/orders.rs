@@ -47,7 +47,7 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn orders(&self, limit: usize) -> Result<Vec<Ordered>, RowsError> {
-        self.list(ORDERS, true, None, limit).await?.rows.iter().map(decode).collect()
+        self.rows(ORDERS, true, limit).await?.iter().map(decode).collect()
     }
 }
 

@@ -50,7 +50,7 @@ impl Trigger {
                 })
                 .await;
             }
-            Self::Approve { to } => order(sandbox, |r, m| r.approve(to, "ada", m)).await,
+            Self::Approve { to } => order(sandbox, |r, m| r.approve(to, "ada", m).ok()).await,
             Self::Pin(pin) => drop(sandbox.control.pin(&pin).await),
             Self::Unpin(region) => drop(sandbox.control.unpin(region).await),
             Self::Schedule => tick(sandbox).await,
