@@ -2,6 +2,7 @@
 
 use std::{
     num::NonZero,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
@@ -12,9 +13,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    cloud::{self, Cloud},
+    cloud::{self, Cloud, Panicked},
     dice::Dice,
-    measure::Outcome,
+    measure::{Broken, Outcome},
     scenario::Scenario,
     trace::Trace,
     world,
@@ -39,12 +40,21 @@ pub fn runs(scenarios: &[Scenario], count: usize) -> Vec<Run> {
     turns.enumerate().map(turn).collect()
 }
 
-/// Makes one run, telling `trace` what happens.
-///
-/// # Panics
-/// When the system has no resources left for a runtime.
-#[expect(clippy::expect_used, reason = "without a runtime there is nothing to report")]
+/// Makes one run, telling `trace` what happens. A panic is an outcome like any other.
 pub fn make(run: Run, trace: &Trace) -> Outcome {
+    caught(run, trace, || live(run, trace))
+}
+
+/// The outcome of `life`, or of the panic that ended it.
+fn caught(run: Run, trace: &Trace, life: impl FnOnce() -> Outcome) -> Outcome {
+    // What a panic leaves half done belongs to this run alone and is dropped with it.
+    catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(|payload| {
+        Outcome::panicked(run.scenario, run.seed, &cloud::words(&*payload), trace.hash())
+    })
+}
+
+#[expect(clippy::expect_used, reason = "without a runtime there is nothing to report")]
+fn live(run: Run, trace: &Trace) -> Outcome {
     // What the functions and clients draw for themselves comes from this thread's generator.
     fastrand::seed(run.seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,11 +65,15 @@ pub fn make(run: Run, trace: &Trace) -> Outcome {
     let config = cloud::config(&Value::Null);
     let dice = Dice::new(run.seed).fork(run.scenario.name());
     let plan = run.scenario.plan(&config, &dice);
-    let evidence = runtime.block_on(async {
+    let (evidence, panics) = runtime.block_on(async {
         let cloud = Cloud::traced(dice.clone().fork("cloud").below(u64::MAX), &config, trace.clone());
-        world::live(&cloud, &config, &plan, &dice).await
+        let evidence = world::live(&cloud, &config, &plan, &dice).await;
+        (evidence, cloud.panics())
     });
-    Outcome::of(run.scenario, run.seed, &plan, &evidence, trace.hash())
+    let mut outcome = Outcome::of(run.scenario, run.seed, &plan, &evidence, trace.hash());
+    let told = |Panicked { who, words }| Broken::Panicked { who: format!("{who} panicked: {words}") };
+    outcome.broken.extend(panics.into_iter().map(told));
+    outcome
 }
 
 /// Makes every run, as many at once as there are cores, and gives their outcomes in order.
@@ -100,5 +114,14 @@ mod tests {
         let seeds: Vec<_> = shared.iter().map(|run| (run.scenario, run.seed)).collect();
         let (a, b) = (Scenario::RegionLoss, Scenario::Partition);
         assert_eq!(seeds, [(a, 1), (b, 1), (a, 2), (b, 2), (a, 3)]);
+    }
+
+    #[test]
+    fn a_panic_of_the_world_is_an_outcome_that_says_how_to_see_it_again() {
+        let run = Run { scenario: Scenario::Partition, seed: 7 };
+        let outcome = caught(run, &Trace::new(), || panic!("planted"));
+        let [complaint] = &outcome.complaints()[..] else { panic!("{outcome:?}") };
+        assert!(complaint.contains("--scenario partition --seed 7"), "{complaint}");
+        assert!(complaint.contains("the world panicked: planted"), "{complaint}");
     }
 }

@@ -32,6 +32,10 @@ struct Args {
     hashes: bool,
 }
 
+/// More than a fifth of a run is small allocations, which this one makes cheaper.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let args = Args::parse();
     let is_whole = args.seed.is_none() && args.scenario.is_empty();

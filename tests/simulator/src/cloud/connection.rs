@@ -143,7 +143,11 @@ impl Caller {
             self.connect(&link).await?;
         }
         let (reply, received) = oneshot::channel();
-        tokio::spawn(cloud.clone().carry(link, request, reply));
+        let carrier = cloud.clone();
+        tokio::spawn(async move {
+            let who = format!("{} {}", link.service.as_str(), link.to);
+            carrier.guard(&who, carrier.clone().carry(link, request, reply)).await
+        });
         let answer = async {
             match received.await {
                 Ok(answer) => answer,

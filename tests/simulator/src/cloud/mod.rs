@@ -10,6 +10,7 @@ mod connection;
 mod dynamodb;
 mod network;
 mod objects;
+mod panics;
 mod queue;
 mod rows;
 mod s3;
@@ -47,6 +48,7 @@ pub use self::{
     alarms::{AlarmState, AlarmTransition},
     network::{Effect, Fault, FaultId, Network, Place, Service},
     objects::ObjectState,
+    panics::{Panicked, words},
     queue::Message,
     rows::{Lag, WriteEvent},
     serve::ApiHandler,
@@ -118,6 +120,7 @@ struct Inner {
     watchtower: Mutex<Watchtower>,
     apis: Mutex<ApiHandlers>,
     dice: Mutex<Dice>,
+    panics: Mutex<Vec<Panicked>>,
 }
 
 impl fmt::Debug for Cloud {
@@ -151,6 +154,7 @@ impl Cloud {
             queues: Mutex::default(),
             watchtower: Mutex::new(Watchtower::new(config, &dice)),
             apis: Mutex::default(),
+            panics: Mutex::default(),
             dice: Mutex::new(dice.fork("services")),
             config: config.clone(),
             trace,

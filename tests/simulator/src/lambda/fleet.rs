@@ -9,10 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{
-    task::spawn_local,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 use super::{End, Fate, Freeze, Kill, Power, run};
 use crate::{cloud::Cloud, dice::Dice};
@@ -22,6 +19,9 @@ pub trait Function: 'static {
     /// What a sandbox keeps between its invocations.
     type Sandbox: 'static;
 
+    /// What an invocation that ended well gives to who waits for it.
+    type Answer: 'static;
+
     /// A sandbox that has seen nothing.
     fn start(&self) -> Self::Sandbox;
 
@@ -30,7 +30,7 @@ pub trait Function: 'static {
         &'a self,
         sandbox: &'a mut Self::Sandbox,
         event: &'a Value,
-    ) -> impl Future<Output = Result<(), String>> + 'a;
+    ) -> impl Future<Output = Result<Self::Answer, String>> + 'a;
 }
 
 /// What the function's settings in the template say.
@@ -38,6 +38,8 @@ pub trait Function: 'static {
 pub struct Limits {
     /// The longest that an invocation may take.
     pub timeout: Duration,
+    /// What an invocation takes, or more: what befalls one does so within this span.
+    pub usual: Duration,
     /// Invocations at once.
     pub concurrency: usize,
     /// How often a failed asynchronous invocation is tried again.
@@ -67,6 +69,25 @@ impl Hazards {
     pub const NONE: Self = Self { kill: 0.0, freeze: 0.0, double: 0.0, recycle: 0.0 };
 }
 
+/// A flow is killed after fewer than two to this power polls, if by their number.
+const POLLS_BITS_MAX: u64 = 11;
+
+/// One more invocation at work, for as long as it lives.
+struct Busy<'a>(&'a Cell<usize>);
+
+impl<'a> Busy<'a> {
+    fn raise(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// The sandboxes of one function in one region; clones are the same fleet.
 pub struct Fleet<F: Function>(Rc<Inner<F>>);
 
@@ -78,7 +99,8 @@ struct Inner<F: Function> {
     power: Power,
     cloud: Cloud,
     dice: RefCell<Dice>,
-    idle: RefCell<Vec<F::Sandbox>>,
+    /// Each with the number of the region's losses when it started.
+    idle: RefCell<Vec<(u64, F::Sandbox)>>,
     busy: Cell<usize>,
 }
 
@@ -125,13 +147,32 @@ impl<F: Function> Fleet<F> {
         };
         if let Some(late) = double {
             let (fleet, event) = (self.clone(), event.clone());
-            spawn_local(async move {
+            self.spawn(async move {
                 sleep(late).await;
                 fleet.deliver(&event, None).await;
             });
         }
         let fleet = self.clone();
-        spawn_local(async move { fleet.deliver(&event, None).await });
+        self.spawn(async move { fleet.deliver(&event, None).await });
+    }
+
+    /// Lets `actor` run by itself, under the fleet's name.
+    pub fn spawn(&self, actor: impl Future<Output = ()> + 'static) {
+        self.0.cloud.spawn(&*self.0.name, actor);
+    }
+
+    /// Carries out an event that somebody waits for: once, now or not at all.
+    ///
+    /// `None` when as many invocations run as may.
+    pub async fn ask(&self, event: &Value) -> Option<End<Result<F::Answer, String>>> {
+        if !self.0.power.is_on() {
+            return Some(End::PowerLost);
+        }
+        if self.0.busy.get() >= self.0.limits.concurrency {
+            self.note("was too busy");
+            return None;
+        }
+        Some(self.invoke(event, None).await)
     }
 
     /// Carries out an event with all its retries. `kill` settles when the first try ends.
@@ -142,7 +183,7 @@ impl<F: Function> Fleet<F> {
                 return self.note("dropped an event");
             }
             match self.invoke(event, kill.take()).await {
-                End::Returned(Ok(())) | End::PowerLost => return,
+                End::Returned(Ok(_)) | End::PowerLost => return,
                 End::Returned(Err(_)) | End::Killed | End::TimedOut => {}
             }
             if attempt < self.0.limits.retries {
@@ -165,21 +206,27 @@ impl<F: Function> Fleet<F> {
         self.0.power.is_on()
     }
 
-    async fn invoke(&self, event: &Value, kill: Option<Kill>) -> End<Result<(), String>> {
+    async fn invoke(&self, event: &Value, kill: Option<Kill>) -> End<Result<F::Answer, String>> {
         let inner = &*self.0;
-        inner.busy.set(inner.busy.get() + 1);
-        let kept = inner.idle.borrow_mut().pop();
-        let mut sandbox = match kept {
+        let _busy = Busy::raise(&inner.busy);
+        let losses = inner.power.losses();
+        let mut sandbox = match self.kept(losses) {
             Some(sandbox) => sandbox,
             None => self.start().await,
         };
         let mut fate = self.fate();
         fate.kill = kill.or(fate.kill);
         // Boxed: a flow is a deep future.
-        let flow = Box::pin(inner.function.invoke(&mut sandbox, event));
-        let end = run(flow, fate, &inner.power).await;
+        let flow = Box::pin(inner.cloud.guard(&inner.name, inner.function.invoke(&mut sandbox, event)));
+        let end = match run(flow, fate, &inner.power).await {
+            End::Returned(Some(result)) => End::Returned(result),
+            // A panic takes the sandbox with it.
+            End::Returned(None) | End::Killed => End::Killed,
+            End::TimedOut => End::TimedOut,
+            End::PowerLost => End::PowerLost,
+        };
         self.note(match &end {
-            End::Returned(Ok(())) => "ended",
+            End::Returned(Ok(_)) => "ended",
             End::Returned(Err(_)) => "failed",
             End::Killed => "was killed",
             End::TimedOut => "timed out",
@@ -187,10 +234,16 @@ impl<F: Function> Fleet<F> {
         });
         let recycled = inner.dice.borrow_mut().chance(inner.hazards.get().recycle);
         if matches!(end, End::Returned(_)) && !recycled {
-            inner.idle.borrow_mut().push(sandbox);
+            inner.idle.borrow_mut().push((losses, sandbox));
         }
-        inner.busy.set(inner.busy.get() - 1);
         end
+    }
+
+    /// The sandbox that was used last, if it was not lost with its region.
+    fn kept(&self, losses: u64) -> Option<F::Sandbox> {
+        let mut idle = self.0.idle.borrow_mut();
+        idle.retain(|(started, _)| *started == losses);
+        idle.pop().map(|(_, sandbox)| sandbox)
     }
 
     /// A cold start: what a sandbox needs before it can take its first event.
@@ -207,10 +260,12 @@ impl<F: Function> Fleet<F> {
         let (mut dice, hazards) = (dice.borrow_mut(), hazards.get());
         let (killed, frozen, by_polls) =
             (dice.chance(hazards.kill), dice.chance(hazards.freeze), dice.chance(50.0));
-        let moment = dice.between(Duration::ZERO, limits.timeout);
-        let polls = u32::try_from(dice.below(2_000)).unwrap_or(u32::MAX);
+        let moment = dice.between(Duration::ZERO, limits.usual);
+        // Short flows have few polls, long ones thousands: each order of magnitude gets its share.
+        let most = 1 << (dice.below(POLLS_BITS_MAX) + 1);
+        let polls = u32::try_from(dice.below(most)).unwrap_or(u32::MAX);
         let freeze = Freeze {
-            after: dice.between(Duration::ZERO, limits.timeout),
+            after: dice.between(Duration::ZERO, limits.usual),
             lasts: dice.between(Duration::from_millis(100), Duration::from_secs(12)),
         };
         let kill = if by_polls { Kill::AfterPolls(polls) } else { Kill::After(moment) };
@@ -239,6 +294,7 @@ mod tests {
 
     impl Function for Worker {
         type Sandbox = ();
+        type Answer = ();
 
         fn start(&self) {
             self.sandboxes.set(self.sandboxes.get() + 1);
@@ -248,6 +304,7 @@ mod tests {
             self.calls.set(self.calls.get() + 1);
             self.at_work.set(self.at_work.get() + 1);
             self.together.set(self.together.get().max(self.at_work.get()));
+            assert_ne!(event, "panic", "planted");
             sleep(Duration::from_secs(10)).await;
             self.at_work.set(self.at_work.get() - 1);
             if event == "fail" { Err("told to".to_owned()) } else { Ok(()) }
@@ -260,6 +317,7 @@ mod tests {
         let seen = (Rc::clone(&worker.calls), Rc::clone(&worker.together), Rc::clone(&worker.sandboxes));
         let limits = Limits {
             timeout: Duration::from_secs(65),
+            usual: Duration::from_secs(65),
             concurrency,
             retries: 2,
             age_max: Duration::from_secs(60),
@@ -297,5 +355,60 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failed_event_is_tried_twice_more() {
         assert_eq!(two("fail", 2, Duration::from_secs(200)).await.0, 6);
+    }
+
+    const LIMITS: Limits = Limits {
+        timeout: Duration::from_secs(65),
+        usual: Duration::from_secs(65),
+        concurrency: 1,
+        retries: 0,
+        age_max: Duration::from_secs(60),
+    };
+
+    /// A fleet of one, its cloud and its power, handed to `scene`.
+    async fn alone(scene: impl AsyncFnOnce(Fleet<Worker>, Cloud, Power)) {
+        let cloud = Cloud::new(1, &crate::cloud::config(&Value::Null));
+        let (worker, power) = (Worker::default(), Power::default());
+        let fleet = Fleet::new("worker".to_owned(), worker, LIMITS, &cloud, &Dice::new(1), &power);
+        fleet.endanger(Hazards::NONE);
+        LocalSet::new().run_until(scene(fleet, cloud, power)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_is_kept_by_name_and_makes_room_for_the_next_event() {
+        alone(async |fleet, cloud, _| {
+            assert_eq!(fleet.ask(&"panic".into()).await, Some(End::Killed));
+            let panics = cloud.panics();
+            assert_eq!((panics.len(), panics[0].who.as_str()), (1, "worker"));
+            assert!(panics[0].words.contains("planted"), "{panics:?}");
+            assert_eq!(fleet.ask(&"go".into()).await, Some(End::Returned(Ok(()))));
+            assert_eq!(fleet.0.function.sandboxes.get(), 2, "a panic takes the sandbox with it");
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_sandbox_survives_the_loss_of_its_region() {
+        alone(async |fleet, _, power| {
+            fleet.ask(&"go".into()).await;
+            fleet.ask(&"go".into()).await;
+            assert_eq!(fleet.0.function.sandboxes.get(), 1);
+            power.turn(false);
+            assert_eq!(fleet.ask(&"go".into()).await, Some(End::PowerLost));
+            power.turn(true);
+            fleet.ask(&"go".into()).await;
+            assert_eq!(fleet.0.function.sandboxes.get(), 2);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_turned_away_when_there_is_no_room() {
+        alone(async |fleet, _, _| {
+            let (go, late) = (Value::from("go"), Value::from("go"));
+            let (first, second) = futures::join!(fleet.ask(&go), fleet.ask(&late));
+            assert_eq!((first, second), (Some(End::Returned(Ok(()))), None));
+        })
+        .await;
     }
 }

@@ -37,7 +37,7 @@ pub async fn every_minute<F: Function>(fleet: &Fleet<F>, schedule: Schedule, dic
     sleep(schedule.first).await;
     let (fleet_now, event_now) = (fleet.clone(), event.clone());
     let left = schedule.phase.saturating_sub(schedule.first);
-    tokio::task::spawn_local(async move { fleet_now.deliver(&event_now, Some(Kill::After(left))).await });
+    fleet.spawn(async move { fleet_now.deliver(&event_now, Some(Kill::After(left))).await });
     let mut due = schedule.phase;
     loop {
         sleep_until(began + due + dice.between(Duration::ZERO, LATE_MAX)).await;

@@ -85,6 +85,11 @@ pub enum Broken {
         /// The age of the oldest write that had not arrived.
         truth: Duration,
     },
+    /// Code under test, or the world around it, panicked.
+    Panicked {
+        /// Who, and with what words.
+        who: String,
+    },
 }
 
 impl Broken {
@@ -99,7 +104,8 @@ impl Broken {
             | Self::MovedIntoDown { .. }
             | Self::MovedUnseen { .. }
             | Self::PinOverruled { .. }
-            | Self::LostWrite { .. } => false,
+            | Self::LostWrite { .. }
+            | Self::Panicked { .. } => false,
         }
     }
 }
@@ -135,6 +141,7 @@ impl fmt::Display for Broken {
             Self::BoundBelowTruth { epoch, told, truth } => {
                 write!(f, "epoch {epoch} told {told:?} as the bound of what is lost, and it was {truth:?}")
             }
+            Self::Panicked { who } => write!(f, "{who}"),
         }
     }
 }

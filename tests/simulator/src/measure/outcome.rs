@@ -60,6 +60,25 @@ impl Outcome {
         }
     }
 
+    /// A run that a panic ended, with nothing measured.
+    pub fn panicked(scenario: Scenario, seed: u64, words: &str, hash: u64) -> Self {
+        Self {
+            scenario,
+            seed,
+            detection: None,
+            switch: None,
+            moved: None,
+            false_moves: 0,
+            moves: 0,
+            bounds_unknown: 0,
+            missing_writes: 0,
+            broken: vec![Broken::Panicked { who: format!("the world panicked: {words}") }],
+            unmet: Vec::new(),
+            simulated: Duration::ZERO,
+            hash,
+        }
+    }
+
     /// The command that runs it again.
     pub fn replay(&self) -> String {
         format!("cargo xtask drill --scenario {} --seed {}", self.scenario, self.seed)

@@ -1,53 +1,107 @@
 //! The workset API of a region behind its gateway.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use sealane::{
     aws::{DynamoRows, Limits},
-    region::Region,
+    region::{Region, RegionName},
     store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
 };
-use serde_json::json;
-use std::time::Duration;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt as _;
 use workset_api::{Deps, router};
 
 use super::functions::Home;
-use crate::cloud::{ApiHandler, Place, SimClock};
+use crate::{
+    cloud::{ApiHandler, Cloud, Place, SimClock},
+    lambda::{End, Fleet, Function},
+};
 
 /// As the API's main has it.
 const LIMITS: Limits =
     Limits { connect: Duration::from_millis(800), attempt: Duration::from_secs(1), attempts: 2 };
 
-/// What answers the HTTPS requests of a region: a sandbox a request, used again when it is free.
-pub(super) fn handler(home: &Home) -> ApiHandler {
-    let (home, idle) = (home.clone(), Arc::new(Mutex::new(Vec::<Router>::new())));
+/// The workset API of one region.
+#[derive(Debug)]
+pub(super) struct Api(pub(super) Home);
+
+impl Function for Api {
+    type Sandbox = Router;
+    type Answer = Response<Bytes>;
+
+    fn start(&self) -> Router {
+        router(deps(&self.0))
+    }
+
+    async fn invoke<'a>(
+        &'a self,
+        sandbox: &'a mut Router,
+        event: &'a Value,
+    ) -> Result<Response<Bytes>, String> {
+        let request =
+            lambda_http::request::from_str(&event.to_string()).map_err(|error| error.to_string())?;
+        let request = request.map(|body| Body::from(body.to_vec()));
+        let (parts, body) = match sandbox.clone().oneshot(request).await {
+            Ok(answer) => answer.into_parts(),
+            Err(never) => match never {},
+        };
+        let body = body.collect().await.map_err(|error| error.to_string())?;
+        Ok(Response::from_parts(parts, body.to_bytes()))
+    }
+}
+
+/// The gateway of a region, which passes each request to a sandbox of `fleet`.
+///
+/// An invocation goes on when its caller has left, and a region without power answers nothing.
+pub(super) fn gateway(cloud: &Cloud, region: RegionName, fleet: &Fleet<Api>) -> ApiHandler {
+    let (passed, mut heard) = mpsc::unbounded_channel::<(Value, oneshot::Sender<Response<Bytes>>)>();
+    let fleet = fleet.clone();
+    cloud.spawn(format!("gateway/{region}"), async move {
+        while let Some((event, reply)) = heard.recv().await {
+            let at_work = fleet.clone();
+            fleet.spawn(async move {
+                if let Some(answer) = answer(at_work.ask(&event).await) {
+                    // A caller that left does not mind.
+                    let _ = reply.send(answer);
+                }
+            });
+        }
+    });
     Arc::new(move |request: Request<Bytes>| {
-        let (home, idle) = (home.clone(), Arc::clone(&idle));
-        let answer: BoxFuture<'static, Response<Bytes>> = Box::pin(async move {
-            let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let sandbox = free.unwrap_or_else(|| router(deps(&home)));
-            let answer = ask(&sandbox, &request).await;
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(sandbox);
-            answer.unwrap_or_else(|| {
-                let mut broken = Response::new(Bytes::new());
-                *broken.status_mut() = StatusCode::BAD_GATEWAY;
-                broken
-            })
-        });
-        answer
+        let (reply, answer) = oneshot::channel();
+        // Without a gateway there is no answer, which is what the caller then sees.
+        let _ = passed.send((event(&request), reply));
+        Box::pin(async move {
+            match answer.await {
+                Ok(answer) => answer,
+                Err(_) => pending().await,
+            }
+        })
     })
 }
 
+/// What the gateway makes of an invocation's end; `None`: nothing is heard any more.
+fn answer(end: Option<End<Result<Response<Bytes>, String>>>) -> Option<Response<Bytes>> {
+    let status = match end {
+        Some(End::Returned(Ok(answer))) => return Some(answer),
+        Some(End::PowerLost) => return None,
+        Some(End::Returned(Err(_)) | End::Killed) => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(End::TimedOut) | None => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut refusal = Response::new(Bytes::new());
+    *refusal.status_mut() = status;
+    Some(refusal)
+}
+
 /// The request as the gateway passes it on, with the claims of the token that it has verified.
-async fn ask(sandbox: &Router, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+fn event(request: &Request<Bytes>) -> Value {
     let uri = request.uri();
-    let event = json!({
+    json!({
         "version": "2.0", "routeKey": "ANY /{proxy+}", "rawPath": uri.path(),
         "rawQueryString": uri.query().unwrap_or_default(),
         "headers": {"content-type": "application/json", "host": uri.host()},
@@ -60,11 +114,7 @@ async fn ask(sandbox: &Router, request: &Request<Bytes>) -> Option<Response<Byte
             "time": "20/Nov/2026:09:15:30 +0000", "timeEpoch": 1_795_166_130_512_u64,
         },
         "body": String::from_utf8_lossy(request.body()), "isBase64Encoded": false,
-    });
-    let request = lambda_http::request::from_str(&event.to_string()).ok()?;
-    let answer = sandbox.clone().oneshot(request.map(|body| Body::from(body.to_vec()))).await.ok()?;
-    let (parts, body) = answer.into_parts();
-    Some(Response::from_parts(parts, body.collect().await.ok()?.to_bytes()))
+    })
 }
 
 /// As the API's main wires it.

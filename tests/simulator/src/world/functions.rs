@@ -35,6 +35,8 @@ fn print(lines: &[String]) {
 async fn with_metrics<T>(cloud: &Cloud, here: RegionName, flow: impl Future<Output = T>) -> T {
     let mut flow = pin!(flow);
     poll_fn(|cx| {
+        // What another flow printed before it panicked, or in another run, is not this one's.
+        drop(PRINTED.take());
         let polled = flow.as_mut().poll(cx);
         let lines = PRINTED.take();
         if !lines.is_empty() {
@@ -72,6 +74,7 @@ type ProberDeps = health_prober::Deps<AwsReach, DynamoRows, SimClock>;
 
 impl Function for Prober {
     type Sandbox = (ProberDeps, health_prober::State);
+    type Answer = ();
 
     fn start(&self) -> Self::Sandbox {
         let Home { cloud, config, here } = &self.0;
@@ -107,6 +110,7 @@ type HandlerDeps = failover_handler::Deps<CloudWatchAlarms, DynamoRows, SimClock
 
 impl Function for Handler {
     type Sandbox = (HandlerDeps, Remembered);
+    type Answer = ();
 
     fn start(&self) -> Self::Sandbox {
         let Home { cloud, config, here } = &self.0;

@@ -18,7 +18,7 @@ use sealane::{
 };
 use serde_json::json;
 use tokio::{
-    task::{LocalSet, spawn_local},
+    task::LocalSet,
     time::{Instant, sleep, sleep_until},
 };
 
@@ -29,19 +29,35 @@ use crate::{
     measure::{Evidence, Extent, Outage, Ruled},
     scenario::{Act, Plan, Slot, Timed},
 };
+use api::Api;
 use functions::{Handler, Home, Prober};
 use stage::Stage;
 
 /// The prober's settings in the template.
-const PROBER: Limits =
-    Limits { timeout: Duration::from_secs(65), concurrency: 2, retries: 0, age_max: Duration::from_secs(60) };
+const PROBER: Limits = Limits {
+    timeout: Duration::from_secs(65),
+    usual: Duration::from_secs(65),
+    concurrency: 2,
+    retries: 0,
+    age_max: Duration::from_secs(60),
+};
 
 /// The handler's settings in the template, and the retries that reach it at most.
 const HANDLER: Limits = Limits {
     timeout: Duration::from_secs(30),
+    usual: Duration::from_secs(3),
     concurrency: 4,
     retries: 2,
     age_max: Duration::from_secs(300),
+};
+
+/// The API's settings in the template, and what an account allows; whoever waits for an answer repeats the request itself.
+const API: Limits = Limits {
+    timeout: Duration::from_secs(15),
+    usual: Duration::from_millis(100),
+    concurrency: 1_000,
+    retries: 0,
+    age_max: Duration::ZERO,
 };
 
 /// How long before the end the last write begins, so that its answer is heard.
@@ -55,7 +71,7 @@ struct Site {
     power: Power,
     prober: Fleet<Prober>,
     handler: Fleet<Handler>,
-    home: Home,
+    api: Fleet<Api>,
 }
 
 /// The world of one run.
@@ -85,7 +101,8 @@ impl World {
             let prober = Fleet::new(format!("prober/{here}"), prober, PROBER, cloud, &dice, &power);
             let handler = Handler(home.clone());
             let handler = Fleet::new(format!("handler/{here}"), handler, HANDLER, cloud, &dice, &power);
-            (here, Site { power, prober, handler, home })
+            let api = Fleet::new(format!("api/{here}"), Api(home), API, cloud, &dice, &power);
+            (here, Site { power, prober, handler, api })
         };
         let sites = powers.into_iter().map(site).collect();
         Self { stage, sites, dice, broken: BTreeMap::new(), lost: BTreeMap::new() }
@@ -115,35 +132,38 @@ impl World {
             let mut dice = self.dice.fork(&format!("schedule {here}"));
             if let Some(double) = plan.doubles {
                 site.prober.endanger(Hazards { double, ..Hazards::USUAL });
+                site.handler.endanger(Hazards { double, ..Hazards::USUAL });
             }
             let (prober, schedule) = (site.prober.clone(), Schedule::drawn(&mut dice));
-            spawn_local(async move {
+            self.spawn(format!("schedule/{here}"), async move {
                 every_minute(&prober, schedule, &mut dice, &json!({"source": "aws.events"})).await;
             });
-            spawn_local(deliver_alarms(
-                self.stage.clone(),
-                *here,
-                site.handler.clone(),
-                self.dice.fork(&format!("alarms {here}")),
-            ));
+            let dice = self.dice.fork(&format!("alarms {here}"));
+            let alarms = deliver_alarms(self.stage.clone(), *here, site.handler.clone(), dice);
+            self.spawn(format!("alarms/{here}"), alarms);
         }
         let full: Vec<RegionName> = self.stage.config.full_regions().map(|r| r.name).collect();
         full.iter().for_each(|here| self.serve(*here));
         let clients = full.into_iter().map(Place::Region).chain([Place::Client(0)]);
         for (number, place) in (0_u32..).zip(clients) {
             let late = Duration::from_secs(5) + Duration::from_millis(61) * number;
-            spawn_local(routers::ask(self.stage.clone(), place, late));
-            spawn_local(writers::write(self.stage.clone(), place, late * 2));
+            self.spawn(format!("router/{place}"), routers::ask(self.stage.clone(), place, late));
+            self.spawn(format!("writer/{place}"), writers::write(self.stage.clone(), place, late * 2));
         }
         if let Some(watched) = &plan.watched {
-            spawn_local(watcher::watch(self.stage.clone(), watched.clone(), plan.since));
+            self.spawn("watcher", watcher::watch(self.stage.clone(), watched.clone(), plan.since));
         }
+    }
+
+    fn spawn(&self, who: impl Into<String>, actor: impl Future<Output = ()> + 'static) {
+        self.stage.cloud.spawn(who, actor);
     }
 
     /// Puts the region's API behind its gateway, if it has one.
     fn serve(&self, region: RegionName) {
         if let Some(site) = self.sites.get(&region).filter(|_| self.stage.is_full(region)) {
-            self.stage.cloud.install_api(region, api::handler(&site.home));
+            let gateway = api::gateway(&self.stage.cloud, region, &site.api);
+            self.stage.cloud.install_api(region, gateway);
         }
     }
 
@@ -264,7 +284,7 @@ async fn deliver_alarms(stage: Stage, here: RegionName, handler: Fleet<Handler>,
             let ways = [(change.sns(), ms(70), ms(900)), (change.eventbridge(), ms(150), ms(1_500))];
             for (event, median, p99) in ways {
                 let (handler, wait) = (handler.clone(), dice.wait(median, p99));
-                spawn_local(async move {
+                stage.cloud.spawn("sns", async move {
                     sleep(wait).await;
                     handler.send(event);
                 });

@@ -18,7 +18,6 @@ use sealane::{
 };
 use tokio::{
     sync::Mutex,
-    task::spawn_local,
     time::{interval, sleep},
 };
 
@@ -65,7 +64,8 @@ pub(super) async fn ask(stage: Stage, place: Place, late: Duration) {
             continue;
         }
         let router = Rc::clone(&router);
-        spawn_local(async move { router.turn().await });
+        let cloud = router.stage.cloud.clone();
+        cloud.spawn(format!("router/{place}"), async move { router.turn().await });
     }
 }
 

@@ -15,7 +15,7 @@ use sealane::{
     ports::Row,
     region::RegionName,
 };
-use tokio::{sync::mpsc, task::spawn_local};
+use tokio::sync::mpsc;
 
 use super::log::Log;
 use crate::{
@@ -71,7 +71,7 @@ impl Stage {
             let _ = told.send((event.at, Arc::clone(&event.row)));
         });
         let listener = stage.clone();
-        spawn_local(async move {
+        cloud.spawn("listener", async move {
             while let Some((at, row)) = heard.recv().await {
                 listener.hear(at, &row);
             }
