@@ -21,6 +21,7 @@ pub struct Verdicts {
     lags: BTreeMap<(RegionName, RegionName), Lag>,
     panics: BTreeSet<Capability>,
     ages: BTreeMap<RegionName, Duration>,
+    losses: BTreeMap<(RegionName, RegionName), Duration>,
 }
 
 /// Judges every capability of every region by all `rows`, each with whether it is
@@ -47,7 +48,7 @@ pub fn judge(
         })
         .collect();
     let panics = Capability::ALL.into_iter().filter(|c| is_panic(&verdicts, regions, *c)).collect();
-    Verdicts { panics, lags: lags(&rows, regions), verdicts, ages: BTreeMap::new() }
+    Verdicts { panics, lags: lags(&rows, regions), verdicts, ages: BTreeMap::new(), losses: BTreeMap::new() }
 }
 
 /// One row an observer: the one with the highest number, a fresh one if both have it.
@@ -114,10 +115,25 @@ impl Verdicts {
 
     /// At most how long ago region `from` wrote the oldest of what `to` still lacked
     /// when these verdicts were reached: what would be lost with `from`. `None` when
-    /// `to`'s observer has not said, or nobody can tell how old its row is.
+    /// `to`'s observer has never said, or nobody can tell how old its row is.
     pub fn loss_max(&self, from: RegionName, to: RegionName) -> Option<Duration> {
+        self.losses.get(&(from, to)).copied().or_else(|| self.loss_told(from, to))
+    }
+
+    /// What the rows say that may be lost, by the first region and the second that would lack it.
+    pub fn losses(&self) -> impl Iterator<Item = ((RegionName, RegionName), Duration)> {
+        self.lags.keys().filter_map(|(from, to)| Some(((*from, *to), self.loss_told(*from, *to)?)))
+    }
+
+    fn loss_told(&self, from: RegionName, to: RegionName) -> Option<Duration> {
         let told = self.lags.get(&(from, to))?.loss_max()?;
         Some(told.saturating_add(*self.ages.get(&to)?))
+    }
+
+    /// These verdicts with the bounds of what may be lost that the reader knows by all its looks.
+    #[must_use]
+    pub fn bound(self, losses: BTreeMap<(RegionName, RegionName), Duration>) -> Self {
+        Self { losses, ..self }
     }
 
     /// These verdicts with the greatest age that each observer's row may have.
