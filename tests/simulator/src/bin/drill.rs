@@ -16,7 +16,7 @@ use simulator::{
 #[derive(Debug, Parser)]
 struct Args {
     /// Runs, shared out over the scenarios in turn.
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 150, value_parser = some_seeds)]
     seeds: usize,
     /// A scenario to run; may be given again. Without it, all.
     #[arg(long)]
@@ -30,6 +30,12 @@ struct Args {
     /// Prints scenario, seed and trace hash of each run and nothing else.
     #[arg(long)]
     hashes: bool,
+}
+
+/// A drill of nothing would meet every bar that it measures.
+fn some_seeds(text: &str) -> Result<usize, String> {
+    let seeds = text.parse().ok().filter(|seeds| *seeds > 0);
+    seeds.ok_or_else(|| format!("`{text}` is no number of runs (want 1 or more, as in `--seeds 150`)"))
 }
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
@@ -55,6 +61,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     // The crashes depend on no seed and no scenario: they are part of the whole drill only.
     let crashes = if is_whole { enumerate() } else { Summary::default() };
     let report = Report::of(&outcomes, &crashes);
+    let report = if is_whole { report.whole() } else { report };
     if let Some(path) = &args.report {
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use sealane::{
     failover::{Pin, Standing},
-    region::RegionName,
+    region::{Capability, RegionName},
 };
 
 /// A promise that was broken, with what shows it.
@@ -76,6 +76,20 @@ pub enum Broken {
         /// When the client had its answer.
         at: Duration,
     },
+    /// The account of a move told no bound although something could have been lost.
+    BoundUnknown {
+        /// The epoch that began.
+        epoch: u64,
+        /// The age of the oldest write that had not arrived.
+        truth: Duration,
+    },
+    /// Something of the watched region was called unhealthy before anything was wrong with it.
+    FalseVerdict {
+        /// When.
+        at: Duration,
+        /// What.
+        capability: Capability,
+    },
     /// What the account of a move told as the bound was less than the truth.
     BoundBelowTruth {
         /// The epoch that began.
@@ -99,7 +113,9 @@ impl Broken {
             | Self::MovedIntoDown { .. }
             | Self::MovedUnseen { .. }
             | Self::PinOverruled { .. }
-            | Self::LostWrite { .. } => false,
+            | Self::LostWrite { .. }
+            | Self::BoundUnknown { .. }
+            | Self::FalseVerdict { .. } => false,
         }
     }
 }
@@ -131,6 +147,12 @@ impl fmt::Display for Broken {
             Self::PinOverruled { epoch, pin } => write!(f, "epoch {epoch} began although {pin}"),
             Self::LostWrite { id, region, at } => {
                 write!(f, "the write of {id}, acknowledged by {region} at {at:?}, is gone")
+            }
+            Self::BoundUnknown { epoch, truth } => {
+                write!(f, "epoch {epoch} told no bound of what is lost, and it was {truth:?}")
+            }
+            Self::FalseVerdict { at, capability } => {
+                write!(f, "{capability} was called unhealthy at {at:?}, before anything was wrong")
             }
             Self::BoundBelowTruth { epoch, told, truth } => {
                 write!(f, "epoch {epoch} told {told:?} as the bound of what is lost, and it was {truth:?}")
