@@ -33,6 +33,9 @@ pub struct Memory {
     /// Where the reader is; `None`: nowhere that has an observer.
     here: Option<RegionName>,
     echo: Echo,
+    /// The time on this reader's clock before which all that the first region wrote is known
+    /// to be in the second. It stays true when the second's observer starts anew or falls silent.
+    arrived: BTreeMap<(RegionName, RegionName), Timestamp>,
     freshness: Freshness,
     first_look: Option<Timestamp>,
     last_look: Option<Timestamp>,
@@ -47,6 +50,12 @@ impl Memory {
     /// say of that region's own.
     pub fn of(here: RegionName) -> Self {
         Self { here: Some(here), ..Self::default() }
+    }
+
+    /// Takes in number `seq` of this region's own row, which was read for itself at `now`, before the
+    /// next one is written. A reader that has just begun can then tell the age of what names that one.
+    pub fn adopt(&mut self, seq: u64, now: Timestamp) {
+        self.echo = std::mem::take(&mut self.echo).look(seq, now);
     }
 
     /// Whether the observer's row was seen to advance lately.
@@ -164,8 +173,24 @@ pub fn weigh(
     let judged: Vec<(&Observation, bool)> = rows.iter().map(|row| (row, fresh(row))).collect();
     let verdicts = judge(&judged, &config.regions, &config.health, memory.verdicts.as_ref());
     let verdicts = verdicts.aged(ages(rows, memory, now), now);
+    let verdicts = remember_losses(verdicts, &mut memory.arrived, now);
     memory.verdicts = Some(verdicts.clone());
     verdicts
+}
+
+/// `verdicts` with every loss that this reader can bound, by what it reads now or has read.
+fn remember_losses(
+    verdicts: Verdicts,
+    arrived: &mut BTreeMap<(RegionName, RegionName), Timestamp>,
+    now: Timestamp,
+) -> Verdicts {
+    let told = verdicts.losses().filter_map(|(pair, loss_max)| Some((pair, now.before(loss_max)?)));
+    for (pair, before) in told {
+        let known = arrived.entry(pair).or_insert(before);
+        *known = before.max(*known);
+    }
+    let losses = arrived.iter().map(|(pair, before)| (*pair, now.since(*before)));
+    verdicts.bound(losses.collect())
 }
 
 /// `view` with the regions that a pin drains offline in everything: they get no new work.
@@ -210,7 +235,11 @@ fn note<T: Default>(problems: &mut Vec<String>, what: &str, error: &RowsError) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{failover::Rule, health::Probe, memory::MemoryRows};
+    use crate::{
+        failover::Rule,
+        health::{Lag, Probe},
+        memory::MemoryRows,
+    };
 
     const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
         {"name": "us-west-2", "bucket": "west"}, {"name": "us-east-1", "bucket": "east"},
@@ -261,6 +290,53 @@ mod tests {
         // The observers went on for a while and stopped; this reader slept through both.
         assert_eq!(look(50, 600_000), Status::Unknown);
         assert_eq!(look(51, 610_000), Status::Healthy);
+    }
+
+    #[test]
+    fn what_has_arrived_stays_known_when_its_observer_starts_anew() {
+        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        let (west, east): (RegionName, RegionName) =
+            ("us-west-2".parse().unwrap(), "us-east-1".parse().unwrap());
+        let mut memory = Memory::of(east);
+        let mut look = |ticks, second: u64, lag| {
+            let mut rows = rows(&config, ticks);
+            let own = rows.iter_mut().find(|row| row.observer() == east).unwrap();
+            *own = own.clone().measure(west, lag);
+            let now = Timestamp::from_millis(1_000_000 + second * 1_000);
+            weigh(&config, &rows, &mut memory, Trust::Advancing, now).loss_max(west, east, now)
+        };
+        let s = Duration::from_secs;
+        let told = |seconds| Lag::new(Some(s(1)), Some(s(seconds)));
+        assert_eq!(look(5, 0, told(1)), None, "the age of a first row is not known");
+        // The row is ten seconds old at most, and told of one more.
+        assert_eq!(look(6, 10, told(1)), Some(s(11)));
+        assert_eq!(look(7, 20, Lag::default()), Some(s(21)), "nothing has arrived at the new sandbox");
+        assert_eq!(look(8, 30, told(40)), Some(s(31)), "a poorer proof takes nothing back");
+        assert_eq!(look(9, 40, told(2)), Some(s(12)));
+    }
+
+    #[test]
+    fn a_reader_that_writes_the_first_number_it_sees_can_date_what_names_it() {
+        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        let (west, east): (RegionName, RegionName) =
+            ("us-west-2".parse().unwrap(), "us-east-1".parse().unwrap());
+        let europe = config.regions[2].name;
+        let at = |second: u64| Timestamp::from_millis(1_000_000 + second * 1_000);
+        let told = Lag::new(Some(Duration::from_secs(1)), Some(Duration::from_secs(1)));
+        let look = |memory: &mut Memory, ticks, heard, second| {
+            let mut rows = rows(&config, ticks);
+            let row = rows.iter_mut().find(|row| row.observer() == east).unwrap();
+            *row = row.clone().measure(west, told).hear(europe, heard);
+            weigh(&config, &rows, memory, Trust::Advancing, at(second)).loss_max(west, east, at(second))
+        };
+        for (adopts, bound) in [(true, Some(Duration::from_secs(13))), (false, None)] {
+            let mut memory = Memory::of(europe);
+            if adopts {
+                memory.adopt(4, at(0));
+            }
+            assert_eq!(look(&mut memory, 5, 4, 2), None, "it names what another sandbox wrote");
+            assert_eq!(look(&mut memory, 6, 5, 12), bound);
+        }
     }
 
     #[test]

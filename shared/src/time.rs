@@ -28,6 +28,11 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The time `span` earlier; `None` if there is none.
+    pub fn before(self, span: Duration) -> Option<Self> {
+        self.0.checked_sub(millis(span)).map(Self)
+    }
+
     /// The time `span` later; the end of time if there is none.
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))

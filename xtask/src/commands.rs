@@ -105,8 +105,8 @@ struct DemoArgs {
 
 #[derive(Debug, Args)]
 struct DrillArgs {
-    /// Runs each scenario with this many seeds
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    /// Makes this many runs, shared out over the scenarios in turn, each with its seeds from 1
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Only this scenario; may be given more than once
     #[arg(long = "scenario", value_name = "NAME")]

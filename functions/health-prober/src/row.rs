@@ -8,6 +8,7 @@ use sealane::{
     ports::{Rows, RowsError},
     region::RegionName,
     store::HealthTable,
+    time::Timestamp,
 };
 use tokio::time::timeout;
 
@@ -39,8 +40,14 @@ pub(crate) enum Published {
     Unanswered(Option<RowsError>),
 }
 
-/// Takes up this observer's row where another sandbox left it.
-pub(crate) async fn adopt<R: Rows>(own: &HealthTable<R>, state: &mut State, here: RegionName) {
+/// Takes up this observer's row where another sandbox left it. `now` is from before the read: what
+/// names a later number of this row was written after it.
+pub(crate) async fn adopt<R: Rows>(
+    own: &HealthTable<R>,
+    state: &mut State,
+    here: RegionName,
+    now: Timestamp,
+) {
     if state.row != Row::Unread {
         return;
     }
@@ -48,6 +55,7 @@ pub(crate) async fn adopt<R: Rows>(own: &HealthTable<R>, state: &mut State, here
         Ok(Ok(None)) => state.row = Row::Absent,
         Ok(Ok(Some(held))) => {
             state.row = Row::At(held.version);
+            state.memory.adopt(held.value.seq(), now);
             if held.value.seq() > state.observation.seq() {
                 state.observation = held.value;
                 // Another sandbox watched meanwhile, and told of the uploads that ended.

@@ -30,7 +30,7 @@ where
 {
     state.ticks += 1;
     state.began.get_or_insert_with(|| deps.clock.now());
-    row::adopt(&deps.own, state, deps.here).await;
+    row::adopt(&deps.own, state, deps.here, deps.clock.now()).await;
     let due = due(deps, state);
     let written = if state.ticks % 2 == 1 {
         tick(deps, deps.reach.pooled(), state, &due).await
@@ -127,7 +127,7 @@ where
     marks::note(state, &errands, &written);
     let Some(answers) = answers else { return Written::ByAnother };
     // After a write that was not answered, the row is read before the next one.
-    row::adopt(&deps.own, state, deps.here).await;
+    row::adopt(&deps.own, state, deps.here, deps.clock.now()).await;
     fold(deps, state, &answers);
     acknowledge(state, &answers, stamp);
     marks::collect(deps, state).await;
@@ -155,7 +155,7 @@ where
     let Some(answers) = look(deps, &doors, state, &wanted, stamp, Tell::Nothing).await else {
         return Written::ByAnother;
     };
-    row::adopt(&deps.own, state, deps.here).await;
+    row::adopt(&deps.own, state, deps.here, deps.clock.now()).await;
     fold(deps, state, &answers);
     acknowledge(state, &answers, stamp);
     publish(deps, state).await

@@ -239,7 +239,8 @@ pub enum Decision {
         why: Advance,
         /// Replication lag into the target, as looked at now; `None`: not known or of no matter.
         lag: Option<Duration>,
-        /// At most how old the oldest write is that the target may lack; `None`: likewise.
+        /// At most how old the oldest write is that the target may lack, or at the end of a move that
+        /// it may have lacked at the switch; `None`: likewise.
         loss_max: Option<Duration>,
     },
     /// Give a move up; the active region has not changed.

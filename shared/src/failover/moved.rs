@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     region::RegionName,
-    time::{Human, Timestamp},
+    time::{Human, Timestamp, millis},
 };
 
 /// A finished move: what was seen, which rule moved it, who started it, and how long each phase took.
@@ -52,7 +52,7 @@ pub struct Moved {
 impl Moved {
     /// The record of the move that `decision` ends; `None` when it ends none.
     pub fn ended_by(decision: &Decision, record: &Record, moment: Moment) -> Option<Self> {
-        let Decision::Advance { from: phase, into: Phase::Steady, why, .. } = decision else {
+        let Decision::Advance { from: phase, into: Phase::Steady, why, loss_max, .. } = decision else {
             return None;
         };
         let underway = record.underway.as_ref().filter(|_| record.phase == *phase)?;
@@ -65,7 +65,7 @@ impl Moved {
             reason: underway.reason.clone(),
             started_by: underway.by.clone(),
             lag_ms: underway.lag_ms,
-            loss_max_ms: underway.loss_max_ms,
+            loss_max_ms: underway.loss_max_ms.or(loss_max.map(millis)),
             saw: underway.saw.clone(),
             steps,
             verified: *why == Advance::Verified,

@@ -159,7 +159,18 @@ impl<L: Lags> Desk<'_, L> {
         let Inputs { lags, .. } = *self.inputs;
         let target = self.record.phase.target();
         let lag = target.and_then(|to| lags.lag(self.record.active, to));
-        let loss_max = target.and_then(|to| lags.loss_max(self.record.active, to));
+        let loss_max = match (self.record.phase, target) {
+            // What could be lost by now, less the time since the switch: this controller may know
+            // what the one that switched did not.
+            (Phase::Verifying { from }, _) => lags
+                .loss_max(from, self.record.active)
+                .map(|loss_max| loss_max.saturating_sub(self.elapsed())),
+            (_, Some(to)) => lags.loss_max(self.record.active, to),
+            (
+                Phase::Steady | Phase::Returning { .. } | Phase::Draining { .. } | Phase::Switching { .. },
+                None,
+            ) => None,
+        };
         Decision::Advance { from: self.record.phase, into, why, lag, loss_max }
     }
 

@@ -347,6 +347,24 @@ fn objects_that_cannot_be_stored_do_not_move_the_primary() {
 }
 
 #[test]
+fn who_ends_a_move_fills_in_the_bound_that_who_switched_did_not_know() {
+    let mut ticks = vec![Tick::calm(10)];
+    ticks.extend(dead_primary(3, 2));
+    let turns = walk(None, &ticks, &POLICY);
+    let ended = |t: &Turn| Moved::ended_by(&t.decision, t.before.as_ref()?, t.moment);
+    let turn = turns.iter().find(|t| ended(t).is_some()).unwrap();
+    let mut record = turn.before.clone().unwrap();
+    let Decision::Advance { from, into, why, lag, .. } = turn.decision.clone() else {
+        panic!("{}", turn.decision)
+    };
+    let knows = Decision::Advance { from, into, why, lag, loss_max: Some(Duration::from_secs(9)) };
+    let told = |record: &Record| Moved::ended_by(&knows, record, turn.moment).unwrap().loss_max_ms;
+    assert_eq!(told(&record), Some(9_000));
+    record.underway.as_mut().unwrap().loss_max_ms = Some(4_000);
+    assert_eq!(told(&record), Some(4_000), "what was known at the switch stands");
+}
+
+#[test]
 fn a_finished_move_tells_its_story() {
     let mut ticks = vec![Tick::calm(10)];
     ticks.extend(dead_primary(3, 2));

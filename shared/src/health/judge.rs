@@ -24,6 +24,7 @@ pub struct Verdicts {
     lags: BTreeMap<(RegionName, RegionName), Lag>,
     panics: BTreeSet<Capability>,
     ages: BTreeMap<RegionName, Duration>,
+    losses: BTreeMap<(RegionName, RegionName), Duration>,
     reached: Option<Timestamp>,
 }
 
@@ -51,7 +52,14 @@ pub fn judge(
         })
         .collect();
     let panics = Capability::ALL.into_iter().filter(|c| is_panic(&verdicts, regions, *c)).collect();
-    Verdicts { panics, lags: lags(&rows, regions), verdicts, ages: BTreeMap::new(), reached: None }
+    Verdicts {
+        panics,
+        lags: lags(&rows, regions),
+        verdicts,
+        ages: BTreeMap::new(),
+        losses: BTreeMap::new(),
+        reached: None,
+    }
 }
 
 /// One row an observer: the one with the highest number, a fresh one if both have it.
@@ -118,11 +126,26 @@ impl Verdicts {
 
     /// At most how long ago, at `now` on the reader's clock, region `from` wrote the
     /// oldest of what `to` still lacks: what would be lost with `from`. `None` when
-    /// `to`'s observer has not said, or nobody can tell how old its row is.
+    /// `to`'s observer has never said, or nobody can tell how old its row is.
     pub fn loss_max(&self, from: RegionName, to: RegionName, now: Timestamp) -> Option<Duration> {
+        let then = self.losses.get(&(from, to)).copied().or_else(|| self.loss_told(from, to))?;
+        Some(then.saturating_add(now.since(self.reached?)))
+    }
+
+    /// What the rows say that may be lost, by the first region and the second that would lack it.
+    pub fn losses(&self) -> impl Iterator<Item = ((RegionName, RegionName), Duration)> {
+        self.lags.keys().filter_map(|(from, to)| Some(((*from, *to), self.loss_told(*from, *to)?)))
+    }
+
+    fn loss_told(&self, from: RegionName, to: RegionName) -> Option<Duration> {
         let told = self.lags.get(&(from, to))?.loss_max()?;
-        let age = self.ages.get(&to)?.saturating_add(now.since(self.reached?));
-        Some(told.saturating_add(age))
+        Some(told.saturating_add(*self.ages.get(&to)?))
+    }
+
+    /// These verdicts with the bounds of what may be lost that the reader knows by all its looks.
+    #[must_use]
+    pub fn bound(self, losses: BTreeMap<(RegionName, RegionName), Duration>) -> Self {
+        Self { losses, ..self }
     }
 
     /// These verdicts with the greatest age that each observer's row may have at `now`,

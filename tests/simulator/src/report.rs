@@ -1,6 +1,6 @@
 //! The report: every figure of a drill by scenario, and which bars are met.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -18,7 +18,8 @@ const REPLAYS_MAX: usize = 20;
 pub struct Report {
     /// Runs.
     pub seeds: usize,
-    /// Promises that were broken, over all runs and all schedules of crashes.
+    /// Promises that were broken, bounds below the truth and what did not come that must have, over
+    /// all runs and all schedules of crashes.
     pub violations: usize,
     /// Schedules of crashes that were gone through.
     pub crash_schedules: u64,
@@ -39,7 +40,9 @@ pub struct Report {
 pub struct Figures {
     /// Runs.
     pub runs: usize,
-    /// From the fault to the first verdict of a live controller that shows it.
+    /// From the fault to the first verdict of a live controller that calls something unhealthy that it struck.
+    pub seen_ms: Spread,
+    /// From the fault to the first such verdict that calls for what has to come.
     pub detection_ms: Spread,
     /// From there to the record that names another active region.
     pub switch_ms: Spread,
@@ -53,6 +56,8 @@ pub struct Figures {
     pub rpo_bound_below_truth: usize,
     /// Moves whose account tells no bound.
     pub rpo_unknown: usize,
+    /// The same, in percent of all moves, rounded up.
+    pub rpo_unknown_percent: u64,
     /// Acknowledged writes that were only in a region that was left, over all runs.
     pub writes_left_behind: usize,
     /// Runs in which something did not come that must have.
@@ -68,18 +73,47 @@ pub struct Bar {
     pub scenario: Option<&'static str>,
     /// The figure.
     pub figure: &'static str,
-    /// What it may be at most.
-    pub at_most: u64,
+    /// What it has to be.
+    #[serde(flatten)]
+    pub want: Want,
     /// What it is; `None`: nothing was measured.
     pub found: Option<u64>,
     /// Whether that is reached. What was not measured is not reached.
     pub met: bool,
 }
 
+/// A limit of a figure, which is met when it is reached exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Want {
+    /// No more than this.
+    AtMost(u64),
+    /// No less than this.
+    AtLeast(u64),
+}
+
+impl Want {
+    const fn holds(self, found: u64) -> bool {
+        match self {
+            Self::AtMost(limit) => found <= limit,
+            Self::AtLeast(limit) => found >= limit,
+        }
+    }
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(limit) => write!(f, "at most {limit}"),
+            Self::AtLeast(limit) => write!(f, "at least {limit}"),
+        }
+    }
+}
+
 impl Bar {
-    fn new(scenario: Option<Scenario>, figure: &'static str, at_most: u64, found: Option<u64>) -> Self {
-        let met = found.is_some_and(|found| found <= at_most);
-        Self { scenario: scenario.map(Scenario::name), figure, at_most, found, met }
+    fn new(scenario: Option<Scenario>, figure: &'static str, want: Want, found: Option<u64>) -> Self {
+        let met = found.is_some_and(|found| want.holds(found));
+        Self { scenario: scenario.map(Scenario::name), figure, want, found, met }
     }
 }
 
@@ -106,6 +140,18 @@ impl Report {
         }
     }
 
+    /// This report as one on the whole drill, of which no scenario and no crash may be missing.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        for scenario in Scenario::ALL {
+            let runs = self.scenarios.get(scenario.name()).map_or(0, |f| f.runs);
+            self.bars.push(Bar::new(Some(scenario), "runs", Want::AtLeast(1), u64::try_from(runs).ok()));
+        }
+        let schedules = Some(self.crash_schedules);
+        self.bars.push(Bar::new(None, "crash_schedules", Want::AtLeast(1), schedules));
+        self
+    }
+
     /// Whether every bar is met and all came that must.
     pub fn is_good(&self) -> bool {
         self.bars.iter().all(|bar| bar.met)
@@ -113,22 +159,29 @@ impl Report {
 }
 
 fn violations(outcome: &Outcome) -> usize {
-    outcome.broken.iter().filter(|broken| !broken.is_bound()).count()
+    outcome.broken.len() + outcome.unmet.len()
+}
+
+fn percent_of(part: usize, whole: usize) -> u64 {
+    u64::try_from((part * 100).div_ceil(whole.max(1))).unwrap_or(u64::MAX)
 }
 
 impl Figures {
     fn of(runs: &[&Outcome]) -> Self {
         let spread = |span: fn(&Outcome) -> Option<Duration>| Spread::of(runs.iter().filter_map(|r| span(r)));
         let sum = |count: fn(&Outcome) -> usize| runs.iter().map(|r| count(r)).sum();
+        let unknown = sum(|r| r.bounds_unknown);
         Self {
             runs: runs.len(),
+            seen_ms: spread(|r| r.seen),
             detection_ms: spread(|r| r.detection),
             switch_ms: spread(|r| r.switch),
             moved_ms: spread(|r| r.moved),
             false_moves: sum(|r| r.false_moves),
             moves_per_episode_max: runs.iter().map(|r| r.moves).max().unwrap_or_default(),
             rpo_bound_below_truth: sum(|r| r.broken.iter().filter(|b| b.is_bound()).count()),
-            rpo_unknown: sum(|r| r.bounds_unknown),
+            rpo_unknown: unknown,
+            rpo_unknown_percent: percent_of(unknown, sum(|r| r.switches)),
             writes_left_behind: sum(|r| r.missing_writes),
             unmet: runs.iter().filter(|r| !r.unmet.is_empty()).count(),
             replay: runs.iter().flat_map(|r| r.complaints()).take(REPLAYS_MAX).collect(),
@@ -136,36 +189,48 @@ impl Figures {
     }
 }
 
+/// Most moves whose account may tell no bound, in percent: nobody who took part had been awake for
+/// long enough to know, since probers are killed and replaced in many runs. No aim but a guard: code
+/// that never tells a bound would keep every other rule.
+const RPO_UNKNOWN_PERCENT_MAX: u64 = 50;
+
 /// What has to be reached, as far as these scenarios show it.
 fn bars(figures: &BTreeMap<Scenario, Figures>, violations: usize) -> Vec<Bar> {
-    let mut bars = vec![Bar::new(None, "violations", 0, u64::try_from(violations).ok())];
+    let count = |count: usize| u64::try_from(count).ok();
+    let mut bars = vec![Bar::new(None, "violations", Want::AtMost(0), count(violations))];
     for (scenario, found) in figures {
-        let mut bar = |figure, at_most, found| bars.push(Bar::new(Some(*scenario), figure, at_most, found));
-        bar("rpo_bound_below_truth", 0, u64::try_from(found.rpo_bound_below_truth).ok());
-        bar("unmet", 0, u64::try_from(found.unmet).ok());
+        let mut bar = |figure, at_most, found| {
+            bars.push(Bar::new(Some(*scenario), figure, Want::AtMost(at_most), found));
+        };
+        bar("rpo_bound_below_truth", 0, count(found.rpo_bound_below_truth));
+        bar("unmet", 0, count(found.unmet));
+        if *scenario == Scenario::Flapping20s {
+            bar("moves_per_episode_max", 1, count(found.moves_per_episode_max));
+        } else {
+            bar("false_moves", 0, count(found.false_moves));
+        }
         match scenario {
             Scenario::RegionLoss => {
                 bar("detection_ms.p50", 8_000, found.detection_ms.p50);
                 bar("detection_ms.p99", 15_000, found.detection_ms.p99);
                 bar("switch_ms.p99", 5_000, found.switch_ms.p99);
                 bar("moved_ms.p99", 20_000, found.moved_ms.p99);
+                bar("rpo_unknown_percent", RPO_UNKNOWN_PERCENT_MAX, Some(found.rpo_unknown_percent));
             }
-            Scenario::SickObserver | Scenario::Loss1Pct | Scenario::Loss30PctOneObserver => {
-                bar("false_moves", 0, u64::try_from(found.false_moves).ok());
+            Scenario::LagPaused | Scenario::TwoControllers | Scenario::Failback => {
+                bar("rpo_unknown_percent", RPO_UNKNOWN_PERCENT_MAX, Some(found.rpo_unknown_percent));
             }
-            Scenario::Flapping20s => {
-                bar("moves_per_episode_max", 1, u64::try_from(found.moves_per_episode_max).ok());
-            }
-            Scenario::ServiceLoss
+            Scenario::SickObserver
+            | Scenario::Loss1Pct
+            | Scenario::Loss30PctOneObserver
+            | Scenario::Flapping20s
+            | Scenario::ServiceLoss
             | Scenario::Partition
             | Scenario::Skew5min
-            | Scenario::LagPaused
-            | Scenario::TwoControllers
             | Scenario::SlowRegion
             | Scenario::DnsEmpty
             | Scenario::StaleAlarmStorm
-            | Scenario::OperatorPin
-            | Scenario::Failback => {}
+            | Scenario::OperatorPin => {}
         }
     }
     bars
@@ -201,12 +266,7 @@ pub fn table(report: &Report) -> String {
     ));
     lines.extend(report.bars.iter().filter(|bar| !bar.met).map(|bar| {
         let found = bar.found.map_or("nothing measured".to_owned(), |found| found.to_string());
-        format!(
-            "missed: {} {} is {found} (want at most {})",
-            bar.scenario.unwrap_or("all"),
-            bar.figure,
-            bar.at_most
-        )
+        format!("missed: {} {} is {found} (want {})", bar.scenario.unwrap_or("all"), bar.figure, bar.want)
     }));
     lines.extend(report.crash_violations.iter().take(5).cloned());
     lines.extend(report.scenarios.values().flat_map(|f| f.replay.iter().take(5).cloned()));

@@ -26,7 +26,7 @@ const PROCESSES: usize = 3;
 /// What is to be drilled.
 #[derive(Debug, Clone)]
 pub struct Drill {
-    /// How many seeds each scenario is run with.
+    /// How many runs are made, shared out over the scenarios in turn.
     pub seeds: u64,
     /// The scenarios by name; all of them if there is none.
     pub scenarios: Vec<String>,

@@ -16,7 +16,7 @@ use simulator::{
 #[derive(Debug, Parser)]
 struct Args {
     /// Runs, shared out over the scenarios in turn.
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 150, value_parser = some_seeds)]
     seeds: usize,
     /// A scenario to run; may be given again. Without it, all.
     #[arg(long)]
@@ -35,6 +35,12 @@ struct Args {
 /// More than a fifth of a run is small allocations, which this one makes cheaper.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A drill of nothing would meet every bar that it measures.
+fn some_seeds(text: &str) -> Result<usize, String> {
+    let seeds = text.parse().ok().filter(|seeds| *seeds > 0);
+    seeds.ok_or_else(|| format!("`{text}` is no number of runs (want 1 or more, as in `--seeds 150`)"))
+}
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let args = Args::parse();
@@ -59,6 +65,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     // The crashes depend on no seed and no scenario: they are part of the whole drill only.
     let crashes = if is_whole { enumerate() } else { Summary::default() };
     let report = Report::of(&outcomes, &crashes);
+    let report = if is_whole { report.whole() } else { report };
     if let Some(path) = &args.report {
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }

@@ -1,4 +1,4 @@
-//! An alarm's change of state as SNS and as EventBridge deliver it.
+//! An alarm's change of state as SNS and EventBridge deliver it, and as the alarm itself calls the function.
 
 use sealane::{emf::NAMESPACE, region::RegionName};
 use serde_json::{Value, json};
@@ -70,6 +70,23 @@ impl Change {
         })
     }
 
+    /// As an alarm calls the function that is one of its actions.
+    pub fn direct(&self) -> Value {
+        let state = |value| json!({"value": value, "reason": "Threshold Crossed", "timestamp": "2026-11-20T09:15:31.204+0000"});
+        json!({
+            "source": "aws.cloudwatch", "alarmArn": self.arn(), "accountId": "000000000000",
+            "time": "2026-11-20T09:15:31.204+0000", "region": self.observer,
+            "alarmData": {
+                "alarmName": self.alarm, "state": state(self.new), "previousState": state(self.old),
+                "configuration": {"metrics": [{"id": "m1", "returnData": true, "metricStat": {
+                    "metric": {"namespace": NAMESPACE, "name": "RegionHealth",
+                               "dimensions": {"Observer": self.observer, "Region": self.about}},
+                    "period": 10, "stat": "Minimum",
+                }}]},
+            },
+        })
+    }
+
     fn arn(&self) -> String {
         format!("arn:aws:cloudwatch:{}:000000000000:alarm:{}", self.observer, self.alarm)
     }
@@ -95,9 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_shaped_as_the_samples_are_and_are_understood() {
+    fn every_form_is_shaped_as_its_sample_and_is_understood() {
         let change = Change::down("us-west-2".parse().unwrap(), "us-east-1".parse().unwrap());
         let samples = [
+            (change.direct(), include_str!("../../../../events/failover-handler-direct-alarm.json")),
             (change.sns(), include_str!("../../../../events/failover-handler-sns-alarm.json")),
             (
                 change.eventbridge(),

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use sealane::{
     failover::{Pin, Standing},
-    region::RegionName,
+    region::{Capability, RegionName},
 };
 
 /// A promise that was broken, with what shows it.
@@ -76,6 +76,13 @@ pub enum Broken {
         /// When the client had its answer.
         at: Duration,
     },
+    /// Something of the watched region was called unhealthy before anything was wrong with it.
+    FalseVerdict {
+        /// When.
+        at: Duration,
+        /// What.
+        capability: Capability,
+    },
     /// What the account of a move told as the bound was less than the truth.
     BoundBelowTruth {
         /// The epoch that began.
@@ -105,6 +112,7 @@ impl Broken {
             | Self::MovedUnseen { .. }
             | Self::PinOverruled { .. }
             | Self::LostWrite { .. }
+            | Self::FalseVerdict { .. }
             | Self::Panicked { .. } => false,
         }
     }
@@ -137,6 +145,9 @@ impl fmt::Display for Broken {
             Self::PinOverruled { epoch, pin } => write!(f, "epoch {epoch} began although {pin}"),
             Self::LostWrite { id, region, at } => {
                 write!(f, "the write of {id}, acknowledged by {region} at {at:?}, is gone")
+            }
+            Self::FalseVerdict { at, capability } => {
+                write!(f, "{capability} was called unhealthy at {at:?}, before anything was wrong")
             }
             Self::BoundBelowTruth { epoch, told, truth } => {
                 write!(f, "epoch {epoch} told {told:?} as the bound of what is lost, and it was {truth:?}")

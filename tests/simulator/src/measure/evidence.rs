@@ -8,7 +8,7 @@ use std::{
 use sealane::{
     config::Config,
     failover::{Moved, Pin, Record},
-    region::RegionName,
+    region::{Capability, RegionName},
 };
 
 use super::{Asked, Truth};
@@ -83,8 +83,21 @@ pub struct Evidence {
     /// By epoch: the age, at the switch that began it, of the oldest write that had not
     /// reached the new region; zero if every write had.
     pub unreplicated: BTreeMap<u64, Duration>,
-    /// When a live controller's verdict first called the watched region unhealthy.
+    /// What a live controller's verdicts showed of the watched region.
+    pub shown: Shown,
+}
+
+/// When a live controller's verdicts first showed what happened to the watched region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// Something of it was unhealthy before anything was wrong with it: a false verdict.
+    pub early: Option<(Duration, Capability)>,
+    /// Something of it was unhealthy.
+    pub seen: Option<Duration>,
+    /// Something of it was unhealthy that calls for what has to come.
     pub detected: Option<Duration>,
+    /// Something of it was degraded.
+    pub degraded: Option<Duration>,
 }
 
 impl Evidence {

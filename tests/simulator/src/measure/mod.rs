@@ -14,7 +14,7 @@ mod traffic;
 mod truth;
 
 pub use broken::Broken;
-pub use evidence::{Acknowledged, Evidence, Ruled, Switch, Written};
+pub use evidence::{Acknowledged, Evidence, Ruled, Shown, Switch, Written};
 pub use oracle::{DETECTION_MAX, bounds_unknown, false_moves, judge, missing_writes};
 pub use outcome::Outcome;
 pub use percentile::{Spread, nearest_rank};

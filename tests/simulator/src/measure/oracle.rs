@@ -31,6 +31,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Broken> {
     broken.extend(evidence.switches().filter_map(|switch| pin_overruled(evidence, &switch)));
     broken.extend(lost_writes(evidence));
     broken.extend(bounds_below_truth(evidence));
+    broken.extend(evidence.shown.early.map(|(at, capability)| Broken::FalseVerdict { at, capability }));
     broken
 }
 
@@ -143,7 +144,7 @@ pub fn missing_writes(evidence: &Evidence) -> impl Iterator<Item = &Acknowledged
 }
 
 /// Whether the write is still in its own region, which was left, and the account of
-/// that move either covers it or says that nothing is known.
+/// that move either covers it or says that nothing is known, which is found by itself.
 fn is_covered(evidence: &Evidence, ack: &Acknowledged) -> bool {
     let kept = evidence.held.get(&ack.region).is_some_and(|ids| ids.contains(&ack.id));
     let left = |switch: &Switch<'_>| switch.from == ack.region && switch.at >= ack.sent;

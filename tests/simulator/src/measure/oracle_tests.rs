@@ -11,7 +11,7 @@ use sealane::{
 };
 
 use super::*;
-use crate::measure::{Extent, Outage, Ruled, Truth, Written};
+use crate::measure::{Extent, Outage, Ruled, Shown, Truth, Written};
 
 const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
     {"name": "us-west-2", "bucket": "west"}, {"name": "us-east-1", "bucket": "east"},
@@ -80,7 +80,7 @@ fn good() -> Evidence {
         acknowledged: vec![acknowledged("a", west(), s(30)), acknowledged("b", east(), s(60))],
         held: BTreeMap::from([(west(), both.clone()), (east(), both)]),
         unreplicated: BTreeMap::from([(2, s(10))]),
-        detected: Some(s(48)),
+        shown: Shown { seen: Some(s(47)), detected: Some(s(48)), ..Shown::default() },
     }
 }
 
@@ -211,8 +211,15 @@ fn a_bound_below_the_truth_is_found() {
     run.unreplicated.insert(2, s(12));
     assert!(only(&run).is_bound());
     run.records[1].record.underway.as_mut().unwrap().loss_max_ms = None;
-    assert_eq!(judge(&run), []);
-    assert_eq!(bounds_unknown(&run), 1);
+    assert_eq!(judge(&run), [], "unknown is not below the truth");
+    assert_eq!(bounds_unknown(&run), 1, "and is counted");
+}
+
+#[test]
+fn a_verdict_before_anything_was_wrong_is_found() {
+    let mut run = good();
+    run.shown.early = Some((s(20), Capability::ObjectRead));
+    assert_eq!(only(&run), Broken::FalseVerdict { at: s(20), capability: Capability::ObjectRead });
 }
 
 #[test]

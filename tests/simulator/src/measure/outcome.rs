@@ -12,7 +12,9 @@ pub struct Outcome {
     pub scenario: Scenario,
     /// The seed.
     pub seed: u64,
-    /// Until a live controller's verdict showed the fault.
+    /// Until a live controller's verdict called something unhealthy that the fault struck.
+    pub seen: Option<Duration>,
+    /// Until a live controller's verdict called for what has to come.
     pub detection: Option<Duration>,
     /// From there to the record that named another active region.
     pub switch: Option<Duration>,
@@ -22,6 +24,8 @@ pub struct Outcome {
     pub false_moves: usize,
     /// Changes of the active region since the fault.
     pub moves: usize,
+    /// Changes of the active region in the whole run.
+    pub switches: usize,
     /// Moves whose account does not say how much may be lost.
     pub bounds_unknown: usize,
     /// Acknowledged writes that the active region did not hold at the end.
@@ -39,18 +43,19 @@ pub struct Outcome {
 impl Outcome {
     /// What the run came to, by what it left behind.
     pub fn of(scenario: Scenario, seed: u64, plan: &Plan, evidence: &Evidence, hash: u64) -> Self {
-        let watched = plan.watched.as_ref().map(|watched| watched.region);
-        let mut left = evidence.switches().filter(|s| s.at >= plan.since && Some(s.from) == watched);
-        let switched = left.next().map(|switch| switch.at);
-        let since_detected = |at: Duration| Some(at.saturating_sub(evidence.detected?));
+        let (noticed, switched) = (expect::noticed(plan, evidence), expect::switched(plan, evidence));
+        let timed = |at: Option<Duration>| at.filter(|_| plan.timed);
+        let since_fault = |at: Duration| at.saturating_sub(plan.since);
         Self {
             scenario,
             seed,
-            detection: evidence.detected.map(|at| at.saturating_sub(plan.since)),
-            switch: switched.and_then(since_detected),
-            moved: expect::moved(plan, evidence),
+            seen: timed(evidence.shown.seen.map(since_fault)),
+            detection: timed(noticed.map(since_fault)),
+            switch: timed(switched.zip(noticed).map(|(at, noticed)| at.saturating_sub(noticed))),
+            moved: timed(expect::moved(plan, evidence)),
             false_moves: false_moves(evidence),
             moves: evidence.switches().filter(|switch| switch.at >= plan.since).count(),
+            switches: evidence.switches().count(),
             bounds_unknown: bounds_unknown(evidence),
             missing_writes: missing_writes(evidence).count(),
             broken: judge(evidence),
@@ -65,11 +70,13 @@ impl Outcome {
         Self {
             scenario,
             seed,
+            seen: None,
             detection: None,
             switch: None,
             moved: None,
             false_moves: 0,
             moves: 0,
+            switches: 0,
             bounds_unknown: 0,
             missing_writes: 0,
             broken: vec![Broken::Panicked { who: format!("the world panicked: {words}") }],

@@ -19,6 +19,9 @@ impl Extent {
     /// The tables of a region.
     pub const TABLES: Self = Self::Capabilities(&[Capability::TableRead, Capability::TableWrite]);
 
+    /// The API of a region.
+    pub const API: Self = Self::Capabilities(&[Capability::Api]);
+
     /// Whether `capability` was part of it.
     pub fn covers(self, capability: Capability) -> bool {
         match self {

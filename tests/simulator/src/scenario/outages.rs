@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use sealane::{
-    failover::Rule,
+    failover::{PRIMARY_NEEDS, Rule},
     region::{Capability, RegionName},
 };
 
@@ -24,7 +24,8 @@ const fn s(seconds: u64) -> Duration {
 /// The loss of a whole region, and all traffic that must leave it.
 fn watched_loss(region: RegionName, active: bool) -> Watched {
     let leaves = if active { vec![Wanted::ObjectWrite, Wanted::Primary] } else { vec![Wanted::ObjectWrite] };
-    Watched { region, lacks: Capability::ALL.to_vec(), leaves: leaves.into_iter().collect() }
+    let calls = if active { PRIMARY_NEEDS.to_vec() } else { Capability::ALL.to_vec() };
+    Watched { region, lacks: Capability::ALL.to_vec(), calls, leaves: leaves.into_iter().collect() }
 }
 
 fn loss_of(region: RegionName, since: Duration, cast: &Cast) -> Plan {
@@ -35,41 +36,119 @@ fn loss_of(region: RegionName, since: Duration, cast: &Cast) -> Plan {
         ends: since + AFTER_LOSS,
         watched: Some(watched_loss(region, active)),
         must: Must::leave(active),
+        timed: true,
         doubles: None,
     }
 }
 
+/// A third of the losses of the primary region are not its only trouble.
 pub(super) fn region_loss(cast: &mut Cast) -> Plan {
     let (region, since) = (cast.victim(), cast.begins());
-    loss_of(region, since, cast)
+    let [best, next, ..] = cast.others[..] else { return loss_of(region, since, cast) };
+    if region != cast.primary {
+        return loss_of(region, since, cast);
+    }
+    match cast.dice.below(15) {
+        0 => loss_with_another(cast, best),
+        1 => loss_with_another(cast, next),
+        2 => loss_without_quorum(cast),
+        3 => loss_of_all(cast),
+        4 => loss_beside_a_slow(cast, since, best, next),
+        _ => loss_of(region, since, cast),
+    }
 }
+
+/// A standby is lost too, up to 30 s before the primary region or while that is found out, and
+/// comes back. With two of three regions down, health says nothing (panic) and nothing moves;
+/// what was under way may end. When the standby is back, work must have a place.
+fn loss_with_another(cast: &mut Cast, standby: RegionName) -> Plan {
+    let since = cast.begins() + s(30);
+    let mut plan = loss_of(cast.primary, since, cast);
+    let from = since - s(30);
+    let at = from + cast.dice.between(s(0), s(40));
+    let back = since + cast.dice.between(s(30), s(40));
+    plan.acts.push(Timed { at, act: Act::Lose(standby) });
+    plan.acts.push(Timed { at: back, act: Act::Restore(standby) });
+    plan.ends = back + s(75);
+    apart(plan, Must { moves: 1..=2, detected: true, ..Must::stay() })
+}
+
+/// The witness is lost before the primary region, and with both the control table: the record
+/// cannot change until the witness is back, and then it does.
+fn loss_without_quorum(cast: &mut Cast) -> Plan {
+    let since = cast.begins() + s(30);
+    let mut plan = loss_of(cast.primary, since, cast);
+    let witnesses = cast.all.iter().copied().filter(|r| *r != cast.primary && !cast.others.contains(r));
+    let witnesses: Vec<_> = witnesses.collect();
+    let at = since - cast.dice.between(s(1), s(30));
+    let back = since + cast.dice.between(s(20), s(30));
+    for witness in witnesses {
+        plan.acts.push(Timed { at, act: Act::Lose(witness) });
+        plan.acts.push(Timed { at: back, act: Act::Restore(witness) });
+    }
+    plan.ends = back + s(60);
+    let ends_in = cast.others.first().copied();
+    apart(plan, Must { moves: 1..=1, detected: true, ends_in, ..Must::stay() })
+}
+
+/// No region is left that holds data: nothing moves.
+fn loss_of_all(cast: &mut Cast) -> Plan {
+    let since = cast.begins() + s(30);
+    let mut plan = loss_of(cast.primary, since, cast);
+    for standby in cast.others.clone() {
+        let at = since - cast.dice.between(s(0), s(30));
+        plan.acts.push(Timed { at, act: Act::Lose(standby) });
+    }
+    apart(plan, Must { ends_in: Some(cast.primary), ..Must::stay() })
+}
+
+/// The best standby is slow, and so the next one is better.
+fn loss_beside_a_slow(cast: &Cast, since: Duration, slow: RegionName, next: RegionName) -> Plan {
+    let mut plan = loss_of(cast.primary, since + s(30), cast);
+    let effect = Effect::Slow { by: Duration::from_millis(900) };
+    let faults = vec![Fault { from: None, to: Some(slow), service: None, effect }];
+    plan.acts.push(Timed { at: since, act: Act::Break { slot: 0, faults, outage: None } });
+    apart(plan, Must { moves: 1..=1, detected: true, ends_in: Some(next), ..Must::stay() })
+}
+
+/// A loss on top of another fault: what must come is its own, and its times are, too.
+fn apart(plan: Plan, must: Must) -> Plan {
+    let watched = plan.watched.map(|watched| Watched { leaves: BTreeSet::new(), ..watched });
+    Plan { watched, must, timed: false, ..plan }
+}
+
+/// A service that can be lost by itself, and what is then lost.
+const SERVICES: [(Service, Extent); 3] =
+    [(Service::S3, Extent::OBJECTS), (Service::DynamoDb, Extent::TABLES), (Service::Api, Extent::API)];
 
 /// One service of one region: what needs it goes elsewhere, and all else stays.
 pub(super) fn service_loss(cast: &mut Cast) -> Plan {
     let (region, since) = (cast.victim(), cast.begins());
-    let objects = cast.dice.chance(50.0);
+    let (service, extent) = SERVICES[usize::try_from(cast.dice.below(3)).unwrap_or_default()];
     let effect = if cast.dice.chance(50.0) { Effect::Cut } else { Effect::Refused };
-    let (service, extent) =
-        if objects { (Service::S3, Extent::OBJECTS) } else { (Service::DynamoDb, Extent::TABLES) };
     let faults = vec![Fault { from: None, to: Some(region), service: Some(service), effect }];
-    let active = region == cast.primary;
-    let primary = active.then_some(Wanted::Primary);
-    let writes = Some(Wanted::ObjectWrite);
-    let (leaves, stays) = if objects { (writes, primary) } else { (primary, writes) };
-    let lacks = Capability::ALL.into_iter().filter(|c| extent.covers(*c)).collect();
-    let moves = usize::from(active && !objects);
+    let lacks: Vec<_> = Capability::ALL.into_iter().filter(|c| extent.covers(*c)).collect();
+    let moves = region == cast.primary && PRIMARY_NEEDS.iter().any(|c| extent.covers(*c));
+    let leaves = [
+        extent.covers(Capability::ObjectWrite).then_some(Wanted::ObjectWrite),
+        moves.then_some(Wanted::Primary),
+    ];
+    let leaves: BTreeSet<Wanted> = leaves.into_iter().flatten().collect();
+    // Objects stay wherever their bucket works, also when another region's is lost.
+    let stays = [Some(Wanted::ObjectWrite), (!moves).then_some(Wanted::Primary)];
     Plan {
         acts: vec![Timed { at: since, act: Act::Break { slot: 0, faults, outage: Some((region, extent)) } }],
         since,
         ends: since + AFTER_LOSS,
         must: Must {
-            moves: moves..=moves,
+            moves: usize::from(moves)..=usize::from(moves),
             detected: true,
-            moved: leaves.is_some(),
-            stays: stays.into_iter().collect(),
+            moved: !leaves.is_empty(),
+            stays: stays.into_iter().flatten().collect(),
             ..Must::stay()
         },
-        watched: Some(Watched { region, lacks, leaves: leaves.into_iter().collect() }),
+        watched: Some(Watched { region, calls: lacks.clone(), lacks, leaves }),
+        timed: true,
         doubles: None,
     }
 }
@@ -80,7 +159,7 @@ pub(super) fn flapping(cast: &mut Cast) -> Plan {
     let mut acts = Vec::new();
     for round in 0..3 {
         let at = since + s(40) * round;
-        acts.push(Timed { at, act: cut_off(region, cast, true) });
+        acts.push(Timed { at, act: cut_off(region, cast, Direction::Both) });
         acts.push(Timed { at: at + s(20), act: Act::Mend(0) });
     }
     Plan {
@@ -89,34 +168,61 @@ pub(super) fn flapping(cast: &mut Cast) -> Plan {
         ends: since + s(120),
         watched: Some(Watched { leaves: BTreeSet::new(), ..watched_loss(region, false) }),
         must: Must { moves: 0..=1, ..Must::stay() },
+        timed: true,
         doubles: None,
     }
 }
 
-/// Cuts the region off from every other place, in both directions, while all in it goes on.
-/// `outage`: whether what needs the region from outside lacks all of it.
-fn cut_off(region: RegionName, cast: &Cast, outage: bool) -> Act {
-    let others = || cast.all.iter().copied().filter(move |r| *r != region);
-    let cut = |from, to| Fault { from: Some(from), to: Some(to), service: None, effect: Effect::Cut };
-    let mut faults: Vec<Fault> = others().map(|to| cut(Place::Region(region), to)).collect();
-    faults.extend(others().map(|from| cut(Place::Region(from), region)));
-    faults.push(cut(Place::Client(0), region));
-    Act::Break { slot: 0, faults, outage: outage.then_some((region, Extent::Region)) }
+/// Which requests a cut stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    In,
+    Out,
+    Both,
 }
 
+/// Cuts the region off from every other place, while all in it goes on. An outage, since what needs
+/// the region from outside lacks all of it, unless only its own requests are stopped.
+fn cut_off(region: RegionName, cast: &Cast, direction: Direction) -> Act {
+    let others = || cast.all.iter().copied().filter(move |r| *r != region);
+    let cut = |from, to| Fault { from: Some(from), to: Some(to), service: None, effect: Effect::Cut };
+    let mut faults = Vec::new();
+    if direction != Direction::In {
+        faults.extend(others().map(|to| cut(Place::Region(region), to)));
+    }
+    if direction != Direction::Out {
+        faults.extend(others().map(|from| cut(Place::Region(from), region)));
+        faults.push(cut(Place::Client(0), region));
+    }
+    let outage = (direction != Direction::Out).then_some((region, Extent::Region));
+    Act::Break { slot: 0, faults, outage }
+}
+
+/// Cut off in both directions, or in one. A region that cannot ask and can be asked works for
+/// everyone else: nobody has to find it out.
 pub(super) fn partition(cast: &mut Cast) -> Plan {
     let (region, since) = (cast.victim(), cast.begins());
     let active = region == cast.primary;
+    let direction = match cast.dice.below(4) {
+        0 => Direction::In,
+        1 => Direction::Out,
+        _ => Direction::Both,
+    };
+    let must = match direction {
+        Direction::In | Direction::Both => Must { moved: false, ..Must::leave(active) },
+        Direction::Out => Must::stay(),
+    };
     Plan {
         acts: vec![
-            Timed { at: since, act: cut_off(region, cast, true) },
+            Timed { at: since, act: cut_off(region, cast, direction) },
             Timed { at: since + s(50), act: Act::Mend(0) },
         ],
         since,
         ends: since + s(65),
         // Clients within the region go on asking it, so where all traffic goes says nothing.
         watched: Some(Watched { leaves: BTreeSet::new(), ..watched_loss(region, active) }),
-        must: Must { moved: false, ..Must::leave(active) },
+        must,
+        timed: true,
         doubles: None,
     }
 }
@@ -159,16 +265,20 @@ pub(super) fn loss_seen_twice(cast: &mut Cast) -> Plan {
     plan
 }
 
-/// With `stay` on the primary region nothing moves; with `forbid` on the best standby the
-/// next one takes over.
+/// With `stay` on the primary region nothing moves until the pin is taken back, and then work does,
+/// once; with `forbid` on the best standby the next one takes over.
 pub(super) fn pinned_loss(cast: &mut Cast) -> Plan {
     let since = cast.begins();
     let mut plan = loss_of(cast.primary, since, cast);
     let at = since.saturating_sub(s(15));
     if cast.dice.chance(50.0) {
         plan.acts.push(Timed { at, act: Act::Rule(cast.primary, Rule::Stay) });
-        plan.must = Must { detected: true, ends_in: Some(cast.primary), ..Must::stay() };
-        plan.watched = Some(watched_loss(cast.primary, false));
+        let freed = since + cast.dice.between(s(20), s(35));
+        plan.acts.push(Timed { at: freed, act: Act::Unrule(cast.primary) });
+        plan.ends = freed + AFTER_LOSS;
+        // How long an operator waits is none of the times that the drill is about.
+        plan.timed = false;
+        plan.must.ends_in = cast.others.first().copied();
     } else if let [best, next, ..] = cast.others[..] {
         plan.acts.push(Timed { at, act: Act::Rule(best, Rule::Forbid) });
         plan.must.ends_in = Some(next);

@@ -7,6 +7,8 @@ use sealane::{
     region::{Capability, RegionName},
 };
 
+use serde_json::Value;
+
 use crate::{
     cloud::{Fault, Lag, Place},
     lambda::alarm::Change,
@@ -42,6 +44,10 @@ pub enum Act {
     Rule(RegionName, Rule),
     /// An alarm's change of state reaches its observer's handler, by both ways.
     Alarm(Change),
+    /// The operator's ruling on a region is taken back.
+    Unrule(RegionName),
+    /// An event reaches the handler of a region, whatever is in it.
+    Event(RegionName, Value),
     /// The prober of a region is started once more.
     Probe(RegionName),
 }
@@ -60,8 +66,11 @@ pub struct Timed {
 pub struct Watched {
     /// The region that something happens to.
     pub region: RegionName,
-    /// What it then lacks: detected as soon as one of them is unhealthy by a verdict.
+    /// What it then lacks: seen as soon as one of them is unhealthy by a verdict.
     pub lacks: Vec<Capability>,
+    /// Those of them that call for what has to come: detected as soon as one of them is
+    /// unhealthy by a verdict. What a primary needs, where it is the primary that must move.
+    pub calls: Vec<Capability>,
     /// The traffic that must go elsewhere.
     pub leaves: BTreeSet<Wanted>,
 }
@@ -75,8 +84,11 @@ pub struct Must {
     pub detected: bool,
     /// Whether the traffic named in [`Watched::leaves`] has to go elsewhere.
     pub moved: bool,
-    /// The traffic that has to keep going to the watched region.
+    /// The traffic that has to stay: answers for [`Wanted::Primary`] name the region that they
+    /// named, and each region that takes objects keeps half of its share of [`Wanted::ObjectWrite`].
     pub stays: BTreeSet<Wanted>,
+    /// Whether the watched region has to be judged degraded and to lose half of its share of the objects.
+    pub eased: bool,
     /// Where work has to be at the end.
     pub ends_in: Option<RegionName>,
     /// Whether the last move has to be preceded by the steps of 10, 25 and 50%.
@@ -91,6 +103,7 @@ impl Must {
             detected: false,
             moved: false,
             stays: BTreeSet::new(),
+            eased: false,
             ends_in: None,
             staged: false,
         }
@@ -116,6 +129,8 @@ pub struct Plan {
     pub watched: Option<Watched>,
     /// What must come of it.
     pub must: Must,
+    /// Whether its times belong to the distribution of its scenario. Those of a second fault on top do not.
+    pub timed: bool,
     /// How often a schedule's event comes twice, in percent, where it is not as usual.
     pub doubles: Option<f64>,
 }

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use sealane::region::Capability;
+use sealane::region::{Capability, RegionName};
+use serde_json::{Value, json};
 
 use super::{Act, Cast, Must, Plan, Timed, Watched};
 use crate::{
     cloud::{Effect, Fault, Place},
+    dice::Dice,
     lambda::alarm::Change,
     measure::Extent,
 };
@@ -23,6 +25,7 @@ fn trouble(since: Duration, lasts: Duration, faults: Vec<Fault>) -> Plan {
         ends: since + lasts,
         watched: None,
         must: Must::stay(),
+        timed: true,
         doubles: None,
     }
 }
@@ -59,12 +62,20 @@ pub(super) fn loss_to_one_observer(cast: &mut Cast) -> Plan {
     )
 }
 
-/// Slower than is called healthy, and far from a probe's limit.
+/// Slower than is called healthy, and far from a probe's limit: asked less, and not left.
 pub(super) fn slow_region(cast: &mut Cast) -> Plan {
     let (region, since) = (cast.victim(), cast.begins());
-    let by = cast.dice.between(Duration::from_millis(400), Duration::from_millis(1_200));
+    let by = cast.dice.between(Duration::from_millis(700), Duration::from_millis(1_200));
     let fault = Fault { from: None, to: Some(region), service: None, effect: Effect::Slow { by } };
-    trouble(since, s(60), vec![fault])
+    let mut plan = trouble(since, s(60), vec![fault]);
+    plan.watched = Some(watched(region));
+    plan.must.eased = true;
+    plan
+}
+
+fn watched(region: RegionName) -> Watched {
+    let all = Capability::ALL.to_vec();
+    Watched { region, lacks: all.clone(), calls: all, leaves: BTreeSet::new() }
 }
 
 /// To those who connect anew the region is gone, to the others it is there: either is a
@@ -74,21 +85,45 @@ pub(super) fn dns_empty(cast: &mut Cast) -> Plan {
     let faults = vec![Fault { from: None, to: Some(region), service: None, effect: Effect::FreshOnly }];
     let mut plan = trouble(since, s(60), Vec::new());
     plan.acts[0].act = Act::Break { slot: 0, faults, outage: Some((region, Extent::Region)) };
-    plan.watched = Some(Watched { region, lacks: Capability::ALL.to_vec(), leaves: BTreeSet::new() });
+    plan.watched = Some(watched(region));
+    plan.must.detected = true;
     plan.must.moves = 0..=1;
     plan
 }
 
-/// Each observer's handler is told again and again of alarms that are long over.
+/// Each observer's handler is told again and again of alarms that are long over: in every form,
+/// gone off and back, some twice, some of regions that nobody knows, some damaged.
 pub(super) fn stale_alarms(cast: &mut Cast) -> Plan {
     let since = cast.begins();
     let mut plan = trouble(since, s(60), Vec::new());
-    for _ in 0..40 {
+    for _ in 0..60 {
         let (observer, about) = (cast.any(), cast.any());
-        let at = since + cast.dice.between(s(0), s(45));
-        if observer != about {
-            plan.acts.push(Timed { at, act: Act::Alarm(Change::down(observer, about)) });
+        if observer == about {
+            continue;
+        }
+        let event = stale(&mut cast.dice, observer, about);
+        for _ in 0..=u64::from(cast.dice.chance(20.0)) {
+            let at = since + cast.dice.between(s(0), s(45));
+            plan.acts.push(Timed { at, act: Act::Event(observer, event.clone()) });
         }
     }
     plan
+}
+
+/// One event of the past.
+fn stale(dice: &mut Dice, observer: RegionName, about: RegionName) -> Value {
+    let mut change = Change::down(observer, about);
+    if dice.chance(30.0) {
+        (change.old, change.new) = ("ALARM", "OK");
+    }
+    if dice.chance(10.0) {
+        "sealane-region-down-us-nowhere-1".clone_into(&mut change.alarm);
+    }
+    match dice.below(10) {
+        0 => Value::Null,
+        1 => json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "{\"AlarmName\":"}}]}),
+        2..=4 => change.direct(),
+        5..=7 => change.sns(),
+        _ => change.eventbridge(),
+    }
 }

@@ -1,11 +1,8 @@
 //! What clients saw, and what was done to the world.
 
-use std::{
-    cell::{Cell, RefCell},
-    time::Duration,
-};
+use std::cell::{Cell, RefCell};
 
-use crate::measure::{Acknowledged, Asked, Ruled, Truth};
+use crate::measure::{Acknowledged, Asked, Ruled, Shown, Truth};
 
 /// The notes of one run, which everyone in it adds to.
 #[derive(Debug, Default)]
@@ -14,7 +11,7 @@ pub(super) struct Log {
     pub(super) acknowledged: RefCell<Vec<Acknowledged>>,
     pub(super) rulings: RefCell<Vec<Ruled>>,
     pub(super) truth: RefCell<Truth>,
-    pub(super) detected: Cell<Option<Duration>>,
+    pub(super) shown: Cell<Shown>,
 }
 
 impl Log {

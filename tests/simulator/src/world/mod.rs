@@ -186,7 +186,13 @@ impl World {
             Act::Replicate(from, to, lag) => self.stage.cloud.set_lag(*from, *to, *lag),
             Act::Skew(place, by_ms) => self.stage.cloud.skew(*place, *by_ms),
             Act::Rule(region, rule) => self.rule(*region, *rule).await,
+            Act::Unrule(region) => self.unrule(*region).await,
             Act::Alarm(change) => self.tell(change),
+            Act::Event(region, event) => {
+                if let Some(site) = self.sites.get(region) {
+                    site.handler.send(event.clone());
+                }
+            }
             Act::Probe(region) => {
                 if let Some(site) = self.sites.get(region) {
                     site.prober.send(json!({"source": "aws.events"}));
@@ -235,6 +241,19 @@ impl World {
             if control.pin(&pin).await.is_ok() {
                 let at = self.stage.cloud.now();
                 return self.stage.log.rulings.borrow_mut().push(Ruled { at, region, pin: Some(pin) });
+            }
+        }
+    }
+
+    /// Takes the pin back, from the same machine, and once more until that is answered. It may be
+    /// gone from the first attempt on.
+    async fn unrule(&self, region: RegionName) {
+        let control = self.stage.cloud.aws(Place::Client(1)).control(&self.stage.config);
+        let at = self.stage.cloud.now();
+        self.stage.log.rulings.borrow_mut().push(Ruled { at, region, pin: None });
+        for _ in 0..5 {
+            if control.unpin(region).await.is_ok() {
+                return;
             }
         }
     }

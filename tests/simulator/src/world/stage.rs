@@ -173,7 +173,7 @@ impl Stage {
             acknowledged: self.log.acknowledged.take(),
             held: self.config.full_regions().map(|r| held(r.name)).collect(),
             unreplicated: self.kept.unreplicated.take(),
-            detected: self.log.detected.get(),
+            shown: self.log.shown.get(),
         }
     }
 }
