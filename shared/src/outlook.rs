@@ -58,6 +58,18 @@ impl Memory {
         self.echo = std::mem::take(&mut self.echo).look(seq, now);
     }
 
+    /// Whether this reader has looked for long enough to tell silence from its own ignorance:
+    /// most of all observers were seen to be alive, or rows had the time to advance.
+    ///
+    /// Before that its verdicts say unknown of everything, which is true and no reason to
+    /// act: a controller that began a moment ago must not undo what the others know.
+    pub fn has_settled(&self, config: &Config, now: Timestamp) -> bool {
+        let names = config.regions.iter().map(|region| region.name);
+        let alive = names.filter(|name| self.is_fresh(*name, &config.health, now)).count();
+        let waited = self.first_look.is_some_and(|first| now.since(first) >= config.health.stale_after);
+        2 * alive > config.regions.len() || waited
+    }
+
     /// Whether the observer's row was seen to advance lately.
     pub fn is_fresh(&self, observer: RegionName, policy: &Policy, now: Timestamp) -> bool {
         self.freshness.is_fresh(observer, policy, now)
@@ -355,6 +367,27 @@ mod tests {
             assert_eq!(at(59_999).status(region, capability), Status::Offline);
             assert_eq!(at(60_000).status(region, capability), Status::Unknown);
         }
+    }
+
+    #[test]
+    fn a_controller_that_began_a_moment_ago_has_not_settled() {
+        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        let mut memory = Memory::default();
+        let mut settled = |ticks, ms| {
+            let now = Timestamp::from_millis(ms);
+            weigh(&config, &rows(&config, ticks), &mut memory, Trust::Advancing, now);
+            memory.has_settled(&config, now)
+        };
+        assert!(!settled(5, 0), "nobody was seen to be alive");
+        assert!(!settled(5, 9_000));
+        assert!(settled(6, 10_000), "everybody was");
+        let mut alone = Memory::default();
+        let mut silent = |ms| {
+            let now = Timestamp::from_millis(ms);
+            weigh(&config, &rows(&config, 5), &mut alone, Trust::Advancing, now);
+            alone.has_settled(&config, now)
+        };
+        assert!(!silent(0) && !silent(14_000) && silent(15_000), "that long a silence says something");
     }
 
     #[test]

@@ -222,10 +222,7 @@ async fn attend<A, R: Rows, C: Clock>(
         let now = deps.clock.now();
         let rows = deps.health.observations().await?;
         let verdicts = weigh(&deps.config, &rows, memory, Trust::Advancing, now);
-        let observers = deps.config.regions.len();
-        let alive =
-            rows.iter().filter(|row| memory.is_fresh(row.observer(), &deps.config.health, now)).count();
-        if 2 * alive > observers || Instant::now() >= end {
+        if memory.has_settled(&deps.config, now) || Instant::now() >= end {
             return Ok(verdicts);
         }
         sleep(LOOK_EVERY).await;

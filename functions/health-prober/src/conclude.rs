@@ -52,7 +52,8 @@ pub(crate) async fn conclude<D, R: Rows, C: Clock>(
     }
     let before = statuses(&state.verdicts);
     state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, now);
-    if when == When::Always || state.moving || statuses(&state.verdicts) != before {
+    let settled = state.memory.has_settled(&deps.config, now);
+    if settled && (when == When::Always || state.moving || statuses(&state.verdicts) != before) {
         let turn = steer_once(deps, state).await;
         if when == When::Always {
             // After the turn, which must not wait for it; and not where control was silent a moment ago.
