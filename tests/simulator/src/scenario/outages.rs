@@ -87,8 +87,7 @@ fn loss_without_quorum(cast: &mut Cast) -> Plan {
         plan.acts.push(Timed { at: back, act: Act::Restore(witness) });
     }
     plan.ends = back + s(60);
-    let ends_in = cast.others.first().copied();
-    apart(plan, Must { moves: 1..=1, detected: true, ends_in, ..Must::stay() })
+    apart(plan, Must { moves: 1..=1, detected: true, ..Must::stay() })
 }
 
 /// No region is left that holds data: nothing moves.
@@ -277,8 +276,8 @@ pub(super) fn pinned_loss(cast: &mut Cast) -> Plan {
         plan.acts.push(Timed { at: freed, act: Act::Unrule(cast.primary) });
         plan.ends = freed + AFTER_LOSS;
         // How long an operator waits is none of the times that the drill is about.
+        // Nor where it goes: a standby whose observers were just replaced may be unknown then.
         plan.timed = false;
-        plan.must.ends_in = cast.others.first().copied();
     } else if let [best, next, ..] = cast.others[..] {
         plan.acts.push(Timed { at, act: Act::Rule(best, Rule::Forbid) });
         plan.must.ends_in = Some(next);
