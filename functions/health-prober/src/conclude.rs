@@ -106,7 +106,7 @@ async fn steer_once<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut Stat
     // The next reading tries again: what called for this turn still does. A control table
     // that stays silent is left alone until the next tick.
     state.unanswered += 1;
-    state.moving = state.unanswered % (TURNS_AGAIN_MAX + 1) != 0;
+    state.moving = !state.unanswered.is_multiple_of(TURNS_AGAIN_MAX + 1);
     None
 }
 

@@ -148,7 +148,7 @@ async fn run_on(world: &World, leases: &Leases<'_, MemoryRows, ManualClock>, sec
             sleep(Duration::from_secs(10)).await;
         }
     };
-    let both = async { tokio::join!(leases.keep(), async { reaper.await }) };
+    let both = async { tokio::join!(leases.keep(), reaper) };
     // The end of the time is the only end there is.
     let _ = timeout(Duration::from_secs(seconds), both).await;
 }

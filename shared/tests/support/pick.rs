@@ -1,5 +1,6 @@
 //! Thirty regions and one request for each strategy, with every setting of
 //! consequence: what is measured and what is counted is the same.
+#![allow(clippy::unwrap_used, reason = "the names of these regions are what they are")]
 
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ fn regions() -> Vec<Region> {
             latitude: f64::from(i) * 5.0 - 70.0,
             longitude: f64::from(i * 37 % 360) - 180.0,
         }),
-        residency: vec!["all".to_owned(), if i % 2 == 0 { "even" } else { "odd" }.to_owned()],
+        residency: vec!["all".to_owned(), if i.is_multiple_of(2) { "even" } else { "odd" }.to_owned()],
         capacity: Capacity { max_concurrent_uploads: 8, max_bandwidth_mbps: 800 },
         health_check: HealthCheck::default(),
         endpoints: Endpoints::default(),
