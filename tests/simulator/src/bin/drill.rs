@@ -4,13 +4,16 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use simulator::{
-    crash::{Summary, enumerate},
+    crash::{Depth, Summary, enumerate_to},
     drill::{Run, make, make_all, runs},
     measure::Outcome,
     report::{Report, table},
     scenario::Scenario,
     trace::Trace,
 };
+
+/// From this many runs on, two crashes are tried where two actors are at work, instead of one.
+const SEEDS_OF_A_LARGE_DRILL: usize = 1_000;
 
 /// Runs the scenarios on the simulator, and measures.
 #[derive(Debug, Parser)]
@@ -63,7 +66,8 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         return Ok(ExitCode::SUCCESS);
     }
     // The crashes depend on no seed and no scenario: they are part of the whole drill only.
-    let crashes = if is_whole { enumerate() } else { Summary::default() };
+    let depth = if args.seeds < SEEDS_OF_A_LARGE_DRILL { Depth::QUICK } else { Depth::FULL };
+    let crashes = if is_whole { enumerate_to(depth) } else { Summary::default() };
     let report = Report::of(&outcomes, &crashes);
     let report = if is_whole { report.whole() } else { report };
     if let Some(path) = &args.report {
