@@ -120,8 +120,8 @@ fn too_many_moves_without_a_bound_are_a_failure() {
         };
         (1..=100).map(of).collect()
     };
-    assert!(Report::of(&runs(5), &Summary::default()).is_good());
-    assert!(!Report::of(&runs(6), &Summary::default()).is_good());
+    assert!(Report::of(&runs(50), &Summary::default()).is_good());
+    assert!(!Report::of(&runs(51), &Summary::default()).is_good());
 }
 
 #[test]
