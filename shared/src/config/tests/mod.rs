@@ -3,6 +3,7 @@
 mod knobs;
 mod refusal_cases;
 mod refusals;
+mod region_cases;
 
 use std::iter;
 

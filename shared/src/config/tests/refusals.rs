@@ -1,6 +1,6 @@
 //! Every check has an example that fails it, with the whole message.
 
-use super::{refusal_cases::CASES, *};
+use super::*;
 
 /// The problems of a reading, one a line.
 fn lines(read: Result<Config, Problems>) -> String {
@@ -10,7 +10,7 @@ fn lines(read: Result<Config, Problems>) -> String {
 
 #[test]
 fn each_check_names_the_key_the_value_and_the_remedy() {
-    for (key, value, message) in CASES {
+    for (key, value, message) in region_cases::CASES.iter().chain(refusal_cases::CASES) {
         assert_eq!(lines(read(&with(BASE, key, value))), *message, "{key}: {value}");
     }
 }
