@@ -54,8 +54,8 @@ impl Lags for Measured<'_> {
 /// `watch` is what this controller remembers of the record between its turns.
 ///
 /// # Errors
-/// When the control table does not answer: nothing is then decided, and every
-/// route stays as it was.
+/// When the control table does not answer before anything was written: nothing is then
+/// decided, and every route stays as it was.
 pub async fn steer<R: Rows>(
     config: &Config,
     here: RegionName,
@@ -71,9 +71,7 @@ pub async fn steer<R: Rows>(
         // The pins anew each time: a ruling binds the very next write.
         let (pins, record) = match futures::join!(control.pins(), control.record()) {
             (Ok(pins), Ok(record)) => (pins, record),
-            // What was written stands, and is to be told.
-            (Err(_), _) | (_, Err(_)) if turn.record.is_some() => return Ok(turn),
-            (Err(error), _) | (_, Err(error)) => return Err(error),
+            (Err(error), _) | (_, Err(error)) => return broken_off(turn, error),
         };
         // Read after the answer: a version must not look older than it is.
         let moment = watch.look(record.as_ref().map_or(0, |r| r.version), clock.now());
@@ -113,10 +111,18 @@ pub async fn steer<R: Rows>(
             }
             // Another controller was first, which is as good: read again and decide anew.
             Err(RowsError::Conflict) => {}
-            Err(_) if turn.record.is_some() => return Ok(turn),
-            Err(error) => return Err(error),
+            Err(error) => return broken_off(turn, error),
         }
     }
+    Ok(turn)
+}
+
+/// A turn that control did not answer to its end: what was written stands, and is to be told.
+fn broken_off(turn: Turn, error: RowsError) -> Result<Turn, RowsError> {
+    if turn.record.is_none() {
+        return Err(error);
+    }
+    tracing::warn!(%error, "control fell silent in the middle of a turn: the next one goes on from there");
     Ok(turn)
 }
 

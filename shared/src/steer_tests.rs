@@ -1,6 +1,9 @@
 //! Turns at the wheel on a control table in memory.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use super::*;
 use crate::{
@@ -112,20 +115,31 @@ async fn nothing_is_decided_when_control_cannot_be_reached() {
     assert!(turn.is_err());
 }
 
-/// A table that loses every read of a lease.
-struct NoLeases(MemoryRows);
+/// A table that loses the reads that `loses` picks, by their key and the writes before them.
+struct Deaf {
+    rows: MemoryRows,
+    writes: AtomicUsize,
+    loses: fn(&Key, usize) -> bool,
+}
 
-impl Rows for NoLeases {
+impl Deaf {
+    fn to(rows: MemoryRows, loses: fn(&Key, usize) -> bool) -> ControlTable<Self> {
+        ControlTable::new(vec![Self { rows, writes: AtomicUsize::new(0), loses }])
+    }
+}
+
+impl Rows for Deaf {
     async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
-        if key.partition == "leases" {
+        if (self.loses)(key, self.writes.load(Ordering::SeqCst)) {
             let how = Silence::Timeout;
             return Err(RowsError::NoAnswer { table: "memory".to_owned(), how, source: "lost".into() });
         }
-        self.0.read(key).await
+        self.rows.read(key).await
     }
 
     async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
-        self.0.write(row, when).await
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.rows.write(row, when).await
     }
 
     async fn list(
@@ -135,7 +149,7 @@ impl Rows for NoLeases {
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, RowsError> {
-        self.0.list(partition, newest_first, from, limit).await
+        self.rows.list(partition, newest_first, from, limit).await
     }
 
     async fn list_index(
@@ -145,8 +159,23 @@ impl Rows for NoLeases {
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, RowsError> {
-        self.0.list_index(partition, up_to, from, limit).await
+        self.rows.list_index(partition, up_to, from, limit).await
     }
+}
+
+#[tokio::test]
+async fn what_was_written_before_control_fell_silent_is_told() {
+    let rows = MemoryRows::default();
+    let (config, clock) = (config(), ManualClock::at(at(10)));
+    let began = ControlTable::new(vec![rows.replica()]);
+    turn(&began, &mut Watch::default(), &[], 0).await;
+    let dead = verdicts(&config, &[name("us-west-2")]);
+    let control = Deaf::to(rows, |_, writes| writes > 0);
+    let left =
+        steer(&config, name("us-east-1"), &dead, &control, &mut Watch::default(), &clock).await.unwrap();
+    let to = name("us-east-1");
+    assert_eq!(left.record.unwrap().phase, Phase::Switching { to });
+    assert!(left.moved.is_empty() && left.decisions.len() == 1, "{:?}", left.decisions);
 }
 
 /// After how many seconds a drain of the active region ended, when its lease ended after `held_s`.
@@ -206,6 +235,6 @@ async fn a_drain_ends_when_the_work_in_flight_has_ended() {
 
 #[tokio::test]
 async fn a_drain_whose_leases_cannot_be_read_takes_its_full_time() {
-    let table = ControlTable::new(vec![NoLeases(MemoryRows::default())]);
+    let table = Deaf::to(MemoryRows::default(), |key, _| key.partition == "leases");
     assert_eq!(drained_after(&table, None, &with(SLOW_DRAIN)).await, 20);
 }

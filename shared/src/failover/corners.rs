@@ -10,20 +10,6 @@ use crate::{
     time::Timestamp,
 };
 
-const POLICY: Policy = Policy {
-    auto_failover: true,
-    mode: Mode::Graceful,
-    drain_timeout: Duration::from_secs(5),
-    failover_timeout: Duration::from_secs(30),
-    dwell: Duration::from_secs(30),
-    hold_down: Duration::from_secs(30),
-    hold_down_max: Duration::from_secs(300),
-    moves_per_hour_max: 2,
-    failback: true,
-    replication_lag_max: Duration::from_secs(4),
-    failback_step: Duration::from_secs(10),
-};
-
 /// `ticks` turns, a second apart, in which the region of this index stands like this.
 fn turns(ticks: usize, index: usize, status: Status) -> Vec<Tick> {
     vec![Tick::calm(1).with(index, status); ticks]

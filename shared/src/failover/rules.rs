@@ -8,20 +8,6 @@ use super::world::*;
 use super::*;
 use crate::region::{RegionName, Status};
 
-const POLICY: Policy = Policy {
-    auto_failover: true,
-    mode: Mode::Graceful,
-    drain_timeout: Duration::from_secs(5),
-    failover_timeout: Duration::from_secs(30),
-    dwell: Duration::from_secs(30),
-    hold_down: Duration::from_secs(30),
-    hold_down_max: Duration::from_secs(300),
-    moves_per_hour_max: 2,
-    failback: true,
-    replication_lag_max: Duration::from_secs(4),
-    failback_step: Duration::from_secs(10),
-};
-
 fn mode() -> impl Strategy<Value = Mode> {
     prop_oneof![Just(Mode::Graceful), Just(Mode::Immediate), Just(Mode::Manual)]
 }

@@ -9,13 +9,28 @@ use proptest::{
 };
 
 use super::{
-    Decision, Inputs, Loads, Moment, Pin, Policy, Polls, Record, Rule, Standing, Watch, apply, decide,
+    Decision, Inputs, Loads, Mode, Moment, Pin, Policy, Polls, Record, Rule, Standing, Watch, apply, decide,
 };
 use crate::{
     health::{Seen, View},
     region::{Capability, Capacity, Endpoints, HealthCheck, Region, RegionName, Role, Status},
     route::capacity::Load,
     time::Timestamp,
+};
+
+/// The settings that rules and corners are checked with.
+pub(super) const POLICY: Policy = Policy {
+    auto_failover: true,
+    mode: Mode::Graceful,
+    drain_timeout: Duration::from_secs(5),
+    failover_timeout: Duration::from_secs(30),
+    dwell: Duration::from_secs(30),
+    hold_down: Duration::from_secs(30),
+    hold_down_max: Duration::from_secs(300),
+    moves_per_hour_max: 2,
+    failback: true,
+    replication_lag_max: Duration::from_secs(4),
+    failback_step: Duration::from_secs(10),
 };
 
 /// The regions that hold data, the primary first.

@@ -35,10 +35,6 @@ struct Args {
     hashes: bool,
 }
 
-/// More than a fifth of a run is small allocations, which this one makes cheaper.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A drill of nothing would meet every bar that it measures.
 fn some_seeds(text: &str) -> Result<usize, String> {
     let seeds = text.parse().ok().filter(|seeds| *seeds > 0);
