@@ -23,6 +23,8 @@ pub struct Report {
     pub violations: usize,
     /// Schedules of crashes that were gone through.
     pub crash_schedules: u64,
+    /// Runs of a flow that this took: what starts from equal rows is run once.
+    pub crash_runs: u64,
     /// Promises that were not kept after some schedule of crashes.
     pub crash_violations: Vec<String>,
     /// Simulated seconds, over all runs.
@@ -132,6 +134,7 @@ impl Report {
             seeds: outcomes.len(),
             violations,
             crash_schedules: crashes.schedules,
+            crash_runs: crashes.runs,
             crash_violations: crashes.violations.clone(),
             simulated_s: outcomes.iter().map(|run| run.simulated).sum::<Duration>().as_secs(),
             bars: bars(&figures, violations),
@@ -261,8 +264,13 @@ pub fn table(report: &Report) -> String {
         ));
     }
     lines.push(format!(
-        "{} runs, {} s simulated, {} violations, {} crash schedules, traces {}",
-        report.seeds, report.simulated_s, report.violations, report.crash_schedules, report.trace_hash
+        "{} runs, {} s simulated, {} violations, {} crash schedules in {} runs, traces {}",
+        report.seeds,
+        report.simulated_s,
+        report.violations,
+        report.crash_schedules,
+        report.crash_runs,
+        report.trace_hash
     ));
     lines.extend(report.bars.iter().filter(|bar| !bar.met).map(|bar| {
         let found = bar.found.map_or("nothing measured".to_owned(), |found| found.to_string());

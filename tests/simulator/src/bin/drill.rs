@@ -4,7 +4,7 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use simulator::{
-    crash::{Depth, Summary, enumerate_to},
+    crash::{Depth, Summary, enumerate_to, replay},
     drill::{Run, make, make_all, runs},
     measure::Outcome,
     report::{Report, table},
@@ -27,6 +27,9 @@ struct Args {
     /// Replays this one seed of each scenario and prints what happened.
     #[arg(long)]
     seed: Option<u64>,
+    /// Goes through this one schedule of crashes again, as a violation begins: `flow: choices`.
+    #[arg(long)]
+    crash: Option<String>,
     /// Writes the report to this file, as JSON.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -43,6 +46,11 @@ fn some_seeds(text: &str) -> Result<usize, String> {
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let args = Args::parse();
+    if let Some(schedule) = &args.crash {
+        let broken = replay(schedule)?;
+        broken.iter().try_for_each(|broken| writeln!(std::io::stdout(), "{broken}"))?;
+        return Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let is_whole = args.seed.is_none() && args.scenario.is_empty();
     let scenarios = if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario };
     let mut out = std::io::stdout().lock();

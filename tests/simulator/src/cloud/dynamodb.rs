@@ -15,8 +15,9 @@ use tokio::time::sleep;
 use super::{
     Cloud,
     answer::Answer,
+    lock,
     network::{Link, Place, Service},
-    rows::{Consistency, Listing, Table},
+    rows::{Consistency, Listing, STALE_MAX, Table},
     serve::Served,
 };
 
@@ -166,6 +167,15 @@ impl Call {
         }
     }
 
+    /// Whether it is a read that may be answered from an older view.
+    fn is_eventual(&self) -> bool {
+        match self {
+            Self::Get(get) => get.consistent_read != Some(true),
+            Self::Query(query) => query.consistent_read != Some(true),
+            Self::Put(..) => false,
+        }
+    }
+
     /// What is shown in the trace.
     fn shown(&self) -> String {
         match self {
@@ -248,6 +258,9 @@ impl Item {
     }
 }
 
+/// The same within one region, whose copies follow each other closely.
+const LOCAL_STALE_MAX: Duration = Duration::from_millis(100);
+
 /// One request to one table, at its replica.
 struct Arrival {
     region: RegionName,
@@ -270,6 +283,10 @@ impl Cloud {
         let found = self.table(call.table(), |table| (table.has(link.to), table.consistency.clone()));
         let (result, answer) = match found {
             Some((true, Consistency::Eventual)) => self.apply(link, call, self.now(), false),
+            // The replica answers such a read by itself, with whatever it knows.
+            Some((true, Consistency::Strong { .. })) if call.is_eventual() => {
+                self.apply(link, call, self.now(), true)
+            }
             Some((true, Consistency::Strong { members })) => self.agree(link, call, &members).await,
             Some((false, _)) | None => {
                 let refusal =
@@ -309,10 +326,18 @@ impl Cloud {
     fn apply(&self, link: &Link, call: Call, at: Duration, strong: bool) -> (String, Option<Answer>) {
         let arrival = Arrival { region: link.to, from: link.from, at, now: self.now(), strong };
         let name = call.table().to_owned();
-        let done = self.table(&name, |table| match call {
-            Call::Get(get) => arrival.get(table, &get),
-            Call::Put(put, when) => arrival.put(table, put, when),
-            Call::Query(query) => arrival.query(table, &query),
+        let then = call.is_eventual().then(|| {
+            let age =
+                lock(&self.0.dice).between(Duration::ZERO, if strong { STALE_MAX } else { LOCAL_STALE_MAX });
+            self.now().saturating_sub(age)
+        });
+        let done = self.table(&name, |table| {
+            let old = then.map(|then| table.stale(link.to, then));
+            match call {
+                Call::Get(get) => arrival.get(old.as_ref().unwrap_or(table), &get),
+                Call::Put(put, when) => arrival.put(table, put, when),
+                Call::Query(query) => arrival.query(old.as_ref().unwrap_or(table), &query),
+            }
         });
         let done = done.unwrap_or(Err(Refusal("ResourceNotFoundException", name)));
         match done {
@@ -354,8 +379,6 @@ struct Found {
 
 impl Arrival {
     fn get(&self, table: &Table, get: &GetItem) -> Done {
-        // Reads that need not be consistent are answered like those that must: a store may.
-        let _ = get.consistent_read;
         if get.key.gsi1pk.is_some() || get.key.gsi1sk.is_some() {
             return Err(Refusal::invalid("the key has attributes that the schema does not"));
         }
@@ -427,5 +450,55 @@ impl Arrival {
         let count = items.len();
         let found = Found { items, count, scanned_count: count, last_evaluated_key: last };
         Ok((format!("{count} rows"), body(&found)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use aws_smithy_runtime_api::client::{http::HttpConnector as _, orchestrator::HttpRequest};
+    use aws_smithy_types::body::SdkBody;
+    use sealane::aws::Limits;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cloud::config;
+
+    async fn call(cloud: &Cloud, operation: &str, body: &Value) -> String {
+        let limits = Limits { connect: Duration::from_secs(1), attempt: Duration::from_secs(4), attempts: 1 };
+        let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
+        request.set_method("POST").unwrap();
+        request.set_uri("https://dynamodb.us-west-2.sim/").unwrap();
+        request.headers_mut().insert("x-amz-target", format!("{TARGET}{operation}"));
+        let from = Place::Region("us-west-2".parse().unwrap());
+        let answer = cloud.connector(from, limits).call(request).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        String::from_utf8_lossy(answer.body().bytes().unwrap()).into_owned()
+    }
+
+    /// The versions that reads just after a second write tell of, over twenty rounds.
+    async fn told(table: &str, consistent: bool) -> BTreeSet<bool> {
+        let cloud = Cloud::new(1, &config(&Value::Null));
+        let mut told = BTreeSet::new();
+        for version in 1..=20 {
+            let item = json!({"pk": {"S": "a"}, "sk": {"S": "b"}, "v": {"N": version.to_string()},
+                              "body": {"S": format!("body {version}.")}});
+            call(&cloud, "PutItem", &json!({"TableName": table, "Item": item})).await;
+            let get = json!({"TableName": table, "Key": {"pk": {"S": "a"}, "sk": {"S": "b"}},
+                             "ConsistentRead": consistent});
+            told.insert(call(&cloud, "GetItem", &get).await.contains(&format!("body {version}.")));
+            sleep(STALE_MAX * 2).await;
+        }
+        told
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_consistent_read_tells_what_was_just_written() {
+        let tables = config(&Value::Null).tables;
+        for table in [&tables.control, &tables.health] {
+            assert_eq!(told(table, true).await, BTreeSet::from([true]), "{table}");
+            assert!(told(table, false).await.contains(&false), "{table}");
+        }
     }
 }

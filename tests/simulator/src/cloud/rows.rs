@@ -5,7 +5,7 @@
 //! told of changes before they happen, so that what arrived under the old state did arrive.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     ops::Bound,
     sync::Arc,
@@ -66,13 +66,36 @@ struct Held {
 struct Replica {
     rows: BTreeMap<Key, Held>,
     index: BTreeSet<(Key, Key)>,
+    /// What was replaced within the last [`STALE_MAX`], and when.
+    past: VecDeque<(Duration, Key, Option<Held>)>,
 }
 
+/// The age of the oldest view that a read may be answered from.
+pub(super) const STALE_MAX: Duration = Duration::from_secs(2);
+
 impl Replica {
-    fn put(&mut self, held: Held) {
+    /// As it was at `then`, which is at most [`STALE_MAX`] ago.
+    fn at(&self, then: Duration) -> Self {
+        let mut rows = self.rows.clone();
+        for (_, key, old) in self.past.iter().rev().take_while(|(at, _, _)| *at > then) {
+            match old {
+                Some(held) => rows.insert(key.clone(), held.clone()),
+                None => rows.remove(key),
+            };
+        }
+        let indexed = |(key, held): (&Key, &Held)| Some((held.row.index.clone()?, key.clone()));
+        let index = rows.iter().filter_map(indexed).collect();
+        Self { rows, index, past: VecDeque::new() }
+    }
+
+    fn put(&mut self, held: Held, now: Duration) {
         let key = held.row.key.clone();
         let index = held.row.index.clone();
         let old = self.rows.insert(key.clone(), held);
+        while self.past.front().is_some_and(|(at, _, _)| *at + STALE_MAX < now) {
+            self.past.pop_front();
+        }
+        self.past.push_back((now, key.clone(), old.clone()));
         if let Some(was) = old.and_then(|old| old.row.index.clone()) {
             self.index.remove(&(was, key.clone()));
         }
@@ -236,7 +259,7 @@ impl Table {
                 let newer =
                     replica.rows.get(&update.held.row.key).is_none_or(|h| h.stamp < update.held.stamp);
                 if newer {
-                    replica.put(update.held);
+                    replica.put(update.held, now);
                 }
             }
         }
@@ -256,6 +279,19 @@ impl Table {
         self.replica(region)?.rows.get(key).map(|held| &held.row)
     }
 
+    /// The table as `region` saw it at `then`, to be read only.
+    pub(super) fn stale(&self, region: RegionName, then: Duration) -> Self {
+        let replicas = self.replica(region).map(|replica| (region, replica.at(then)));
+        Self {
+            consistency: self.consistency.clone(),
+            index: self.index,
+            asked: self.asked.clone(),
+            replicas: replicas.into_iter().collect(),
+            pipes: BTreeMap::new(),
+            watchers: Vec::new(),
+        }
+    }
+
     /// The stamp of a row's last write.
     pub(super) fn stamp(&self, region: RegionName, key: &Key) -> Option<Stamp> {
         self.replica(region)?.rows.get(key).map(|held| held.stamp)
@@ -268,7 +304,7 @@ impl Table {
         // A write that saw an older one is newer, even within one microsecond.
         let after = replica.rows.get(&row.key).map(|held| held.stamp.0 + Duration::from_micros(1));
         let held = Held { row: Arc::clone(&row), stamp: (now.max(after.unwrap_or_default()), region) };
-        replica.put(held.clone());
+        replica.put(held.clone(), now);
         for ((_, _), pipe) in self.pipes.iter_mut().filter(|((source, _), _)| *source == region) {
             pipe.send(held.clone(), now, now);
         }

@@ -16,7 +16,7 @@ mod promise;
 mod stage;
 mod trigger;
 
-use explore::Explorer;
+use explore::{Choice, Explorer, again};
 
 /// What the enumeration came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,7 +25,7 @@ pub struct Summary {
     pub schedules: u64,
     /// Runs of a flow that this took: what starts from equal rows is run once.
     pub runs: u64,
-    /// Promises that were not kept, with the name of the flow.
+    /// Promises that were not kept, with the flow and a schedule that [`replay`] takes.
     pub violations: Vec<String>,
     /// Each flow and its schedules.
     pub flows: Vec<(&'static str, u64)>,
@@ -78,9 +78,29 @@ fn explore(flow: &flows::Flow, depth: Depth) -> Summary {
     Summary {
         schedules,
         runs: explorer.runs,
-        violations: explorer.violations.into_iter().collect(),
+        violations: explorer
+            .violations
+            .into_iter()
+            .map(|(broken, schedule)| format!("{}: {schedule}: {broken}", flow.name))
+            .collect(),
         flows: vec![(flow.name, schedules)],
     }
+}
+
+/// What a schedule breaks, written `flow: choice choice`, as a violation begins.
+///
+/// # Errors
+/// When no flow has such a schedule.
+pub fn replay(schedule: &str) -> Result<Vec<String>, String> {
+    replay_of(&flows::all(), schedule)
+}
+
+fn replay_of(flows: &[flows::Flow], schedule: &str) -> Result<Vec<String>, String> {
+    let unfit = || format!("`{schedule}` is no schedule (want `flow: choices`, as a violation begins)");
+    let (name, choices) = schedule.split_once(": ").ok_or_else(unfit)?;
+    let flow = flows.iter().find(|flow| flow.name == name).ok_or_else(unfit)?;
+    let choices: Option<Vec<Choice>> = choices.split_whitespace().map(Choice::read).collect();
+    again(flow, &choices.ok_or_else(unfit)?).ok_or_else(unfit)
 }
 
 impl Summary {
@@ -107,7 +127,19 @@ mod tests {
     fn planted_mistakes_are_found() {
         for (flow, broken) in flows::wrong() {
             let summary = of(std::slice::from_ref(&flow), Depth { alone: 1, together: 0 });
-            assert!(summary.violations.iter().any(|v| v.contains(broken)), "{}: {summary:?}", flow.name);
+            let found = summary.violations.iter().find(|v| v.contains(broken));
+            let found = found.unwrap_or_else(|| panic!("{}: {summary:?}", flow.name));
+            let schedule: Vec<&str> = found.splitn(3, ": ").take(2).collect();
+            let again = replay_of(std::slice::from_ref(&flow), &schedule.join(": ")).unwrap();
+            assert!(again.iter().any(|b| b.contains(broken)), "{found} again: {again:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused() {
+        let (flow, _) = &flows::wrong()[0];
+        for text in ["", "account last", "other: end", "account last: sideways", "account last: step/0"] {
+            assert!(replay_of(std::slice::from_ref(flow), text).is_err(), "{text}");
         }
     }
 }
