@@ -224,6 +224,27 @@ mod tests {
         }
     }
 
+    /// The run itself builds for minutes before it could say that a test was renamed.
+    #[test]
+    fn every_test_that_a_fault_names_is_there() {
+        let workspace = Folder::of_workspace();
+        let mut sources = String::new();
+        for package in ["shared", "functions"] {
+            for entry in walkdir::WalkDir::new(workspace.workspace().join(package)) {
+                let path = entry.expect("a folder that can be read").into_path();
+                if path.extension().is_some_and(|extension| extension == "rs") {
+                    sources += &fs::read_to_string(&path).expect("a source");
+                }
+            }
+        }
+        for fault in list::all() {
+            for test in fault.tests {
+                let own = test.rsplit("::").next().expect("a name");
+                assert!(sources.contains(&format!("fn {own}(")), "`{}` names `{test}`", fault.name);
+            }
+        }
+    }
+
     #[test]
     fn there_are_enough_faults_and_each_has_a_name_of_its_own() {
         let all = list::all();

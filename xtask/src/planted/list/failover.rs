@@ -141,7 +141,7 @@ pub(super) const FAULTS: [Planted; 23] = [
         find: "let reached = moves >= allowed || recent.len() >= MOVES_KEPT;",
         put: "let reached = moves >= allowed && recent.len() > MOVES_KEPT;",
         suite: Suite::Rules,
-        tests: &["a_third_move_within_the_hour_waits_for_an_operator"],
+        tests: &["a_third_move_away_within_the_hour_waits_for_an_operator"],
     },
     Planted {
         name: "hourly-limit-off-by-one",
@@ -150,7 +150,7 @@ pub(super) const FAULTS: [Planted; 23] = [
         find: "let reached = moves >= allowed ||",
         put: "let reached = moves > allowed ||",
         suite: Suite::Rules,
-        tests: &["a_third_move_within_the_hour_waits_for_an_operator"],
+        tests: &["a_third_move_away_within_the_hour_waits_for_an_operator"],
     },
     Planted {
         name: "failback-ungated",
