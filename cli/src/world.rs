@@ -40,7 +40,7 @@ impl World {
         let known = |name: &RegionName| config.region(*name).is_some();
         let here = edge::home().ok().filter(known).unwrap_or(config.primary_region);
         let aws = Aws::connect(here.as_str()).await;
-        let control = ControlTable::new(control_replicas(&config, &aws, Limits::CALL));
+        let control = aws.control(&config, here, Limits::CALL);
         Self { config, here, aws, control }
     }
 
@@ -72,7 +72,8 @@ impl World {
     /// The same table for leases, which are not waited for long.
     pub(crate) fn leases(&self) -> ControlTable<DynamoRows> {
         let limits = Limits::CALL.within(LEASE_CALL_MAX).once();
-        self.control.through(control_replicas(&self.config, &self.aws, limits))
+        let rows = |region| self.aws.rows(region, &self.config.tables.control, NO_INDEX, limits);
+        self.control.through(self.config.control_from(self.here).map(rows).collect())
     }
 
     /// The ledger as each region has it, nearest first.
@@ -102,9 +103,4 @@ impl World {
     fn rows(&self, region: &Region, table: &str, index: &'static str) -> DynamoRows {
         self.aws.rows(region, table, index, Limits::CALL)
     }
-}
-
-fn control_replicas(config: &Config, aws: &Aws, limits: Limits) -> Vec<DynamoRows> {
-    let regions = config.control_regions.iter().filter_map(|name| config.region(*name));
-    regions.map(|region| aws.rows(region, &config.tables.control, NO_INDEX, limits)).collect()
 }

@@ -3,7 +3,11 @@
 //! A look never fails. What cannot be read is unknown and named, and the last
 //! known record stands: whoever routes then goes on as before (fail static).
 
+mod writer;
+
 use std::{collections::BTreeMap, time::Duration};
+
+pub use writer::NoWriter;
 
 use crate::{
     config::Config,

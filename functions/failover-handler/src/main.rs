@@ -21,7 +21,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let deps = Deps {
         alarms: CloudWatchAlarms::new(&aws, own),
         health: HealthTable::new(aws.rows(own, &config.tables.health, "", Limits::CALL)),
-        control: aws.control(&config),
+        control: aws.control(&config, here, Limits::CALL.once()),
         config,
         here,
         clock: SystemClock,

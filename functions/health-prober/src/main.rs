@@ -23,7 +23,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         data: own
             .is_full()
             .then(|| MarksTable::new(aws.rows(own, &config.tables.worksets, "", Limits::CALL))),
-        control: aws.control(&config),
+        control: aws.control(&config, here, Limits::CALL.once()),
         reach: AwsReach::new(aws, &config),
         config,
         here,

@@ -12,9 +12,8 @@ use std::{
 use futures::lock::Mutex;
 use sealane::{
     config::Config,
-    failover::Phase,
     health::{Answer, Ejections, Passive, PassivePolicy},
-    outlook::{Memory, Outlook, outlook},
+    outlook::{Memory, NoWriter, Outlook, outlook},
     ports::{Clock, Rows, RowsError},
     region::{Capability, Region, RegionName},
     retry::{RetryBudgets, Spent},
@@ -174,32 +173,23 @@ impl<R: Rows, C: Clock> App<R, C> {
             return Ok(config.primary_region);
         }
         let outlook = self.outlook().await;
-        let Some(record) = &outlook.record else {
-            let why = match outlook.problems.as_slice() {
-                [] => "nobody has decided yet which region takes writes (the first prober to run does)"
-                    .to_owned(),
-                problems => problems.join("; "),
-            };
-            return Err(Problem::new(Kind::PrimaryUnknown, format!("{why}; read meanwhile, and try again")));
-        };
-        // A region that is cut off from the control table may have been left without
-        // knowing it: an old record is good enough to read by, and not to write by.
-        let since = self.now().since(outlook.at);
-        if outlook.record_age.is_none_or(|age| age.saturating_add(since) > config.api.cache_ttl) {
-            let problems = outlook.problems.join("; ");
-            let detail = format!(
-                "which region takes writes is not known now: {problems}; try again, or ask another region"
-            );
-            return Err(Problem::new(Kind::PrimaryUnknown, detail));
-        }
-        match record.phase {
-            Phase::Steady | Phase::Returning { .. } | Phase::Verifying { .. } => Ok(record.active),
-            Phase::Draining { to } | Phase::Switching { to } => {
-                let (from, phase) = (record.active, record.phase.as_str());
-                let detail = format!("writes move from `{from}` to `{to}` ({phase}); try again in a moment");
-                Err(Problem::new(Kind::PrimaryMoving, detail))
+        let told = outlook.problems.join("; ");
+        outlook.takes_writes(self.now(), config.api.cache_ttl).map_err(|none| match none {
+            NoWriter::Unknown if told.is_empty() => {
+                let detail = "nobody has decided yet which region takes writes (the first prober to run does); \
+                              read meanwhile, and try again";
+                Problem::new(Kind::PrimaryUnknown, detail.to_owned())
             }
-        }
+            NoWriter::Unknown => {
+                Problem::new(Kind::PrimaryUnknown, format!("{told}; read meanwhile, and try again"))
+            }
+            NoWriter::Stale => {
+                Problem::new(Kind::PrimaryUnknown, format!("{none}: {told}; try again, or ask another region"))
+            }
+            NoWriter::Moving { .. } => {
+                Problem::new(Kind::PrimaryMoving, format!("{none}; try again in a moment"))
+            }
+        })
     }
 
     /// Whether `primary` still takes the writes: asked before each write, since a request

@@ -32,14 +32,12 @@ fn deps(aws: &Aws, config: Config, home: RegionName) -> Deps<DynamoRows, SystemC
     let own_first = |r: &&Region| r.name != home;
     let mut watched: Vec<_> = config.regions.iter().collect();
     watched.sort_by_key(own_first);
-    let named = |name: &RegionName| config.regions.iter().find(|r| r.name == *name);
-    let control = config.control_regions.iter().filter_map(named);
     Deps {
         home,
         worksets: full().map(worksets).collect::<BTreeMap<_, _>>(),
         ledger: full().map(ledger).collect::<BTreeMap<_, _>>(),
         health: watched.into_iter().map(|r| HealthTable::new(rows(r, &tables.health, ""))).collect(),
-        control: ControlTable::new(control.map(|r| rows(r, &tables.control, "")).collect()),
+        control: aws.control(&config, home, LIMITS),
         clock: SystemClock,
         config: config.clone(),
     }

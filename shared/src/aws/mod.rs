@@ -29,7 +29,14 @@ pub use live::HttpApis;
 pub use objects::S3Objects;
 pub use rows::DynamoRows;
 
-use crate::{config::Config, endpoint, ports::Clock, region::Region, store::ControlTable, time::Timestamp};
+use crate::{
+    config::Config,
+    endpoint,
+    ports::Clock,
+    region::{Region, RegionName},
+    store::ControlTable,
+    time::Timestamp,
+};
 
 /// How long and how often a call is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,11 +166,10 @@ impl Aws {
         config.timeout_config(limits.timeouts()).retry_config(self.retry_config(limits)).build()
     }
 
-    /// The control table through every region that serves it, best first.
-    pub fn control(&self, config: &Config) -> ControlTable<DynamoRows> {
-        let serving = config.control_regions.iter().filter_map(|name| config.region(*name));
-        let rows = |region| self.rows(region, &config.tables.control, "", Limits::CALL.once());
-        ControlTable::new(serving.map(rows).collect())
+    /// The control table through every region that serves it, `here` first if it is one.
+    pub fn control(&self, config: &Config, here: RegionName, limits: Limits) -> ControlTable<DynamoRows> {
+        let rows = |region| self.rows(region, &config.tables.control, "", limits);
+        ControlTable::new(config.control_from(here).map(rows).collect())
     }
 
     fn dynamodb(&self, region: &Region, limits: Limits) -> aws_sdk_dynamodb::Client {

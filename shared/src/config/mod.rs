@@ -196,6 +196,14 @@ impl Config {
         self.regions.iter().find(|r| r.name == name)
     }
 
+    /// The regions that serve the control table, `here` first if it is one: it is strongly
+    /// consistent, so that the nearest replica is as good as any.
+    pub fn control_from(&self, here: RegionName) -> impl Iterator<Item = &Region> {
+        let own = self.control_regions.iter().filter(move |name| **name == here);
+        let others = self.control_regions.iter().filter(move |name| **name != here);
+        own.chain(others).filter_map(|name| self.region(*name))
+    }
+
     /// The regions that hold data, in the order of the document.
     pub fn full_regions(&self) -> impl Iterator<Item = &Region> {
         self.regions.iter().filter(|r| r.is_full())

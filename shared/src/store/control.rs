@@ -6,10 +6,15 @@
 
 mod orders;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+use futures::stream::{self, StreamExt as _};
 
 use super::{decode, encode};
 use crate::{
@@ -26,19 +31,26 @@ const PINS: &str = "pins";
 /// Pins that are read; there is at most one a region.
 const PINS_MAX: usize = 100;
 
+/// No replica has answered lately.
+const NOBODY: usize = usize::MAX;
+
 /// The control table through the replicas that this caller can ask.
+///
+/// Reads go to one replica at a time while it is known to answer. A caller that knows of none, as
+/// in a sandbox that has just begun, asks all at once and takes the first answer: in an outage
+/// sandboxes begin in numbers, and each would wait for the timeouts of the region that is gone.
 #[derive(Debug, Clone)]
 pub struct ControlTable<R> {
     replicas: Vec<R>,
     /// The replica that answered last and so is asked first: while one is silent, each
-    /// call to it costs its whole timeout, and a move takes several calls.
+    /// call to it costs its whole timeout, and a move takes several calls. [`NOBODY`] before.
     first: Arc<AtomicUsize>,
 }
 
 impl<R: Rows> ControlTable<R> {
     /// The table behind `replicas`, asked in this order. At least one.
     pub fn new(replicas: Vec<R>) -> Self {
-        Self { replicas, first: Arc::default() }
+        Self { replicas, first: Arc::new(AtomicUsize::new(NOBODY)) }
     }
 
     /// The same table through other clients of its `replicas`, in the same order and number. What
@@ -55,8 +67,34 @@ impl<R: Rows> ControlTable<R> {
 
     /// The replicas, the one that answered last first.
     fn in_order(&self) -> impl Iterator<Item = (usize, &R)> {
-        let (count, first) = (self.replicas.len(), self.first.load(Ordering::Relaxed));
+        let (count, first) = (self.replicas.len(), self.known().unwrap_or_default());
         (0..count).map(move |i| (first + i) % count).map(|i| (i, &self.replicas[i]))
+    }
+
+    fn known(&self) -> Option<usize> {
+        Some(self.first.load(Ordering::Relaxed)).filter(|first| *first != NOBODY)
+    }
+
+    /// The first answer of `calls`, one to each replica in order: they are made one after the
+    /// other while a replica is known to answer, and else at once.
+    async fn first_answer<T, F>(&self, calls: Vec<F>) -> Result<T, RowsError>
+    where
+        F: Future<Output = (usize, Result<T, RowsError>)>,
+    {
+        let at_once = if self.known().is_some() { 1 } else { calls.len().max(1) };
+        let mut answers = pin!(stream::iter(calls).buffer_unordered(at_once));
+        let mut silent = no_replica();
+        while let Some((number, answer)) = answers.next().await {
+            match answer {
+                Err(error) if error.is_outage() => silent = error,
+                answer => {
+                    self.answered(number);
+                    return answer;
+                }
+            }
+        }
+        self.answered(NOBODY);
+        Err(silent)
     }
 
     fn answered(&self, replica: usize) {
@@ -129,17 +167,8 @@ impl<R: Rows> ControlTable<R> {
     }
 
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
-        let mut silent = no_replica();
-        for (number, replica) in self.in_order() {
-            match replica.read(key).await {
-                Err(error) if error.is_outage() => silent = error,
-                answer => {
-                    self.answered(number);
-                    return answer;
-                }
-            }
-        }
-        Err(silent)
+        let calls = self.in_order().map(|(number, replica)| async move { (number, replica.read(key).await) });
+        self.first_answer(calls.collect()).await
     }
 
     /// Up to `limit` rows of a partition, over as many pages as they come in: a page is cut at
@@ -164,17 +193,10 @@ impl<R: Rows> ControlTable<R> {
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, RowsError> {
-        let mut silent = no_replica();
-        for (number, replica) in self.in_order() {
-            match replica.list(partition, newest_first, from, limit).await {
-                Err(error) if error.is_outage() => silent = error,
-                answer => {
-                    self.answered(number);
-                    return answer;
-                }
-            }
-        }
-        Err(silent)
+        let calls = self.in_order().map(|(number, replica)| async move {
+            (number, replica.list(partition, newest_first, from, limit).await)
+        });
+        self.first_answer(calls.collect()).await
     }
 
     pub(super) async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
@@ -297,6 +319,66 @@ mod tests {
         near.cut(true);
         table.record().await.unwrap();
         assert_eq!(table.in_order().map(|(number, _)| number).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    /// A replica that never says anything when there is none.
+    struct Line(Option<MemoryRows>);
+
+    impl Line {
+        async fn rows(&self) -> &MemoryRows {
+            match &self.0 {
+                Some(rows) => rows,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    impl Rows for Line {
+        async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
+            self.rows().await.read(key).await
+        }
+
+        async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
+            self.rows().await.write(row, when).await
+        }
+
+        async fn list(
+            &self,
+            partition: &str,
+            newest_first: bool,
+            from: Option<&Cursor>,
+            limit: usize,
+        ) -> Result<Page, RowsError> {
+            self.rows().await.list(partition, newest_first, from, limit).await
+        }
+
+        async fn list_index(
+            &self,
+            partition: &str,
+            up_to: Option<&str>,
+            from: Option<&Cursor>,
+            limit: usize,
+        ) -> Result<Page, RowsError> {
+            self.rows().await.list_index(partition, up_to, from, limit).await
+        }
+    }
+
+    #[tokio::test]
+    async fn who_knows_no_replica_that_answers_waits_for_none_that_does_not() {
+        let table = ControlTable::new(vec![Line(None), Line(Some(MemoryRows::default()))]);
+        assert_eq!(table.record().await.unwrap(), None);
+        assert_eq!(table.pins().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn while_a_replica_is_known_to_answer_no_other_is_asked() {
+        let near = MemoryRows::default();
+        let table = ControlTable::new(vec![near.clone(), near.replica()]);
+        table.record().await.unwrap();
+        assert_eq!(table.known(), Some(0), "the nearest, of two that answer at once");
+        near.cut(true);
+        table.record().await.unwrap();
+        assert_eq!(table.known(), Some(1));
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use simulator::{
     trace::Trace,
 };
 
-/// From this many runs on, two crashes are tried where two actors are at work, instead of one.
+/// From this many runs on, three crashes are tried where two actors are at work, instead of one.
 const SEEDS_OF_A_LARGE_DRILL: usize = 1_000;
 
 /// Runs the scenarios on the simulator, and measures.

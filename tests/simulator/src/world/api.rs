@@ -1,6 +1,13 @@
 //! The workset API of a region behind its gateway.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -9,7 +16,7 @@ use http_body_util::BodyExt as _;
 use sealane::{
     aws::{DynamoRows, Limits},
     region::{Region, RegionName},
-    store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
+    store::{HealthTable, LedgerTable, WorksetTable},
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -72,10 +79,12 @@ pub(super) fn gateway(cloud: &Cloud, region: RegionName, fleet: &Fleet<Api>) -> 
             });
         }
     });
+    let count = AtomicU64::new(0);
     Arc::new(move |request: Request<Bytes>| {
         let (reply, answer) = oneshot::channel();
+        let id = format!("{region}-{}", count.fetch_add(1, Ordering::Relaxed));
         // Without a gateway there is no answer, which is what the caller then sees.
-        let _ = passed.send((event(&request), reply));
+        let _ = passed.send((event(&request, &id), reply));
         Box::pin(async move {
             match answer.await {
                 Ok(answer) => answer,
@@ -99,7 +108,7 @@ fn answer(end: Option<End<Result<Response<Bytes>, String>>>) -> Option<Response<
 }
 
 /// The request as the gateway passes it on, with the claims of the token that it has verified.
-fn event(request: &Request<Bytes>) -> Value {
+fn event(request: &Request<Bytes>, id: &str) -> Value {
     let uri = request.uri();
     json!({
         "version": "2.0", "routeKey": "ANY /{proxy+}", "rawPath": uri.path(),
@@ -110,7 +119,7 @@ fn event(request: &Request<Bytes>) -> Value {
             "authorizer": {"jwt": {"claims": {"tenant": super::writers::TENANT, "sub": "ada"}, "scopes": null}},
             "http": {"method": request.method().as_str(), "path": uri.path(), "protocol": "HTTP/1.1",
                      "sourceIp": "198.51.100.24", "userAgent": "simulator"},
-            "requestId": "simulated", "routeKey": "ANY /{proxy+}", "stage": "$default",
+            "requestId": id, "routeKey": "ANY /{proxy+}", "stage": "$default",
             "time": "20/Nov/2026:09:15:30 +0000", "timeEpoch": 1_795_166_130_512_u64,
         },
         "body": String::from_utf8_lossy(request.body()), "isBase64Encoded": false,
@@ -127,13 +136,12 @@ fn deps(home: &Home) -> Deps<DynamoRows, SimClock> {
     let ledger = |r: &Region| (r.name, LedgerTable::new(rows(r, &tables.ledger, "by-due")));
     let mut watched: Vec<_> = config.regions.iter().collect();
     watched.sort_by_key(|r| r.name != *here);
-    let control = config.control_regions.iter().filter_map(|name| config.region(*name));
     Deps {
         home: *here,
         worksets: config.full_regions().map(worksets).collect(),
         ledger: config.full_regions().map(ledger).collect(),
         health: watched.into_iter().map(|r| HealthTable::new(rows(r, &tables.health, ""))).collect(),
-        control: ControlTable::new(control.map(|r| rows(r, &tables.control, "")).collect()),
+        control: aws.control(config, *here, LIMITS),
         clock: cloud.clock(place),
         config: config.clone(),
     }

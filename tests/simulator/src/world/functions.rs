@@ -84,7 +84,7 @@ impl Function for Prober {
             data: self.0.own().is_full().then(|| {
                 MarksTable::new(aws.rows(self.0.own(), &config.tables.worksets, "", CallLimits::CALL))
             }),
-            control: aws.control(config),
+            control: aws.control(config, *here, CallLimits::CALL.once()),
             reach: AwsReach::new(aws, config),
             config: config.clone(),
             here: *here,
@@ -119,7 +119,7 @@ impl Function for Handler {
         let deps = failover_handler::Deps {
             alarms: CloudWatchAlarms::new(&aws, own),
             health: HealthTable::new(aws.rows(own, &config.tables.health, "", CallLimits::CALL)),
-            control: aws.control(config),
+            control: aws.control(config, *here, CallLimits::CALL.once()),
             config: config.clone(),
             here: *here,
             clock: cloud.clock(self.0.place()),

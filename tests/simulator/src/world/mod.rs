@@ -11,9 +11,11 @@ mod writers;
 use std::{collections::BTreeMap, time::Duration};
 
 use sealane::{
+    aws::{DynamoRows, Limits as CallLimits},
     config::Config,
     failover::{Pin, Rule},
     region::RegionName,
+    store::ControlTable,
     time::Timestamp,
 };
 use serde_json::json;
@@ -60,8 +62,8 @@ const API: Limits = Limits {
     age_max: Duration::ZERO,
 };
 
-/// How long before the end the last write begins, so that its answer is heard.
-const LAST_WRITE: Duration = Duration::from_secs(6);
+/// How long before the end clients make their last requests, so that the answers are heard.
+const LAST_REQUEST: Duration = Duration::from_secs(6);
 
 /// How long replication goes on after the end, when nothing else does.
 const SETTLING: Duration = Duration::from_secs(20);
@@ -116,8 +118,8 @@ impl World {
             self.stage.note(format_args!("act {act:?}"));
             self.act(act).await;
         }
-        sleep_until(began + plan.ends.saturating_sub(LAST_WRITE)).await;
-        self.stage.end_writes();
+        sleep_until(began + plan.ends.saturating_sub(LAST_REQUEST)).await;
+        self.stage.end_requests();
         sleep_until(began + plan.ends).await;
         let ended = self.stage.cloud.now();
         self.stage.close();
@@ -227,6 +229,13 @@ impl World {
         self.is_over(region);
     }
 
+    /// The control table as operators reach it.
+    fn operators_table(&self) -> ControlTable<DynamoRows> {
+        let config = &self.stage.config;
+        let aws = self.stage.cloud.aws(Place::Client(1));
+        aws.control(config, config.primary_region, CallLimits::CALL.once())
+    }
+
     /// An operator's pin, written as the command line writes it, from a machine outside.
     async fn rule(&self, region: RegionName, rule: Rule) {
         let pin = Pin {
@@ -236,7 +245,7 @@ impl World {
             reason: "drill".to_owned(),
             expires: Timestamp::from_millis(u64::MAX),
         };
-        let control = self.stage.cloud.aws(Place::Client(1)).control(&self.stage.config);
+        let control = self.operators_table();
         for _ in 0..3 {
             if control.pin(&pin).await.is_ok() {
                 let at = self.stage.cloud.now();
@@ -248,7 +257,7 @@ impl World {
     /// Takes the pin back, from the same machine, and once more until that is answered. It may be
     /// gone from the first attempt on.
     async fn unrule(&self, region: RegionName) {
-        let control = self.stage.cloud.aws(Place::Client(1)).control(&self.stage.config);
+        let control = self.operators_table();
         let at = self.stage.cloud.now();
         self.stage.log.rulings.borrow_mut().push(Ruled { at, region, pin: None });
         for _ in 0..5 {

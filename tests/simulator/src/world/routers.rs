@@ -1,27 +1,32 @@
-//! Clients that ask for a region, as the API answers them: on an outlook that is at most
+//! Clients that want a region: for an object they ask the nearest API that answers, and which
+//! region takes the writes they work out as the library does, on an outlook that is at most
 //! `api.cache_ttl` old.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector as _, SharedHttpConnector},
+    orchestrator::HttpRequest,
+};
+use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use futures::future::join;
 use sealane::{
     aws::{Aws, DynamoRows, Limits},
     checksum::Checksum,
-    config::Config,
-    failover::{Phase, Record},
     outlook::{Memory, Outlook, outlook},
     ports::{Attributes, Clock as _, Objects as _},
-    region::{Capability, RegionName},
-    route::{Request, Roster, Share, Turn},
+    region::RegionName,
     store::{ControlTable, HealthTable},
     time::Timestamp,
 };
+use serde::Deserialize;
 use tokio::{
     sync::Mutex,
     time::{interval, sleep},
 };
 
-use super::Stage;
+use super::{Stage, writers::nearest};
 use crate::{
     cloud::{Place, SimClock},
     measure::{Asked, Wanted},
@@ -37,6 +42,10 @@ const PUT_ONE_IN: u64 = 16;
 const LIMITS: Limits =
     Limits { connect: Duration::from_millis(800), attempt: Duration::from_secs(1), attempts: 2 };
 
+/// How long a client waits for one API.
+const PATIENCE: Limits =
+    Limits { connect: Duration::from_secs(1), attempt: Duration::from_secs(2), attempts: 1 };
+
 /// The last look, and what is remembered for the next.
 type Last = (Memory, Option<(Timestamp, Rc<Outlook>)>);
 
@@ -46,6 +55,9 @@ struct Router {
     place: Place,
     here: RegionName,
     aws: Aws,
+    /// Plain requests to the APIs, and the APIs in the order in which they are asked.
+    connector: SharedHttpConnector,
+    apis: Vec<String>,
     clock: SimClock,
     health: Vec<HealthTable<DynamoRows>>,
     control: ControlTable<DynamoRows>,
@@ -60,7 +72,7 @@ pub(super) async fn ask(stage: Stage, place: Place, late: Duration) {
     let mut ticks = interval(ASK_EVERY);
     while router.stage.is_open() {
         ticks.tick().await;
-        if !router.stage.is_on(place) {
+        if !router.stage.is_on(place) || !router.stage.is_asked() {
             continue;
         }
         let router = Rc::clone(&router);
@@ -83,10 +95,12 @@ impl Router {
         let mut near_first: Vec<RegionName> = config.regions.iter().map(|r| r.name).collect();
         near_first.sort_by_key(|name| *name != here);
         let health = near_first.into_iter().filter_map(|name| rows(name, &config.tables.health));
-        let control = config.control_regions.iter().filter_map(|name| rows(*name, &config.tables.control));
+        let endpoint = |name: RegionName| config.region(name)?.endpoints.api.clone();
         Self {
+            connector: cloud.connector(place, PATIENCE),
+            apis: nearest(&stage, place).into_iter().filter_map(endpoint).collect(),
             health: health.map(HealthTable::new).collect(),
-            control: ControlTable::new(control.collect()),
+            control: aws.control(config, here, LIMITS),
             clock: cloud.clock(place),
             aws,
             last: Mutex::default(),
@@ -103,13 +117,36 @@ impl Router {
         let at = self.stage.cloud.now();
         let asks = |wanted| self.stage.log.asks(Asked { at, by: self.place, wanted, sent_to: None });
         let (object, primary) = (asks(Wanted::ObjectWrite), asks(Wanted::Primary));
+        join(self.turn_primary(primary), self.turn_object(object, count)).await;
+    }
+
+    async fn turn_primary(&self, asked: usize) {
         let outlook = self.outlook().await;
-        let to = route_object(&self.stage.config, &outlook, count);
-        self.stage.log.sent(object, to);
-        self.stage.log.sent(primary, takes_writes(&self.stage.config, &outlook));
+        let takes = outlook.takes_writes(self.clock.now(), self.stage.config.api.cache_ttl);
+        self.stage.log.sent(asked, takes.ok());
+    }
+
+    async fn turn_object(&self, asked: usize, count: u64) {
+        let to = self.route_object().await;
+        self.stage.log.sent(asked, to);
+        let sent = to.as_ref().map_or("nowhere", RegionName::as_str);
+        self.stage.note(format_args!("{} sends an object to {sent}", self.place));
         if let Some(to) = to.filter(|_| count.is_multiple_of(PUT_ONE_IN)) {
             self.put(to, count).await;
         }
+    }
+
+    /// The region for one more object, as the first API says that answers.
+    async fn route_object(&self) -> Option<RegionName> {
+        for api in &self.apis {
+            let Some(request) = asking(api) else { continue };
+            let Ok(answer) = self.connector.call(request).await else { continue };
+            let body = answer.body().bytes().filter(|_| answer.status().is_success());
+            if let Some(told) = body.and_then(|body| serde_json::from_slice::<Told>(body).ok()) {
+                return told.ranked.first().copied();
+            }
+        }
+        None
     }
 
     /// The last look, or a new one when that is older than it may be.
@@ -139,25 +176,14 @@ impl Router {
     }
 }
 
-/// The region for one more object, as `GET /v1/route` finds it.
-fn route_object(config: &Config, outlook: &Outlook, count: u64) -> Option<RegionName> {
-    let shift = outlook.record.as_ref().and_then(Record::shift);
-    let shares = shift.map(|(region, percent)| (region, Share::percent(percent)));
-    let request = Request {
-        turn: Turn::Counter(count),
-        shares: shares.into_iter().collect(),
-        ..Request::new(Capability::ObjectWrite)
-    };
-    Roster::new(&config.regions, &outlook.view, &config.load_balancing).pick(&request)
+/// What is read of a route.
+#[derive(Deserialize)]
+struct Told {
+    ranked: Vec<RegionName>,
 }
 
-/// The region that takes the writes, as the API finds it: nobody while writes are about
-/// to move, or while the record could not be read for too long.
-fn takes_writes(config: &Config, outlook: &Outlook) -> Option<RegionName> {
-    let fresh = outlook.record_age.is_some_and(|age| age <= config.api.cache_ttl);
-    let record = outlook.record.as_ref().filter(|_| fresh)?;
-    match record.phase {
-        Phase::Steady | Phase::Returning { .. } | Phase::Verifying { .. } => Some(record.active),
-        Phase::Draining { .. } | Phase::Switching { .. } => None,
-    }
+fn asking(api: &str) -> Option<HttpRequest> {
+    let mut request = HttpRequest::new(SdkBody::empty());
+    request.set_uri(format!("{api}/v1/route?needs=object_write")).ok()?;
+    Some(request)
 }

@@ -126,12 +126,12 @@ impl Stage {
     }
 
     /// Whether worksets are still being written.
-    pub(super) fn takes_writes(&self) -> bool {
+    pub(super) fn is_asked(&self) -> bool {
         !self.kept.writes_over.get()
     }
 
     /// Lets no further write begin.
-    pub(super) fn end_writes(&self) {
+    pub(super) fn end_requests(&self) {
         self.kept.writes_over.set(true);
     }
 

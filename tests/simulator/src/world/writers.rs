@@ -33,7 +33,7 @@ pub(super) async fn write(stage: Stage, place: Place, late: Duration) {
     let mut count = 0;
     while stage.is_open() {
         ticks.tick().await;
-        if !stage.is_on(place) || !stage.takes_writes() {
+        if !stage.is_on(place) || !stage.is_asked() {
             continue;
         }
         count += 1;
@@ -42,7 +42,7 @@ pub(super) async fn write(stage: Stage, place: Place, late: Duration) {
 }
 
 /// The regions with an API, the client's own first.
-fn nearest(stage: &Stage, place: Place) -> Vec<RegionName> {
+pub(super) fn nearest(stage: &Stage, place: Place) -> Vec<RegionName> {
     let mut full: Vec<_> = stage.config.full_regions().map(|r| r.name).collect();
     full.sort_by_key(|name| Place::Region(*name) != place);
     full
