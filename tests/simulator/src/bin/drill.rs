@@ -12,6 +12,10 @@ use simulator::{
     trace::Trace,
 };
 
+/// A quarter of a run's time went into the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// From this many runs on, three crashes are tried where two actors are at work, instead of one.
 const SEEDS_OF_A_LARGE_DRILL: usize = 1_000;
 

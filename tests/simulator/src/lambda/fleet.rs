@@ -65,6 +65,9 @@ impl Hazards {
     /// What is always in the air.
     pub const USUAL: Self = Self { kill: 2.0, freeze: 2.0, double: 3.0, recycle: 10.0 };
 
+    /// The same for a function that answers several requests a second: few find a sandbox that is new.
+    pub const OF_REQUESTS: Self = Self { kill: 1.0, freeze: 1.0, double: 0.0, recycle: 3.0 };
+
     /// Nothing goes wrong.
     pub const NONE: Self = Self { kill: 0.0, freeze: 0.0, double: 0.0, recycle: 0.0 };
 }

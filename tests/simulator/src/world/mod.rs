@@ -104,6 +104,7 @@ impl World {
             let handler = Handler(home.clone());
             let handler = Fleet::new(format!("handler/{here}"), handler, HANDLER, cloud, &dice, &power);
             let api = Fleet::new(format!("api/{here}"), Api(home), API, cloud, &dice, &power);
+            api.endanger(Hazards::OF_REQUESTS);
             (here, Site { power, prober, handler, api })
         };
         let sites = powers.into_iter().map(site).collect();
