@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
 
 use bytes::Bytes;
 
-use crate::{checksum::Checksum, region::RegionName, time::Timestamp};
+use crate::{checksum::Checksum, region::RegionName, time::Timestamp, upload::StorageClass};
 
 /// The source of an error, kept apart from what this layer tried.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -198,6 +198,8 @@ pub struct Attributes {
     pub content_type: Option<String>,
     /// User metadata.
     pub metadata: Metadata,
+    /// How it is kept; `None` leaves that to the store, which then keeps it as `STANDARD`.
+    pub storage_class: Option<StorageClass>,
 }
 
 /// An object that the store acknowledged.
@@ -248,6 +250,17 @@ pub struct Part {
     pub size_bytes: u64,
     /// CRC64NVME of the part, where it is known.
     pub checksum: Option<Checksum>,
+}
+
+/// A multipart upload that was neither completed nor given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenUpload {
+    /// The key that it is for.
+    pub key: String,
+    /// Its id.
+    pub upload: String,
+    /// When it was begun, on the store's clock.
+    pub begun: Timestamp,
 }
 
 /// Why a call to a bucket did not do what was asked.
@@ -358,6 +371,9 @@ pub trait Objects: Sync {
 
     /// Gives up a multipart upload and frees its parts. Fine if it is gone already.
     async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError>;
+
+    /// The multipart uploads that are open for keys that begin with `prefix`.
+    async fn uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>, ObjectsError>;
 
     /// What the store says of an object, or `None` if there is none.
     async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError>;

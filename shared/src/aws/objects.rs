@@ -12,7 +12,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, ByteStreamError},
     types::{
         ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-        MetadataDirective, ServerSideEncryption, TaggingDirective,
+        MetadataDirective, ServerSideEncryption, StorageClass as SdkClass, TaggingDirective,
     },
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -21,7 +21,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::errors::{Failure, classify};
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
+    ports::{Attributes, CopySource, Head, Objects, ObjectsError, OpenUpload, Part, Silence, Stored},
+    time::Timestamp,
+    upload::StorageClass,
 };
 
 /// What a copy source must have escaped: everything but unreserved characters and slashes.
@@ -98,6 +100,11 @@ async fn window(mut body: ByteStream, skip: u64, len: u64) -> Result<Bytes, Byte
     Ok(kept.freeze())
 }
 
+/// The class that the attributes ask for; `None` leaves it to the store.
+fn class(attributes: &Attributes) -> Option<SdkClass> {
+    attributes.storage_class.map(|class: StorageClass| SdkClass::from(class.as_str()))
+}
+
 fn number(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
@@ -122,6 +129,7 @@ impl Objects for S3Objects {
             .body(ByteStream::from(body))
             .checksum_crc64_nvme(checksum.to_string())
             .set_content_type(attributes.content_type.clone())
+            .set_storage_class(class(attributes))
             .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
@@ -139,6 +147,7 @@ impl Objects for S3Objects {
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .checksum_type(ChecksumType::FullObject)
             .set_content_type(attributes.content_type.clone())
+            .set_storage_class(class(attributes))
             .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
@@ -240,6 +249,28 @@ impl Objects for S3Objects {
         }
     }
 
+    async fn uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>, ObjectsError> {
+        let list = || {
+            let list = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(prefix);
+            list.set_expected_bucket_owner(self.owner.clone())
+        };
+        let (mut open, mut after) = (Vec::new(), (None, None));
+        loop {
+            let page = list().set_key_marker(after.0).set_upload_id_marker(after.1).send().await;
+            let page = page.map_err(|e| self.failed(prefix, e))?;
+            open.extend(page.uploads.unwrap_or_default().into_iter().filter_map(|one| {
+                let begun = one.initiated.and_then(|at| at.to_millis().ok());
+                let begun = Timestamp::from_millis(u64::try_from(begun.unwrap_or_default()).ok()?);
+                Some(OpenUpload { key: one.key?, upload: one.upload_id?, begun })
+            }));
+            after = (page.next_key_marker, page.next_upload_id_marker);
+            // A store that says there is more, and not from where, would be asked for ever.
+            if !page.is_truncated.unwrap_or_default() || after.0.is_none() {
+                return Ok(open);
+            }
+        }
+    }
+
     async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError> {
         let head = self
             .client
@@ -262,6 +293,8 @@ impl Objects for S3Objects {
             attributes: Attributes {
                 content_type: reply.content_type,
                 metadata: reply.metadata.unwrap_or_default().into_iter().collect(),
+                // Left out by the store for its own default.
+                storage_class: reply.storage_class.and_then(|class| class.as_str().parse().ok()),
             },
         }))
     }
@@ -317,6 +350,7 @@ impl Objects for S3Objects {
             // Tags are not carried: copying them would need rights on both sides, and a copy in parts cannot.
             .tagging_directive(TaggingDirective::Replace)
             .set_content_type(attributes.content_type.clone())
+            .set_storage_class(class(attributes))
             .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())

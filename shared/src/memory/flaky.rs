@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::MemoryObjects;
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
+    ports::{Attributes, CopySource, Head, Objects, ObjectsError, OpenUpload, Part, Silence, Stored},
 };
 
 /// What is wrong with a bucket.
@@ -191,6 +191,11 @@ impl Objects for Flaky {
     async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {
         self.gate().await?;
         self.inner.abort(key, upload).await
+    }
+
+    async fn uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>, ObjectsError> {
+        self.gate().await?;
+        self.inner.uploads(prefix).await
     }
 
     async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError> {

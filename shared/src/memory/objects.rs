@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
+    ports::{Attributes, CopySource, Head, Objects, ObjectsError, OpenUpload, Part, Silence, Stored},
+    time::Timestamp,
 };
 
 /// Every bucket, so that a copy can read one and write another.
@@ -22,6 +23,7 @@ struct State {
     buckets: BTreeMap<String, Bucket>,
     cut: BTreeSet<String>,
     serial: u64,
+    now: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +42,7 @@ struct Version {
 struct Upload {
     key: String,
     attributes: Attributes,
+    begun: Timestamp,
     parts: BTreeMap<u32, (Part, Bytes)>,
 }
 
@@ -57,6 +60,11 @@ impl Cloud {
         } else {
             state.cut.remove(bucket);
         }
+    }
+
+    /// Sets the clock of the store, which starts at the epoch and stands still.
+    pub fn set_now(&self, now: Timestamp) {
+        self.lock().now = now;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -184,11 +192,12 @@ impl Objects for MemoryObjects {
     }
 
     async fn begin(&self, key: &str, attributes: &Attributes) -> Result<String, ObjectsError> {
+        let begun = self.cloud.lock().now;
         self.with(|bucket, serial| {
             *serial += 1;
             let id = format!("u{serial}");
-            let upload =
-                Upload { key: key.to_owned(), attributes: attributes.clone(), parts: BTreeMap::new() };
+            let (key, attributes) = (key.to_owned(), attributes.clone());
+            let upload = Upload { key, attributes, begun, parts: BTreeMap::new() };
             bucket.uploads.insert(id.clone(), upload);
             Ok(id)
         })
@@ -254,6 +263,17 @@ impl Objects for MemoryObjects {
         self.with(|bucket, _| {
             bucket.uploads.remove(upload);
             Ok(())
+        })
+    }
+
+    async fn uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>, ObjectsError> {
+        self.with(|bucket, _| {
+            let open = bucket.uploads.iter().filter(|(_, open)| open.key.starts_with(prefix));
+            let listed = |(id, open): (&String, &Upload)| {
+                let (key, upload) = (open.key.clone(), id.clone());
+                OpenUpload { key, upload, begun: open.begun }
+            };
+            Ok(open.map(listed).collect())
         })
     }
 

@@ -74,6 +74,21 @@ impl Item {
         self.stamp.mtime_s
     }
 
+    /// Sums up all that tells it from what it may become. The number of its device is left
+    /// out: it may differ after the machine was started anew.
+    pub(super) fn print(&self, sum: &mut Crc64) {
+        let Stamp { device: _, inode, size, mtime_s, mtime_ns } = self.stamp;
+        sum.update(self.name.as_bytes());
+        sum.update(&[0, u8::from(self.is_folder)]);
+        sum.update(&self.mode.to_le_bytes());
+        for number in [inode, if self.is_folder { 0 } else { size }] {
+            sum.update(&number.to_le_bytes());
+        }
+        for number in [mtime_s, mtime_ns] {
+            sum.update(&number.to_le_bytes());
+        }
+    }
+
     /// Opens the file, if it is still the one that was listed.
     pub(super) fn open(&self) -> Result<Watched<'_>, SourceError> {
         let file = File::open(&self.path).map_err(|error| cannot_read(&self.path, error))?;

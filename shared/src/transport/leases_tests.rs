@@ -66,6 +66,7 @@ impl World {
             key: "reads.fastq".parse().unwrap(),
             plan: Plan::new(&policy, &regions, &regions).unwrap(),
             policy,
+            storage_class: None,
             seed: 7,
         };
         let (leases, source) = (self.leases("u-1"), Source::open(&self.file).unwrap());

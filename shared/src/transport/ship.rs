@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -16,8 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     blocks::Whole,
     calls::Patience,
+    journal::{Journal, Unkept},
     progress::Progress,
     reading::{Line, feed, read_aside},
+    resume,
     source::{Source, SourceError},
     trip::{End, Errand, Log, Trip},
 };
@@ -28,8 +31,8 @@ use crate::{
     replication::{InvalidOrigin, META_REGIONS, META_UPLOAD, Origin, regions_value},
     retry::RetryBudgets,
     upload::{
-        Event, Lane, Leftover, ObjectKey, OutOfTurn, Plan, Policy, Reason, Receipt, Shipment, State, jitter,
-        next_region,
+        Event, Lane, Leftover, Note, ObjectKey, OutOfTurn, Plan, Policy, Reason, Receipt, Shipment, State,
+        StorageClass, jitter, next_region,
     },
 };
 
@@ -47,6 +50,8 @@ pub struct Order {
     pub plan: Plan,
     /// How hard to try.
     pub policy: Policy,
+    /// How every copy is kept; `None` leaves that to the store.
+    pub storage_class: Option<StorageClass>,
     /// Spreads the waits of uploads that fail together.
     pub seed: u64,
 }
@@ -84,6 +89,22 @@ pub trait Gate: Sync {
     fn enter(&self, region: RegionName) -> impl Future<Output = Result<(), Reason>> + Send;
     /// The lane that was let into `region` has ended there.
     fn leave(&self, region: RegionName, outcome: lease::Outcome) -> impl Future<Output = ()> + Send;
+}
+
+/// What an upload goes through besides the network.
+pub struct Means<'a, G> {
+    /// Who lets lanes into regions.
+    pub gate: &'a G,
+    /// What repeats are paid from; the uploads of one process share it.
+    pub budgets: &'a RetryBudgets,
+    /// What a later run is told.
+    pub journal: &'a dyn Journal,
+}
+
+impl<G> fmt::Debug for Means<'_, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Means").finish_non_exhaustive()
+    }
 }
 
 /// Lets every lane in.
@@ -129,6 +150,43 @@ pub async fn ship_through<O: Objects>(
     progress: &(dyn Fn(Progress) + Send + Sync),
     clock: &impl Clock,
 ) -> Result<Receipt, ShipError> {
+    ship_with(&Means { gate, budgets, journal: &Unkept }, source, buckets, order, progress, clock).await
+}
+
+/// As [`ship_through`], and writes down in the journal what a later run needs to go on. If there
+/// was an earlier run, only what the stores do not have of it is sent. At the end nothing that the
+/// journal names is left unfinished, or the receipt names it.
+///
+/// The order has to be that of the earlier run, and its source unchanged: parts are compared, and
+/// what differs is sent again.
+pub async fn ship_with<O: Objects>(
+    means: &Means<'_, impl Gate>,
+    source: &Source,
+    buckets: &BTreeMap<RegionName, O>,
+    order: &Order,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+    clock: &impl Clock,
+) -> Result<Receipt, ShipError> {
+    let shipped = ship_noting(means, source, buckets, order, progress, clock).await;
+    let tidied = resume::tidy(buckets, order.key.as_str(), means.journal, order.seed).await;
+    match shipped {
+        Ok(receipt) if means.journal.keeps() => Ok(receipt.leaving(tidied)),
+        Err(ShipError::Source { source, .. }) if means.journal.keeps() => {
+            Err(ShipError::Source { source, leftovers: tidied })
+        }
+        unkept => unkept,
+    }
+}
+
+async fn ship_noting<O: Objects>(
+    means: &Means<'_, impl Gate>,
+    source: &Source,
+    buckets: &BTreeMap<RegionName, O>,
+    order: &Order,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+    clock: &impl Clock,
+) -> Result<Receipt, ShipError> {
+    let Means { gate, budgets, journal } = *means;
     let Order { plan, policy, seed, .. } = order;
     if let Some(region) = plan.lanes.iter().chain(&plan.spare).find(|region| !buckets.contains_key(region)) {
         return Err(ShipError::NoBucket { region: *region });
@@ -142,6 +200,7 @@ pub async fn ship_through<O: Objects>(
         validate: policy.sync_validation,
         patience: Patience { limit: policy.part_timeout, seed: *seed, purse: None },
         budgets,
+        journal,
         progress,
         clock,
     };
@@ -152,13 +211,14 @@ pub async fn ship_through<O: Objects>(
         if round > 0 && !upload.waiting().is_empty() {
             tokio::time::sleep(jitter(policy.failover_delay, *seed, round)).await;
         }
-        let regions = upload.let_in(gate, progress, clock).await?;
+        let regions = upload.let_in(gate, journal, progress, clock).await?;
         if let (Some(whole), true) = (known, regions.is_empty()) {
             break whole;
         }
         // With no region left this only reads on, so that the receipt names what was not shipped.
         let (read, logs) = pass(source, buckets, &errand, gate, &regions, (policy, known)).await;
-        upload.record(logs, read.as_ref().err())?.into_iter().for_each(progress);
+        let moves = upload.record(logs, read.as_ref().err())?;
+        tell(moves, journal, progress);
         match (read, known) {
             (Ok(found), _) => known = known.or(found),
             (Err(_), Some(whole)) => break whole,
@@ -167,6 +227,16 @@ pub async fn ship_through<O: Objects>(
         round += 1;
     };
     Ok(upload.receipt(whole))
+}
+
+/// Tells of lanes that went to other regions.
+fn tell(moves: Vec<Progress>, journal: &dyn Journal, progress: &(dyn Fn(Progress) + Send + Sync)) {
+    for moved in moves {
+        if let Progress::Moved { from, to } = moved {
+            journal.note(Note::Moved { from, to });
+        }
+        progress(moved);
+    }
 }
 
 /// The type and metadata that every copy carries.
@@ -178,7 +248,8 @@ fn attributes(source: &Source, order: &Order) -> Result<Attributes, InvalidOrigi
     for region in &order.plan.lanes {
         Origin::of(*region, order.key.as_str(), &metadata)?;
     }
-    Ok(Attributes { content_type: Some(source.content_type().to_owned()), metadata })
+    let content_type = Some(source.content_type().to_owned());
+    Ok(Attributes { content_type, metadata, storage_class: order.storage_class })
 }
 
 /// The lanes of an upload and what they left behind.
@@ -200,6 +271,7 @@ impl Upload<'_> {
     async fn let_in(
         &mut self,
         gate: &impl Gate,
+        journal: &dyn Journal,
         progress: &(dyn Fn(Progress) + Send + Sync),
         clock: &impl Clock,
     ) -> Result<Vec<(usize, RegionName)>, OutOfTurn> {
@@ -220,7 +292,7 @@ impl Upload<'_> {
                     }
                 }
             }
-            self.record(refused, None)?.into_iter().for_each(progress);
+            tell(self.record(refused, None)?, journal, progress);
         }
     }
 

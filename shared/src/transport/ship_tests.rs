@@ -59,6 +59,7 @@ fn order(buckets: &BTreeMap<RegionName, Flaky>, copies: usize) -> Order {
         key: KEY.parse().unwrap(),
         plan: Plan::new(&policy, &regions, &regions).unwrap(),
         policy,
+        storage_class: None,
         seed: 7,
     }
 }

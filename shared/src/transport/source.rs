@@ -20,9 +20,10 @@ use super::{
     item::{Item, cannot_read},
 };
 use crate::{
+    checksum::Crc64,
     units::ByteSize,
     upload::{
-        Layout, TooLarge,
+        Identity, Layout, TooLarge,
         manifest::{ManifestError, Totals, normalize},
     },
 };
@@ -155,6 +156,17 @@ impl Source {
     /// Files, and the bytes in them before packing.
     pub const fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// What tells it from what it may become.
+    pub fn identity(&self) -> Identity {
+        let mut print = Crc64::new();
+        match &*self.kind {
+            Kind::File(item) => item.print(&mut print),
+            Kind::Folder { items, .. } => items.iter().for_each(|item| item.print(&mut print)),
+        }
+        let path = fs::canonicalize(self.path()).unwrap_or_else(|_| self.path().to_owned());
+        Identity { path, files: self.totals.files, size: self.totals.size, print: print.finish() }
     }
 
     /// The most bytes that are sent to one region: exact for a file, a bound for a folder.

@@ -19,8 +19,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     blocks::{Block, Whole},
     calls::{Failed, Patience, Purse},
+    journal::Journal,
     progress::Progress,
     proof::{self, Found},
+    resume::{self, Held},
 };
 use crate::{
     lease::Outcome,
@@ -30,7 +32,7 @@ use crate::{
     retry::RetryBudgets,
     time::Timestamp,
     units::ByteSize,
-    upload::{How, Leftover, Reason, Stored},
+    upload::{How, Leftover, Note, Reason, Stored},
 };
 
 /// How long a trip that failed waits for the store to free what it left behind.
@@ -57,6 +59,7 @@ pub(super) struct Errand<'a, C> {
     pub(super) validate: bool,
     pub(super) patience: Patience<'a>,
     pub(super) budgets: &'a RetryBudgets,
+    pub(super) journal: &'a dyn Journal,
     pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
     pub(super) clock: &'a C,
 }
@@ -158,6 +161,10 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
             End::Proved(_) => None,
             End::Failed(_) | End::LostSight(_) | End::Dropped(_) => self.clear_up().await,
         };
+        let known = self.upload.get().is_some() || matches!(end, End::Proved(_));
+        if leftover.is_none() && known {
+            self.errand.journal.note(Note::Ended { region: self.region });
+        }
         match &end {
             End::Proved(_) => (self.errand.progress)(Progress::Verified { region: self.region }),
             End::Failed(why) | End::LostSight(why) | End::Dropped(why) => {
@@ -178,6 +185,11 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
     async fn carry(&self, feed: &mut mpsc::Receiver<Feed>, began: Timestamp) -> End {
         let stopped = || End::Dropped(Reason::Stopped);
         let Some(Feed::Block(first)) = feed.recv().await else { return stopped() };
+        if let Some(version_id) = self.done_before().await {
+            // What the whole is has to be known before the copy can be called whole.
+            let Some(whole) = read_on(feed).await else { return stopped() };
+            return self.verify(version_id, whole, began).await;
+        }
         let (completed, whole) = if first.last {
             let Some(Feed::Whole(whole)) = feed.recv().await else { return stopped() };
             (self.put(first.bytes, whole).await, whole)
@@ -193,6 +205,18 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
             Err(Failed { reason, in_doubt: true, .. }) => End::LostSight(reason),
             Err(Failed { reason, in_doubt: false, .. }) => End::Failed(reason),
         }
+    }
+
+    /// The version of the copy that an earlier run completed, if it did.
+    async fn done_before(&self) -> Option<Option<String>> {
+        let Errand { key, upload_id, journal, .. } = self.errand;
+        if !journal.resumed() {
+            return None;
+        }
+        let head = self.patience.at_most(LOOK_LIMIT).once(self.bucket.head(key, None)).await.ok()??;
+        head.attributes.metadata.get(META_UPLOAD).filter(|id| *id == upload_id)?;
+        self.completing.get_or_init(|| ());
+        Some(head.version_id)
     }
 
     /// Stores the one block that there is.
@@ -218,22 +242,17 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         first: Block,
         feed: &mut mpsc::Receiver<Feed>,
     ) -> Result<Option<(Vec<Part>, Whole)>, Failed> {
-        let Errand { key, attributes, concurrency, .. } = self.errand;
-        let begun = self.patience.retry(|| self.bucket.begin(key, attributes)).await;
-        if matches!(begun, Err(Failed { in_doubt: true, .. })) {
-            self.strayed.get_or_init(|| ());
-        }
-        let begun = begun?;
-        let upload = self.upload.get_or_init(|| begun);
+        let concurrency = self.errand.concurrency;
+        let (upload, held) = self.open().await?;
         let mut parts = Vec::new();
         let mut whole = None;
         let mut flying = FuturesUnordered::new();
-        flying.push(self.part(upload, first));
+        flying.push(self.part(upload, &held, first));
         loop {
             tokio::select! {
                 Some(part) = flying.next() => parts.push(part?),
-                fed = feed.recv(), if whole.is_none() && flying.len() < (*concurrency).max(1) => match fed {
-                    Some(Feed::Block(block)) => flying.push(self.part(upload, block)),
+                fed = feed.recv(), if whole.is_none() && flying.len() < concurrency.max(1) => match fed {
+                    Some(Feed::Block(block)) => flying.push(self.part(upload, &held, block)),
                     Some(Feed::Whole(found)) => whole = Some(found),
                     None => return Ok(None),
                 },
@@ -244,7 +263,37 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         Ok(whole.map(|whole| (parts, whole)))
     }
 
-    async fn part(&self, upload: &str, block: Block) -> Result<Part, Failed> {
+    /// The upload to send to: that of an earlier run with what the store has of it, else a new one.
+    async fn open(&self) -> Result<(&str, Held), Failed> {
+        let Errand { key, attributes, journal, clock, .. } = self.errand;
+        let (region, bucket) = (self.region, self.bucket.bucket().to_owned());
+        if let Some((upload, held)) =
+            resume::earlier(self.bucket, key, region, *journal, self.patience).await?
+        {
+            return Ok((self.upload.get_or_init(|| upload), held));
+        }
+        journal.note(Note::Beginning { region, bucket, at: clock.now() });
+        let mut asked = 0;
+        let begin = || {
+            asked += 1;
+            self.bucket.begin(key, attributes)
+        };
+        let upload = self.patience.retry(begin).await.inspect_err(|failed| {
+            if failed.in_doubt {
+                self.strayed.get_or_init(|| ());
+            } else {
+                journal.note(Note::Ended { region });
+            }
+        })?;
+        journal.note(Note::Begun { region, upload: upload.clone(), doubled: asked > 1 });
+        Ok((self.upload.get_or_init(|| upload), Held::default()))
+    }
+
+    async fn part(&self, upload: &str, held: &Held, block: Block) -> Result<Part, Failed> {
+        if let Some(part) = held.part(&block) {
+            self.acknowledge(part.size_bytes);
+            return Ok(part.clone());
+        }
         let Block { number, bytes, checksum, .. } = block;
         let key = self.errand.key;
         let part = self
@@ -373,5 +422,15 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         };
         let gone = self.cleared.get().is_some() || self.abort(upload).await;
         (!gone).then(|| left(Some(upload.clone())))
+    }
+}
+
+/// Takes all blocks for nothing; `None` when the feed ends before the source does.
+async fn read_on(feed: &mut mpsc::Receiver<Feed>) -> Option<Whole> {
+    loop {
+        match feed.recv().await? {
+            Feed::Block(_) => {}
+            Feed::Whole(whole) => return Some(whole),
+        }
     }
 }

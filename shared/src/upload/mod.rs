@@ -4,6 +4,8 @@
 //! bytes is left to the transport; this module decides.
 
 pub mod backoff;
+mod class;
+mod journal;
 mod key;
 mod lane;
 pub mod manifest;
@@ -14,6 +16,8 @@ mod reason;
 mod receipt;
 
 pub use backoff::{backoff, jitter};
+pub use class::{Access, InvalidClass, StorageClass};
+pub use journal::{Begun, Identity, JOURNAL_FORMAT, Note, Record};
 pub use key::{InvalidKey, KEY_LEN_MAX, ObjectKey, SYSTEM_PREFIX, is_system_key};
 pub use lane::{Attempt, AttemptOutcome, Event, Lane, OutOfTurn, State, Stored, next_region};
 pub use manifest::Manifest;

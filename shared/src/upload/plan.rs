@@ -1,11 +1,13 @@
 //! Which regions an upload goes to, and how many of them make it a success.
 
+use serde::{Deserialize, Serialize};
+
 use crate::region::RegionName;
 
 use super::Policy;
 
 /// What an upload will do, settled before the first byte is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Copies wanted. At least 1.
     pub copies: usize,
@@ -81,6 +83,17 @@ impl Plan {
         let owed = absent.into_iter().take(copies - lanes.len()).collect();
         let allow_degraded = policy.allow_degraded;
         Ok(Self { copies, min_copies, allow_degraded, lanes: lanes.to_vec(), spare: spare.to_vec(), owed })
+    }
+
+    /// Has the spare region `to` take over the lane of `from`, which becomes the last resort.
+    pub(super) fn take_over(&mut self, from: RegionName, to: RegionName) {
+        let lane = self.lanes.iter_mut().find(|lane| **lane == from);
+        let spare = self.spare.iter().position(|spare| *spare == to);
+        if let (Some(lane), Some(spare)) = (lane, spare) {
+            *lane = to;
+            self.spare.remove(spare);
+            self.spare.push(from);
+        }
     }
 
     /// The regions that shall hold a copy, home first: what the object's metadata says.

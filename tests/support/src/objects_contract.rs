@@ -15,13 +15,14 @@ pub async fn keeps(near: &impl Objects, far: &impl Objects, scope: &str) {
     a_wrong_checksum_is_refused(near, &format!("{scope}/wrong")).await;
     parts_make_the_whole(near, &format!("{scope}/parts")).await;
     an_abort_leaves_nothing(near, &format!("{scope}/abort")).await;
+    open_uploads_are_listed(near, &format!("{scope}/open")).await;
     what_is_not_there_is_missing(near, &format!("{scope}/none")).await;
     a_copy_is_pinned(near, far, &format!("{scope}/copy me+ü")).await;
 }
 
 fn attributes() -> Attributes {
     let metadata = [("sealane-upload".to_owned(), "u1".to_owned())].into();
-    Attributes { content_type: Some("text/plain".to_owned()), metadata }
+    Attributes { content_type: Some("text/plain".to_owned()), metadata, storage_class: None }
 }
 
 async fn a_put_is_read_back(bucket: &impl Objects, key: &str) {
@@ -73,6 +74,24 @@ async fn an_abort_leaves_nothing(bucket: &impl Objects, key: &str) {
     let late = bucket.complete(key, &upload, &parts, None).await;
     assert!(matches!(late, Err(ObjectsError::Missing { .. })), "{late:?}");
     assert_eq!(bucket.head(key, None).await.unwrap(), None);
+}
+
+async fn open_uploads_are_listed(bucket: &impl Objects, key: &str) {
+    let (first, second) = (format!("{key}/1"), format!("{key}/2"));
+    let (one, _) = begin_with_parts(bucket, &first, &[Bytes::from_static(b"end")]).await;
+    let two = bucket.begin(&second, &attributes()).await.unwrap();
+    let listed = async |prefix: &str| {
+        let open = bucket.uploads(prefix).await.unwrap();
+        open.into_iter().map(|open| (open.key, open.upload)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        listed(&format!("{key}/")).await,
+        [(first.clone(), one.clone()), (second.clone(), two.clone())]
+    );
+    assert_eq!(listed(&second).await, [(second.clone(), two.clone())]);
+    bucket.abort(&first, &one).await.unwrap();
+    bucket.abort(&second, &two).await.unwrap();
+    assert_eq!(listed(&format!("{key}/")).await, []);
 }
 
 async fn what_is_not_there_is_missing(bucket: &impl Objects, key: &str) {

@@ -172,6 +172,10 @@ impl Objects for Faulty<MemoryObjects> {
         call!(self, silent_bucket(&self.inner), self.inner.abort(key, upload))
     }
 
+    async fn uploads(&self, prefix: &str) -> Result<Vec<sealane::ports::OpenUpload>, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.uploads(prefix))
+    }
+
     async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError> {
         let head: Result<Option<Head>, _> =
             call!(self, silent_bucket(&self.inner), self.inner.head(key, version_id));

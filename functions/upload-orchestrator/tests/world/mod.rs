@@ -191,6 +191,7 @@ impl World {
         let attributes = Attributes {
             content_type: Some("text/plain".to_owned()),
             metadata: metadata.iter().map(text).collect::<Metadata>(),
+            storage_class: None,
         };
         let body = bytes::Bytes::copy_from_slice(body);
         let sum = Checksum::of(&body);

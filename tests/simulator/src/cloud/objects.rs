@@ -246,6 +246,14 @@ impl Bucket {
         &self.objects
     }
 
+    /// Key and id of each upload that is not finished, of keys that begin with `prefix`, by key.
+    pub(super) fn open(&self, prefix: &str) -> Vec<(&str, &str)> {
+        let open = self.uploads.iter().map(|(id, upload)| (upload.key.as_str(), id.as_str()));
+        let mut open: Vec<_> = open.filter(|(key, _)| key.starts_with(prefix)).collect();
+        open.sort_unstable();
+        open
+    }
+
     /// Keys of uploads that are not finished.
     pub(super) fn unfinished(&self) -> Vec<String> {
         self.uploads.values().map(|upload| upload.key.clone()).collect()
