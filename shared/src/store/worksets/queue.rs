@@ -3,7 +3,6 @@
 use super::WorksetTable;
 use crate::{
     ports::{Cursor, Key, Rows, RowsError},
-    time::Timestamp,
     workset::{State, Tenant, Workset, keys},
 };
 
@@ -37,19 +36,14 @@ impl<R: Rows> WorksetTable<R> {
         }
     }
 
-    /// When the workset was registered that is next in a tenant's queue of `state`, and whose it
-    /// is to be waited for longest: of those that are most urgent, the oldest.
+    /// The first of a tenant's queue of `state`: of those that are most urgent, the oldest.
     ///
     /// # Errors
     /// When the replica does not answer or the row is not readable.
-    pub async fn head(
-        &self,
-        tenant: &Tenant,
-        state: State,
-    ) -> Result<Option<(Workset, Timestamp)>, RowsError> {
+    pub async fn head(&self, tenant: &Tenant, state: State) -> Result<Option<Workset>, RowsError> {
         let filter = super::Filter { state: Some(state), priority: None };
         let listed = self.list(tenant, filter, None, 1).await?;
-        Ok(listed.worksets.into_iter().next().map(|workset| (workset.clone(), workset.created_at)))
+        Ok(listed.worksets.into_iter().next())
     }
 }
 
@@ -65,6 +59,7 @@ mod tests {
     use crate::{
         memory::MemoryRows,
         store::Held,
+        time::Timestamp,
         workset::{By, register},
     };
 
@@ -92,7 +87,6 @@ mod tests {
             assert_eq!(count, Count { counted, more }, "up to {most}");
         }
         assert_eq!(table.count(&tenant, State::Error, 10).await.unwrap(), Count::default());
-        let (head, since) = table.head(&tenant, State::Ready).await.unwrap().unwrap();
-        assert_eq!((head.id.as_str(), since), ("ws-0000", Timestamp::from_millis(0)));
+        assert_eq!(table.head(&tenant, State::Ready).await.unwrap().unwrap().id.as_str(), "ws-0000");
     }
 }
