@@ -7,6 +7,7 @@ use std::{
         self, Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::lock::Mutex;
@@ -22,6 +23,9 @@ use sealane::{
 };
 
 use crate::problem::{Kind, Problem};
+
+/// How old the last look may be by which a read says how stale its answer may be.
+const GLANCE_EVERY: Duration = Duration::from_secs(30);
 
 /// What the API works on. Built once, in main.
 #[derive(Debug)]
@@ -156,6 +160,30 @@ impl<R: Rows, C: Clock> App<R, C> {
         }
         last.looked = Some((now, Arc::clone(&looked)));
         looked
+    }
+
+    /// Looks at the regions if nobody has for a while. A read does this beside itself: it needs the
+    /// look for nothing but to say how stale its answer may be.
+    pub(crate) async fn glance(&self) {
+        let now = self.now();
+        let looked = self.last.lock().await.looked.as_ref().map(|(at, _)| *at);
+        if looked.is_none_or(|at| now.since(at) >= GLANCE_EVERY) {
+            self.outlook().await;
+        }
+    }
+
+    /// How far the replica of `region` may be behind the writes; `None`: not known. By the last look,
+    /// which is not renewed for this.
+    pub(crate) async fn staleness(&self, region: RegionName) -> Option<Duration> {
+        let guard = self.last.lock().await;
+        let (at, looked) = guard.looked.as_ref()?;
+        let age = self.now().since(*at);
+        let active = looked.record.as_ref()?.active;
+        match active == region {
+            true if looked.record_age? + age <= GLANCE_EVERY => Some(Duration::ZERO),
+            true => None,
+            false => looked.verdicts.lag(active, region).map(|lag| lag.saturating_add(age)),
+        }
     }
 
     /// Makes the next look a new one, since the last one led astray.

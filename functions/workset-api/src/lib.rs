@@ -8,7 +8,9 @@
 mod app;
 mod caller;
 mod dress;
+mod etag;
 mod extract;
+mod once;
 mod page;
 mod problem;
 mod replica;
@@ -23,12 +25,12 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     http::Method,
     middleware,
-    routing::{get, post},
+    routing::get,
 };
 use sealane::ports::{Clock, Rows};
 
 pub use app::Deps;
-pub use problem::{Kind, Problem};
+pub use problem::{Kind, Problem, pages};
 
 use app::App;
 
@@ -50,10 +52,8 @@ where
         .route("/v1/route", get(status::route::<R, C>))
         .route("/v1/failovers", get(status::failovers::<R, C>))
         .route("/v1/copies/owed", get(status::owed::<R, C>))
-        .route("/v1/worksets", get(worksets::list::<R, C>).post(worksets::register::<R, C>))
-        .route("/v1/worksets/{id}", get(worksets::show::<R, C>))
-        .route("/v1/worksets/{id}/events", get(worksets::events::<R, C>))
-        .route("/v1/worksets/{id}/transitions", post(worksets::transition::<R, C>))
+        .route("/problems/{name}", get(status::problem::<R, C>))
+        .merge(worksets::routes::<R, C>())
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

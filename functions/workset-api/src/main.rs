@@ -7,7 +7,7 @@ use sealane::{
     config::Config,
     edge,
     region::{Region, RegionName},
-    store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
+    store::{HealthTable, LedgerTable, WorksetTable},
 };
 use workset_api::{Deps, router};
 

@@ -17,7 +17,7 @@ use sealane::{
 
 use crate::{
     app::App,
-    caller::Caller,
+    caller::Reads,
     problem::Problem,
     status::{self, Copy, Owed, Regions, Stands, Stood},
     time::utc,
@@ -32,7 +32,7 @@ const SHOWN_MAX: usize = 20;
 const STYLE: &str = include_str!("page.css");
 
 /// `GET /`
-pub(crate) async fn show<R: Rows, C: Clock>(State(app): State<Arc<App<R, C>>>, _caller: Caller) -> Response {
+pub(crate) async fn show<R: Rows, C: Clock>(State(app): State<Arc<App<R, C>>>, _: Reads) -> Response {
     let control = &app.deps.control;
     let owed = status::copies_owed(&app, SHOWN_MAX);
     let (outlook, moves, owed) = join!(app.outlook(), control.moves(SHOWN_MAX), owed);

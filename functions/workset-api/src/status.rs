@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Extension, Json, extract::State};
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::{HeaderName, header},
+};
 use futures::{future::join_all, join};
 use sealane::{
     failover::{Moved, Pin, Record},
@@ -20,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app::App,
-    caller::Caller,
+    caller::Reads,
     dress::RequestId,
     extract::{Nothing, Params, page_limit},
     problem::{Kind, Problem},
@@ -44,10 +48,23 @@ pub(crate) async fn live<R: Rows, C: Clock>(State(app): Shared<R, C>) -> Json<Li
     Json(Live { region: app.deps.home, status: "live" })
 }
 
+/// `GET /problems/{name}`: the page of a problem's type.
+pub(crate) async fn problem<R: Rows, C: Clock>(
+    State(_app): Shared<R, C>,
+    _: Reads,
+    Path(name): Path<String>,
+) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
+    let kind = Kind::ALL.iter().find(|kind| kind.name() == name);
+    let page = kind.ok_or_else(|| {
+        Problem::new(Kind::NoSuchRoute, "there is no problem of that name (see `docs/PROBLEMS.md`)")
+    })?;
+    Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], page.page()))
+}
+
 /// `GET /v1/ready`: whether this region's own tables answer.
 pub(crate) async fn ready<R: Rows, C: Clock>(
     State(app): Shared<R, C>,
-    _caller: Caller,
+    _: Reads,
     Params(Nothing {}): Params<Nothing>,
 ) -> Result<Json<Live>, Problem> {
     let deps = &app.deps;
@@ -158,7 +175,7 @@ fn stood(region: &Region, regions: &[Region], outlook: &Outlook) -> Stood {
 /// `GET /v1/regions`
 pub(crate) async fn regions<R: Rows, C: Clock>(
     State(app): Shared<R, C>,
-    _caller: Caller,
+    _: Reads,
     Params(Nothing {}): Params<Nothing>,
 ) -> Served<Regions> {
     let outlook = app.outlook().await;
@@ -192,7 +209,7 @@ pub(crate) struct Explained {
 /// `GET /v1/route`
 pub(crate) async fn route<R: Rows, C: Clock>(
     State(app): Shared<R, C>,
-    _caller: Caller,
+    _: Reads,
     Params(asked): Params<Asked>,
     Extension(RequestId(id)): Extension<RequestId>,
 ) -> Result<Served<Explained>, Problem> {
@@ -288,7 +305,7 @@ pub(crate) struct Ruling {
 /// `GET /v1/failovers`
 pub(crate) async fn failovers<R: Rows, C: Clock>(
     State(app): Shared<R, C>,
-    _caller: Caller,
+    _: Reads,
     Params(many): Params<HowMany>,
 ) -> Result<Served<Failovers>, Problem> {
     let limit = page_limit(many.limit, LIMIT)?;
@@ -364,7 +381,7 @@ pub(crate) struct Owed {
 /// `GET /v1/copies/owed`
 pub(crate) async fn owed<R: Rows, C: Clock>(
     State(app): Shared<R, C>,
-    _caller: Caller,
+    _: Reads,
     Params(many): Params<HowMany>,
 ) -> Result<Served<Owed>, Problem> {
     let limit = page_limit(many.limit, LIMIT)?;

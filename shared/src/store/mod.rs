@@ -3,10 +3,12 @@
 //! A table's keys, its conditions and the shape of its rows are settled here once,
 //! for DynamoDB and for memory alike.
 
+mod calls;
 mod control;
 mod health;
 mod leases;
 mod ledger;
+mod locks;
 mod marks;
 mod worksets;
 
@@ -15,11 +17,13 @@ mod doubts;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use calls::CallName;
 pub use control::ControlTable;
 pub use health::HealthTable;
 pub use ledger::{Due, LedgerTable};
+pub use locks::LockRow;
 pub use marks::MarksTable;
-pub use worksets::{Held, History, Listed, WorksetTable, WriteError};
+pub use worksets::{Conflict, Conflicts, Count, Filter, Held, History, Listed, WorksetTable, WriteError};
 
 use crate::ports::{Key, Row, RowsError};
 

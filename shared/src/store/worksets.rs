@@ -13,6 +13,9 @@
 //! lost without a trace needs both at once: a collision, and a crash of the
 //! loser between its two writes.
 
+mod conflicts;
+mod queue;
+
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
@@ -20,9 +23,11 @@ use serde::{Deserialize, Serialize};
 use super::{decode, encode};
 use crate::{
     ports::{self, Key, Row, Rows, RowsError, When},
-    region::RegionName,
-    workset::{Cursor, Event, State, Tenant, Workset, WorksetId, keys},
+    workset::{Cursor, Event, Place, Priority, State, Tenant, Workset, WorksetId, keys},
 };
+
+pub use conflicts::{Conflict, Conflicts};
+pub use queue::Count;
 
 /// JSON after which a list ends early: a reply of a Lambda function ends at 6 MB,
 /// and there every quotation mark counts twice.
@@ -45,6 +50,15 @@ pub struct Listed {
     /// Ask again from here; `None` at the end. A short page is not the end.
     pub next: Option<Cursor>,
     bytes: usize,
+}
+
+/// Which worksets to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those of this priority.
+    pub priority: Option<Priority>,
 }
 
 /// Some events of a workset, newest first.
@@ -91,9 +105,14 @@ impl<R: Rows> WorksetTable<R> {
         row.as_ref().map(decode).transpose()
     }
 
+    /// The replica.
+    pub(super) const fn rows(&self) -> &R {
+        &self.rows
+    }
+
     /// Up to `limit` worksets of a tenant, after `from`: by priority, then age.
     ///
-    /// Without `state` it walks the queues of all states one after the other, and
+    /// Without a state it walks the queues of all states one after the other, and
     /// stops when it has enough: most tenants have most of theirs in a few states,
     /// and an index of its own would be paid for with every write. The index may
     /// lag behind the table.
@@ -103,16 +122,16 @@ impl<R: Rows> WorksetTable<R> {
     pub async fn list(
         &self,
         tenant: &Tenant,
-        state: Option<State>,
+        filter: Filter,
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Listed, RowsError> {
         let mut listed = Listed::default();
         let begin = from.map(|cursor| cursor.state);
-        let wanted = |s: &State| state.is_none_or(|only| only == *s) && begin.is_none_or(|b| *s >= b);
+        let wanted = |s: &State| filter.state.is_none_or(|only| only == *s) && begin.is_none_or(|b| *s >= b);
         for state in State::ALL.into_iter().filter(wanted) {
             let from = from.filter(|cursor| cursor.state == state);
-            let ended = self.queue(tenant, state, from, limit, &mut listed).await?;
+            let ended = self.queue(tenant, (state, filter.priority), from, limit, &mut listed).await?;
             if !ended {
                 listed.next = listed.worksets.last().map(Cursor::after);
                 break;
@@ -125,20 +144,25 @@ impl<R: Rows> WorksetTable<R> {
     async fn queue(
         &self,
         tenant: &Tenant,
-        state: State,
+        (state, priority): (State, Option<Priority>),
         from: Option<&Cursor>,
         limit: usize,
         listed: &mut Listed,
     ) -> Result<bool, RowsError> {
         let queue = keys::queue(tenant, state);
-        let mut next = from.map(|cursor| ports::Cursor {
-            key: meta(tenant, &cursor.id),
-            index: Some(Key::new(queue.clone(), cursor.place())),
-        });
+        let span = priority.map(keys::span);
+        let begin = span.as_ref().map(|(first, _)| queue::before(&queue, first));
+        let mut next = from
+            .map(|cursor| ports::Cursor {
+                key: meta(tenant, &cursor.id),
+                index: Some(Key::new(queue.clone(), cursor.place())),
+            })
+            .or(begin);
+        let end = span.as_ref().map(|(_, last)| last.as_str());
         loop {
             // One more than wanted tells whether there are more.
             let wanted = limit.saturating_sub(listed.worksets.len()) + 1;
-            let page = self.rows.list_index(&queue, None, next.as_ref(), wanted).await?;
+            let page = self.rows.list_index(&queue, end, next.as_ref(), wanted).await?;
             for row in &page.rows {
                 let full = listed.worksets.len() >= limit || listed.bytes >= PAGE_BYTES_MAX;
                 if full && !listed.worksets.is_empty() {
@@ -154,8 +178,7 @@ impl<R: Rows> WorksetTable<R> {
         }
     }
 
-    /// Up to `limit` events of a workset, newest first, of versions and regions
-    /// before `from`; `None` if the tenant has no workset of that id.
+    /// Up to `limit` events of a workset, newest first, of places before `from`; `None` if the tenant has no workset of that id.
     ///
     /// # Errors
     /// When the replica does not answer or a row is not readable.
@@ -163,16 +186,16 @@ impl<R: Rows> WorksetTable<R> {
         &self,
         tenant: &Tenant,
         id: &WorksetId,
-        from: Option<(u64, RegionName)>,
+        from: Option<Place>,
         limit: usize,
     ) -> Result<Option<History>, RowsError> {
         let Some(held) = self.get(tenant, id).await? else { return Ok(None) };
         let mut events = self.kept_events(tenant, id, from, limit + 1).await?;
-        let place = |event: &Event| (event.version, event.region);
-        let unseen = from.is_none_or(|from| place(&held.last) < from);
-        if unseen && !events.iter().any(|event| place(event) == place(&held.last)) {
+        let last = held.last.place();
+        let unseen = from.is_none_or(|from| last < from);
+        if unseen && !events.iter().any(|event| event.place() == last) {
             events.push(held.last);
-            events.sort_by_key(|event| Reverse(place(event)));
+            events.sort_by_key(|event| Reverse(event.place()));
         }
         let more = events.len() > limit;
         events.truncate(limit);
@@ -184,13 +207,12 @@ impl<R: Rows> WorksetTable<R> {
         &self,
         tenant: &Tenant,
         id: &WorksetId,
-        from: Option<(u64, RegionName)>,
+        from: Option<Place>,
         wanted: usize,
     ) -> Result<Vec<Event>, RowsError> {
         let item = keys::item(tenant, id);
         // The workset's own row sorts behind its events, so backwards they begin there.
-        let start =
-            from.map_or_else(|| keys::META.to_owned(), |(version, region)| keys::event(version, region));
+        let start = from.map_or_else(|| keys::META.to_owned(), keys::event);
         let mut next = Some(ports::Cursor { key: Key::new(item.clone(), start), index: None });
         let mut events = Vec::new();
         while let Some(at) = next.take_if(|_| events.len() < wanted) {
@@ -285,7 +307,7 @@ fn meta(tenant: &Tenant, id: &WorksetId) -> Key {
 
 fn event_key(held: &Held) -> Key {
     let Held { workset, last } = held;
-    Key::new(keys::item(&workset.tenant, &workset.id), keys::event(last.version, last.region))
+    Key::new(keys::item(&workset.tenant, &workset.id), keys::event(last.place()))
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ async fn history_pages_newest_first_and_names_collisions() {
     let (mut seen, mut from) = (Vec::new(), None);
     loop {
         let page = table.history(&tenant(), id, from, 1).await.unwrap().unwrap();
-        from = page.events.last().map(|e| (e.version, e.region));
+        from = page.events.last().map(Event::place);
         seen.extend(page.events);
         if !page.more {
             break;
@@ -208,7 +208,46 @@ async fn a_queue_lists_by_priority_then_age_and_pages_without_gaps() {
         table.create(&fresh(id, priority, at_ms)).await.unwrap();
     }
     assert_eq!(walk(&table, Some(State::Ready), 3).await, wanted);
-    assert_eq!(table.list(&tenant(), Some(State::Error), None, 3).await.unwrap(), Listed::default());
+    assert_eq!(table.list(&tenant(), of(Some(State::Error)), None, 3).await.unwrap(), Listed::default());
+}
+
+#[tokio::test]
+async fn a_list_of_one_priority_has_all_of_it_and_nothing_else_whatever_the_page() {
+    let table = WorksetTable::new(MemoryRows::default());
+    for n in 0..9_u64 {
+        let priority = Priority::ALL[usize::try_from(n % 3).unwrap()];
+        let first = fresh(&format!("ws-{n:03}"), priority, n);
+        table.create(&first).await.unwrap();
+        if n == 4 {
+            table.replace(&first, &moved(&first, State::Canceled, "us-west-2")).await.unwrap();
+        }
+    }
+    for limit in 1..5 {
+        let (mut seen, mut from) = (Vec::new(), None);
+        loop {
+            let filter = Filter { state: None, priority: Some(Priority::Normal) };
+            let page = table.list(&tenant(), filter, from.as_ref(), limit).await.unwrap();
+            seen.extend(page.worksets.iter().map(|w| w.id.to_string()));
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, ["ws-001", "ws-007", "ws-004"], "pages of {limit}");
+    }
+}
+
+/// Replication may undo a region's write and let that region write the version once more.
+#[tokio::test]
+async fn a_version_that_one_region_wrote_twice_keeps_both_events() {
+    let table = WorksetTable::new(MemoryRows::default());
+    let first = fresh("ws-001", Priority::Normal, 5);
+    table.create(&first).await.unwrap();
+    table.keep_event(&moved(&first, State::Canceled, "us-west-2")).await.unwrap();
+    let mut again = moved(&first, State::InProgress, "us-west-2");
+    again.last.request = "another".to_owned();
+    table.replace(&first, &again).await.unwrap();
+    assert_eq!(versions(&table, &again).await, [2, 2, 1]);
 }
 
 #[tokio::test]
@@ -240,16 +279,20 @@ async fn a_page_ends_before_a_reply_outgrows_lambda() {
         big.workset.metadata = Some(metadata.try_into().unwrap());
         table.create(&big).await.unwrap();
     }
-    let page = table.list(&tenant(), None, None, 100).await.unwrap();
+    let page = table.list(&tenant(), Filter::default(), None, 100).await.unwrap();
     assert!((15..25).contains(&page.worksets.len()), "{}", page.worksets.len());
     assert_eq!(walk(&table, None, 100).await.len(), 30);
+}
+
+fn of(state: Option<State>) -> Filter {
+    Filter { state, priority: None }
 }
 
 /// The ids of all worksets, read page by page.
 async fn walk(table: &WorksetTable<MemoryRows>, state: Option<State>, limit: usize) -> Vec<String> {
     let (mut seen, mut from) = (Vec::new(), None);
     loop {
-        let page = table.list(&tenant(), state, from.as_ref(), limit).await.unwrap();
+        let page = table.list(&tenant(), of(state), from.as_ref(), limit).await.unwrap();
         assert!(page.worksets.len() <= limit);
         seen.extend(page.worksets.iter().map(|w| w.id.to_string()));
         from = page.next;

@@ -1,10 +1,11 @@
 //! The history of a workset: one row a write, never changed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cursor::InvalidCursor,
     name::{Actor, Text},
     record::Workset,
     state::State,
@@ -24,6 +25,38 @@ pub struct By {
     pub request: String,
 }
 
+/// Where an event stands in a history; also the cursor behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The version that was written.
+    pub version: u64,
+    /// The region whose replica took the write.
+    pub region: RegionName,
+    /// Tells two writes of one version in one region apart.
+    pub mark: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{:08x}", self.version, self.region, self.mark)
+    }
+}
+
+impl FromStr for Place {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let parse = || {
+            let (version, rest) = text.split_once('.')?;
+            let (region, mark) = rest.split_once('.').filter(|(_, mark)| mark.len() == 8)?;
+            let mark = u32::from_str_radix(mark, 16).ok()?;
+            let place = Self { version: version.parse().ok()?, region: region.parse().ok()?, mark };
+            Some(place).filter(|place| place.to_string() == text)
+        };
+        parse().ok_or(InvalidCursor)
+    }
+}
+
 /// One write of a workset, as its history keeps it.
 ///
 /// Each is its own row, so that the history never outgrows an item.
@@ -41,6 +74,10 @@ pub struct Event {
     pub at: Timestamp,
     /// The region whose replica took the write.
     pub region: RegionName,
+    /// The region that had written the version before, on which this write was decided: of two
+    /// writes of one version, the one that the next was decided on is the one that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<RegionName>,
     /// Why, in the caller's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<1024>>,
@@ -52,18 +89,26 @@ pub struct Event {
 }
 
 impl Event {
-    /// The event of the write that made `after`.
-    pub(super) fn of(after: &Workset, from: Option<State>, reason: Option<Text<1024>>, by: &By) -> Self {
+    /// The event of the write that made `new` of `old`.
+    pub(super) fn of(new: &Workset, old: Option<&Workset>, reason: Option<Text<1024>>, by: &By) -> Self {
         Self {
-            version: after.version,
-            from,
-            to: after.state,
+            version: new.version,
+            from: old.map(|old| old.state),
+            to: new.state,
             at: by.at,
             region: by.region,
+            after: old.map(|old| old.written_in),
             reason,
             actor: by.actor.clone(),
             request: by.request.clone(),
         }
+    }
+
+    /// Where it stands in its history.
+    pub fn place(&self) -> Place {
+        let digest = rapidhash::v3::rapidhash_v3(self.request.as_bytes()).to_le_bytes();
+        let mark = u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        Place { version: self.version, region: self.region, mark }
     }
 }
 
@@ -97,6 +142,7 @@ mod tests {
                 to: State::InProgress,
                 at: Timestamp::from_millis(0),
                 region: format!("eu-west-{region}").parse().unwrap(),
+                after: None,
                 reason: None,
                 actor: "alice".parse().unwrap(),
                 request: String::new(),

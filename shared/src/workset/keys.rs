@@ -4,11 +4,13 @@
 //! ever read as a key of another.
 
 use super::{
+    call::CallKey,
     class::Priority,
+    event::Place,
     name::{Tenant, WorksetId},
     state::State,
 };
-use crate::{region::RegionName, time::Timestamp};
+use crate::time::Timestamp;
 
 /// Sort key of the row that is the workset itself.
 pub const META: &str = "meta";
@@ -24,18 +26,36 @@ pub fn item(tenant: &Tenant, id: &WorksetId) -> String {
     format!("{tenant}#{id}")
 }
 
-/// Sort key of one event: `event#<version>#<region>`, the version in twenty
+/// Sort key of one event: `event#<version>#<region>#<mark>`, the version in twenty
 /// digits, so that text order is version order.
 ///
 /// The region keeps both events when two regions write the same version while
 /// the replicas are apart: the row itself has one winner, the history has both.
-pub fn event(version: u64, region: RegionName) -> String {
-    format!("{EVENT_PREFIX}{version:020}#{region}")
+/// The mark keeps both when one region writes a version twice, the first of which
+/// replication has undone in between.
+pub fn event(place: Place) -> String {
+    let Place { version, region, mark } = place;
+    format!("{EVENT_PREFIX}{version:020}#{region}#{mark:08x}")
 }
 
 /// Partition key of the locks of a tenant; their sort key is the workset's id.
 pub fn locks(tenant: &Tenant) -> String {
     format!("lock#{tenant}")
+}
+
+/// Partition key of a call that may be sent again: `~call#<tenant>#<operation>#<key>`. No
+/// tenant's name begins with `~`, and of the three parts only the last may hold a `#`.
+pub fn call(tenant: &Tenant, operation: &str, key: &CallKey) -> String {
+    let operation = operation.replace('#', "_");
+    format!("~call#{tenant}#{operation}#{key}")
+}
+
+/// Sort key of a call.
+pub const CALL: &str = "call";
+
+/// What the sort keys of one priority begin with, and the text behind the last of them.
+pub fn span(priority: Priority) -> (String, String) {
+    (format!("{}#", priority.rank()), format!("{}#~", priority.rank()))
 }
 
 /// Partition key of the queue that holds a tenant's worksets in `state`.
@@ -76,6 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::region::RegionName;
 
     prop_compose! {
         fn waiting()(
@@ -96,12 +117,25 @@ mod tests {
             prop_assert_eq!(parse_place(&key(&a)), Some(a));
         }
 
+        /// A queue has all of one priority in its span, and nothing of another.
+        #[test]
+        fn a_span_holds_one_priority(a in waiting(), priority in prop::sample::select(&Priority::ALL[..])) {
+            let (first, last) = span(priority);
+            let place = place(a.0, a.1, &a.2);
+            prop_assert_eq!(first < place && place <= last, a.0 == priority);
+        }
+
         /// Events read back in the order in which they were written, and two
         /// regions that write one version keep both.
         #[test]
-        fn events_order_as_versions(a: u64, b: u64, r in "[a-c]{2}-west-[1-2]", s in "[a-c]{2}-west-[1-2]") {
+        fn events_order_as_versions(
+            a: (u64, u32), b: (u64, u32), r in "[a-c]{2}-west-[1-2]", s in "[a-c]{2}-west-[1-2]",
+        ) {
             let (here, there): (RegionName, RegionName) = (r.parse().unwrap(), s.parse().unwrap());
-            prop_assert_eq!(event(a, here).cmp(&event(b, there)), (a, here).cmp(&(b, there)));
+            let one = Place { version: a.0, region: here, mark: a.1 };
+            let two = Place { version: b.0, region: there, mark: b.1 };
+            prop_assert_eq!(event(one).cmp(&event(two)), one.cmp(&two));
+            prop_assert_eq!(one.to_string().parse::<Place>(), Ok(one));
         }
 
         /// Two worksets share a key only if they are one.

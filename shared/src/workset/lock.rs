@@ -146,6 +146,18 @@ impl Slot {
         Ok(Self { token_last: self.token_last, lock: None })
     }
 
+    /// The slot after an operator took the lock from whoever holds it. The token of
+    /// that holder opens nothing any more.
+    ///
+    /// # Errors
+    /// [`Denied::NotHeld`] if nobody holds it.
+    pub fn broken(&self) -> Result<Self, Denied> {
+        match &self.lock {
+            Some(_) => Ok(Self { token_last: self.token_last, lock: None }),
+            None => Err(Denied::NotHeld(self.token_last)),
+        }
+    }
+
     /// Refuses a write to the workset by anyone but the holder. `presented` is
     /// the token that the writer showed; without one it may write only while
     /// nobody holds the lock.
@@ -302,6 +314,17 @@ mod tests {
         assert_eq!(free.guard(Some(1), start), Err(Denied::NotHeld(1)));
         assert_eq!(free.guard(None, start), Ok(()));
         assert_eq!(free.acquire(State::Ready, actor(1), lease(9), start).unwrap().token_last, 2);
+    }
+
+    #[test]
+    fn the_holder_of_a_broken_lock_writes_no_more() {
+        let start = Timestamp::from_millis(0);
+        let slot = Slot::default().acquire(State::Ready, actor(0), lease(9), start).unwrap();
+        let broken = slot.broken().unwrap();
+        assert_eq!(broken.guard(Some(1), start), Err(Denied::NotHeld(1)));
+        assert_eq!(broken.renew(1, lease(9), start), Err(Denied::NotHeld(1)));
+        assert_eq!(broken.acquire(State::Ready, actor(1), lease(9), start).unwrap().token_last, 2);
+        assert_eq!(broken.broken(), Err(Denied::NotHeld(1)));
     }
 
     #[test]

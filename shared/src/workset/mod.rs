@@ -8,6 +8,8 @@
 //! Left to others: who the tenant is (the verified caller), where the rows live
 //! (the store), and whether a preferred region is configured (the API).
 
+mod amend;
+mod call;
 mod class;
 mod cursor;
 mod document;
@@ -22,10 +24,12 @@ mod retry;
 mod state;
 mod transition;
 
+pub use amend::{Amendment, Unamended, amend};
+pub use call::{AT_WORK_MAX, Call, CallKey, InvalidCallKey, KEPT_FOR, Reply, Stage, Standing, standing};
 pub use class::{ErrorCategory, Kind, Priority, UnknownName};
 pub use cursor::{Cursor, InvalidCursor};
 pub use document::{DEPTH_MAX, Document, InvalidDocument, Metadata, SIZE_MAX};
-pub use event::{By, Event, collisions};
+pub use event::{By, Event, Place, collisions};
 pub use lock::{Denied, InvalidLease, Lease, Lock, Slot};
 pub use name::{Actor, Bucket, InvalidName, InvalidText, Prefix, Tenant, Text, WorksetId};
 pub use queue::{Depth, next_ready};

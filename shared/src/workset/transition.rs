@@ -112,6 +112,9 @@ pub enum Refused {
         /// What is left of the delay.
         left: Duration,
     },
+    /// Nothing follows its state, so nothing of it changes any more.
+    #[error("a workset in `{0}` is not changed any more (register a new one)")]
+    Ended(State),
     /// News of a run that does not go on.
     #[error("a workset in `{0}` has no progress to report (only one in `in_progress` has)")]
     NotRunning(State),
@@ -185,7 +188,7 @@ pub fn transition(
         metrics: change.metrics.or(next.metrics),
         ..next
     };
-    let event = Event::of(&next, Some(workset.state), change.reason, by);
+    let event = Event::of(&next, Some(workset), change.reason, by);
     Ok((next, event))
 }
 
@@ -200,13 +203,13 @@ pub fn report(workset: &Workset, news: Report, by: &By) -> Result<(Workset, Even
     }
     let metrics = news.metrics.or(next.metrics);
     let next = Workset { progress: Some(news.progress), metrics, ..next };
-    let event = Event::of(&next, Some(workset.state), None, by);
+    let event = Event::of(&next, Some(workset), None, by);
     Ok((next, event))
 }
 
 /// The next version of `workset`, still the same but for who wrote it when,
 /// unless the caller decided on another version or was superseded.
-fn written(
+pub(super) fn written(
     workset: &Workset,
     token: Option<u64>,
     if_version: Option<u64>,

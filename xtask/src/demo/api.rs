@@ -66,9 +66,9 @@ impl Api {
     ///
     /// # Errors
     /// When nobody answers; the text says who was asked.
-    pub fn post(&self, region: &str, path: &str, body: &Value) -> Result<Reply, String> {
+    pub fn post(&self, region: &str, path: &str, key: &str, body: &Value) -> Result<Reply, String> {
         let url = self.url(region, path)?;
-        let sent = self.agent.post(&url).send_json(body);
+        let sent = self.agent.post(&url).header("idempotency-key", key).send_json(body);
         read(sent).map_err(|error| format!("`{region}` did not answer `POST {path}`: {error}"))
     }
 

@@ -39,11 +39,11 @@ impl Write {
         match self {
             Self::Register(id) => {
                 let body = json!({ "id": id, "bucket": bucket, "prefix": format!("worksets/{id}/") });
-                api.post(region, "/v1/worksets", &body)
+                api.post(region, "/v1/worksets", &format!("register-{id}"), &body)
             }
             Self::Begin(id) => {
                 let body = json!({ "to": "in_progress", "reason": "the demo begins its run" });
-                api.post(region, &format!("/v1/worksets/{id}/transitions"), &body)
+                api.post(region, &format!("/v1/worksets/{id}/transitions"), &format!("begin-{id}"), &body)
             }
         }
     }

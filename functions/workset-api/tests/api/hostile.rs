@@ -3,11 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::world::{World, called};
-
-fn token() -> Option<Value> {
-    Some(json!({"jwt": {"claims": {"tenant": "lab"}, "scopes": null}}))
-}
+use super::world::{World, called, token};
 
 /// JSON of any shape, with the names of real fields among its keys.
 fn value() -> impl Strategy<Value = Value> {
@@ -30,6 +26,7 @@ fn value() -> impl Strategy<Value = Value> {
             "step",
             "token",
             "if_version",
+            "lease_s",
             "results_uri",
             "metrics",
         ])
@@ -67,7 +64,7 @@ fn run(method: &str, target: &str, body: &str) -> u16 {
     runtime.block_on(async {
         let world = World::steady().await;
         world.register("ws-001").await;
-        world.send(called(token(), method, target, body)).await.status.as_u16()
+        world.send(called(token("lab"), method, target, body)).await.status.as_u16()
     })
 }
 
@@ -78,7 +75,16 @@ proptest! {
     #[test]
     fn no_body_breaks_the_api(
         body in prop_oneof![value().prop_map(|v| v.to_string()), any::<String>()],
-        target in prop::sample::select(vec!["/v1/worksets", "/v1/worksets/ws-001/transitions"]),
+        target in prop::sample::select(vec![
+            "/v1/worksets",
+            "/v1/worksets:claim",
+            "/v1/worksets/ws-001/transitions",
+            "/v1/worksets/ws-001/progress",
+            "/v1/worksets/ws-001/cancel",
+            "/v1/worksets/ws-001/lock",
+            "/v1/worksets/ws-001/lock/renew",
+            "/v1/worksets/ws-001/lock/release",
+        ]),
     ) {
         let status = run("POST", target, &body);
         prop_assert!(status < 500);
@@ -88,8 +94,8 @@ proptest! {
     #[test]
     fn no_target_breaks_the_api(
         path in prop_oneof![
-            "/v1/(worksets|route|failovers|copies/owed|regions)",
-            "/v1/worksets/[a-zA-Z0-9%._~:-]{1,12}(/events)?",
+            "/v1/(worksets|queue|route|failovers|copies/owed|regions)",
+            "/v1/worksets/[a-zA-Z0-9%._~:-]{1,12}(/events|/conflicts|/lock)?",
             "/[a-zA-Z0-9%._~:/-]{0,24}",
         ],
         query in prop_oneof![
@@ -107,9 +113,9 @@ proptest! {
 async fn what_is_not_there_is_a_problem_too() {
     let world = World::steady().await;
     world.get("/v1/nothing").await.problem(404, "no-such-route");
-    let refused = world.call("lab", "DELETE", "/v1/worksets/ws-001", Value::Null).await;
+    let refused = world.call("lab", "PUT", "/v1/worksets/ws-001", Value::Null).await;
     refused.problem(405, "method-not-allowed");
-    assert_eq!(refused.header("allow"), "GET,HEAD");
+    assert_eq!(refused.header("allow"), "GET,HEAD,PATCH,DELETE");
     world.get("/v1/worksets/x").await.problem(400, "invalid-path");
     world.get("/v1/worksets?state=gone").await.problem(400, "invalid-query");
     world.get("/v1/worksets?cursor=x").await.problem(400, "invalid-query");
@@ -117,7 +123,7 @@ async fn what_is_not_there_is_a_problem_too() {
     world.post("/v1/worksets?region=eu-west-1", json!({})).await.problem(400, "invalid-query");
     world.post("/v1/worksets", json!({"tenant": "other"})).await.problem(422, "invalid-body");
     world.post("/v1/worksets", json!({"id": "x".repeat(1 << 20)})).await.problem(413, "body-too-large");
-    let mut plain = called(token(), "POST", "/v1/worksets", "{}");
+    let mut plain = called(token("lab"), "POST", "/v1/worksets", "{}");
     plain.headers_mut().insert("content-type", "text/plain".parse().unwrap());
     world.send(plain).await.problem(415, "unsupported-media-type");
 }

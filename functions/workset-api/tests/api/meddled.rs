@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use workset_api::{Deps, router};
 
-use super::world::{DOCUMENT, SharedClock, WEST, called};
+use super::world::{DOCUMENT, SharedClock, WEST, called, token};
 
 /// What is wrong with a table.
 #[derive(Clone)]
@@ -102,7 +102,7 @@ async fn moved(fault: Fault) -> (u16, Value) {
             clock: SharedClock::default(),
         })
     };
-    let token = || Some(json!({"jwt": {"claims": {"tenant": "lab"}, "scopes": null}}));
+    let token = || token("lab");
     let workset = r#"{"id": "ws-001", "bucket": "my-bucket", "prefix": "p/"}"#;
     api(Fault::None).oneshot(called(token(), "POST", "/v1/worksets", workset)).await.unwrap();
     let change = called(token(), "POST", "/v1/worksets/ws-001/transitions", r#"{"to": "in_progress"}"#);

@@ -53,7 +53,7 @@ async fn writes_go_to_the_primary_or_nowhere() {
     world.worksets[WEST].cut(true);
     let moved = world.post("/v1/worksets/ws-001/transitions", json!({"to": "in_progress"})).await;
     moved.problem(503, "unavailable");
-    world.register("ws-002").await.problem(503, "outcome-unknown");
+    world.register("ws-002").await.problem(503, "unavailable");
     world.worksets[WEST].cut(false);
     assert_eq!(world.get("/v1/worksets/ws-001").await.json()["workset"]["version"], 1);
 }
@@ -100,7 +100,7 @@ async fn a_record_that_was_old_when_it_was_looked_at_is_not_remembered_for_longe
     world.control.cut(true);
     world.worksets[WEST].cut(true);
     world.at(start + 4_900);
-    world.register("ws-002").await.problem(503, "outcome-unknown");
+    world.register("ws-002").await.problem(503, "unavailable");
     world.worksets[WEST].cut(false);
     assert_eq!(world.register("ws-002").await.status.as_u16(), 201, "the record is 4.9 s old");
     world.at(start + 5_100);

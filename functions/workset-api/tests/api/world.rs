@@ -51,6 +51,8 @@ impl Clock for SharedClock {
 
 /// The API of us-west-2, and every door to its tables.
 pub(crate) struct World {
+    /// The API of us-east-1, on the same tables.
+    pub(crate) east: Router,
     pub(crate) worksets: BTreeMap<&'static str, MemoryRows>,
     pub(crate) ledger: BTreeMap<&'static str, MemoryRows>,
     pub(crate) health: MemoryRows,
@@ -114,16 +116,19 @@ impl World {
         let (worksets, ledger) = (doors(MemoryRows::default()), doors(MemoryRows::default()));
         let (health, control, clock) = (MemoryRows::default(), MemoryRows::default(), SharedClock::default());
         let name = |text: &str| text.parse::<RegionName>().unwrap();
-        let router = router(Deps {
-            config,
-            home: name(WEST),
-            worksets: worksets.iter().map(|(r, d)| (name(r), WorksetTable::new(d.clone()))).collect(),
-            ledger: ledger.iter().map(|(r, d)| (name(r), LedgerTable::new(d.clone()))).collect(),
-            health: vec![HealthTable::new(health.clone())],
-            control: ControlTable::new(vec![control.clone()]),
-            clock: clock.clone(),
-        });
-        let world = Self { worksets, ledger, health, control, router, clock };
+        let api = |home: &str| {
+            router(Deps {
+                config: config.clone(),
+                home: name(home),
+                worksets: worksets.iter().map(|(r, d)| (name(r), WorksetTable::new(d.clone()))).collect(),
+                ledger: ledger.iter().map(|(r, d)| (name(r), LedgerTable::new(d.clone()))).collect(),
+                health: vec![HealthTable::new(health.clone())],
+                control: ControlTable::new(vec![control.clone()]),
+                clock: clock.clone(),
+            })
+        };
+        let (router, east) = (api(WEST), api(EAST));
+        let world = Self { east, worksets, ledger, health, control, router, clock };
         world.at(1_795_166_130_512);
         world
     }
@@ -142,17 +147,40 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
-        let reply = self.router.clone().oneshot(request).await.unwrap();
+        self.send_to(&self.router, request).await
+    }
+
+    pub(crate) async fn send_to(&self, router: &Router, request: Request<Body>) -> Reply {
+        let reply = router.clone().oneshot(request).await.unwrap();
         let (parts, body) = reply.into_parts();
         let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
         assert!(!parts.headers["x-request-id"].is_empty() && !parts.headers["sealane-served-by"].is_empty());
         Reply { status: parts.status, headers: parts.headers, text }
     }
 
-    /// Calls as a token bearer of `tenant`.
+    /// Calls as a token bearer of `tenant` that may do everything.
     pub(crate) async fn call(&self, tenant: &str, method: &str, target: &str, body: Value) -> Reply {
-        let authorizer = json!({"jwt": {"claims": {"tenant": tenant, "sub": "ada"}, "scopes": null}});
-        self.send(called(Some(authorizer), method, target, &body.to_string())).await
+        self.send(called(token(tenant), method, target, &body.to_string())).await
+    }
+
+    /// Calls with headers of its own.
+    pub(crate) async fn with_headers(
+        &self,
+        method: &str,
+        target: &str,
+        body: Value,
+        headers: &[(&'static str, &str)],
+    ) -> Reply {
+        let mut request = called(token("lab"), method, target, &body.to_string());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        self.send(request).await
+    }
+
+    /// Calls with this idempotency key.
+    pub(crate) async fn keyed(&self, key: &str, target: &str, body: Value) -> Reply {
+        self.with_headers("POST", target, body, &[("idempotency-key", key)]).await
     }
 
     pub(crate) async fn get(&self, target: &str) -> Reply {
@@ -168,17 +196,32 @@ impl World {
     }
 }
 
-/// The request that the gateway makes of such a call.
+/// A token of `tenant` with every scope.
+pub(crate) fn token(tenant: &str) -> Option<Value> {
+    scoped(tenant, "read write operate")
+}
+
+/// A token of `tenant` with these scopes.
+pub(crate) fn scoped(tenant: &str, scopes: &str) -> Option<Value> {
+    Some(json!({"jwt": {"claims": {"tenant": tenant, "sub": "ada", "scope": scopes}, "scopes": null}}))
+}
+
+/// The request that the gateway makes of such a call, with a key of its own if it writes.
 pub(crate) fn called(authorizer: Option<Value>, method: &str, target: &str, body: &str) -> Request<Body> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    let mut headers = json!({"content-type": "application/json", "host": "api.example"});
+    if method == "POST" {
+        headers["idempotency-key"] = json!(format!("key-{number}"));
+    }
     let event = json!({
         "version": "2.0", "routeKey": "ANY /{proxy+}", "rawPath": path, "rawQueryString": query,
-        "headers": {"content-type": "application/json", "host": "api.example"},
+        "headers": headers,
         "requestContext": {
             "accountId": "000000000000", "apiId": "a", "authorizer": authorizer, "domainName": "api.example",
             "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "198.51.100.24",
                      "userAgent": "test"},
-            "requestId": format!("request-{}", REQUESTS.fetch_add(1, Ordering::Relaxed)), "routeKey": "ANY /{proxy+}", "stage": "$default",
+            "requestId": format!("request-{number}"), "routeKey": "ANY /{proxy+}", "stage": "$default",
             "time": "20/Nov/2026:09:15:30 +0000", "timeEpoch": 1_795_166_130_512_u64,
         },
         "body": body, "isBase64Encoded": false,

@@ -1,6 +1,7 @@
 //! The workset API of a region behind its gateway.
 
 use std::{
+    collections::BTreeMap,
     future::pending,
     sync::{
         Arc,
@@ -110,13 +111,16 @@ fn answer(end: Option<End<Result<Response<Bytes>, String>>>) -> Option<Response<
 /// The request as the gateway passes it on, with the claims of the token that it has verified.
 fn event(request: &Request<Bytes>, id: &str) -> Value {
     let uri = request.uri();
+    let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let headers: BTreeMap<_, _> =
+        request.headers().iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     json!({
         "version": "2.0", "routeKey": "ANY /{proxy+}", "rawPath": uri.path(),
         "rawQueryString": uri.query().unwrap_or_default(),
-        "headers": {"content-type": "application/json", "host": uri.host()},
+        "headers": headers,
         "requestContext": {
             "accountId": "000000000000", "apiId": "a", "domainName": uri.host(),
-            "authorizer": {"jwt": {"claims": {"tenant": super::writers::TENANT, "sub": "ada"}, "scopes": null}},
+            "authorizer": {"jwt": {"claims": {"tenant": super::writers::TENANT, "sub": "ada", "scope": "read write"}, "scopes": null}},
             "http": {"method": request.method().as_str(), "path": uri.path(), "protocol": "HTTP/1.1",
                      "sourceIp": "198.51.100.24", "userAgent": "simulator"},
             "requestId": id, "routeKey": "ANY /{proxy+}", "stage": "$default",

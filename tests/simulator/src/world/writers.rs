@@ -72,5 +72,6 @@ fn registration(endpoint: &str, id: &str) -> Option<HttpRequest> {
     request.set_method("POST").ok()?;
     request.set_uri(format!("{endpoint}/v1/worksets")).ok()?;
     request.headers_mut().insert("content-type", "application/json");
+    request.headers_mut().insert("idempotency-key", id.to_owned());
     Some(request)
 }

@@ -1,0 +1,106 @@
+//! Calls that may be sent again, in the worksets table beside what they write.
+//!
+//! They lie in the replica that takes the writes, so that a region that is left
+//! without its last writes is left without what it kept of them as well, and nobody
+//! is told that something was done which is lost.
+
+use super::{Versioned, WorksetTable, encode, versioned};
+use crate::{
+    ports::{Key, Rows, RowsError, When},
+    workset::{Call, CallKey, Tenant, keys},
+};
+
+/// The name of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallName {
+    /// Whose call it is.
+    pub tenant: Tenant,
+    /// What is asked for, such as `POST /v1/worksets`.
+    pub operation: String,
+    /// The key that the caller chose.
+    pub key: CallKey,
+}
+
+impl CallName {
+    fn row(&self) -> Key {
+        Key::new(keys::call(&self.tenant, &self.operation, &self.key), keys::CALL)
+    }
+}
+
+impl<R: Rows> WorksetTable<R> {
+    /// What is kept of a call.
+    ///
+    /// # Errors
+    /// When the replica does not answer or the row is not readable.
+    pub async fn call(&self, name: &CallName) -> Result<Option<Versioned<Call>>, RowsError> {
+        self.rows().read(&name.row()).await?.as_ref().map(versioned).transpose()
+    }
+
+    /// Replaces what is kept of a call, if it still is `old`.
+    ///
+    /// # Errors
+    /// [`RowsError::Conflict`] when another request was first: it owns the call. Else when the
+    /// replica does not answer.
+    pub async fn keep_call(
+        &self,
+        name: &CallName,
+        old: Option<&Versioned<Call>>,
+        new: Call,
+    ) -> Result<Versioned<Call>, RowsError> {
+        let version = old.map_or(0, |old| old.version) + 1;
+        let row = encode(name.row(), version, &new)?;
+        let when = old.map_or(When::Absent, |old| When::Version(old.version));
+        match self.rows().write(&row, when).await {
+            Ok(()) => {}
+            // After a retry inside the client, a refusal may be the refusal of our own write.
+            Err(error @ (RowsError::Conflict | RowsError::NoAnswer { .. })) => {
+                match self.rows().read(&name.row()).await {
+                    Ok(Some(held)) if held == row => {}
+                    Ok(_) | Err(_) => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Versioned { value: new, version })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{memory::MemoryRows, time::Timestamp, workset::Reply};
+
+    fn name(key: &str) -> CallName {
+        let operation = "POST /v1/worksets".to_owned();
+        CallName { tenant: "lab".parse().unwrap(), operation, key: key.parse().unwrap() }
+    }
+
+    fn begun(owner: &str, at_ms: u64, before: Option<&Call>) -> Call {
+        Call::begun(before, "f", owner, "write", Timestamp::from_millis(at_ms))
+    }
+
+    #[tokio::test]
+    async fn of_two_requests_with_one_key_one_owns_the_call() {
+        let table = WorksetTable::new(MemoryRows::default());
+        table.keep_call(&name("k"), None, begun("a", 1, None)).await.unwrap();
+        let late = table.keep_call(&name("k"), None, begun("b", 1, None)).await;
+        assert!(matches!(late, Err(RowsError::Conflict)), "{late:?}");
+        assert_eq!(table.call(&name("k")).await.unwrap().unwrap().value.owner, "a");
+        assert!(table.call(&name("k2")).await.unwrap().is_none());
+    }
+
+    /// The first owner, back after a long pause, neither finishes nor frees what is another's by now.
+    #[tokio::test]
+    async fn an_owner_that_was_taken_over_changes_nothing() {
+        let table = WorksetTable::new(MemoryRows::default());
+        let first = table.keep_call(&name("k"), None, begun("a", 1, None)).await.unwrap();
+        let second = begun("b", 60_000, Some(&first.value));
+        let second = table.keep_call(&name("k"), Some(&first), second).await.unwrap();
+        let reply = Reply { status: 201, location: None, etag: None, body: serde_json::Value::Null };
+        for stale in [first.value.clone().done(reply), first.value.clone().released()] {
+            let refused = table.keep_call(&name("k"), Some(&first), stale).await;
+            assert!(matches!(refused, Err(RowsError::Conflict)), "{refused:?}");
+        }
+        assert_eq!(table.call(&name("k")).await.unwrap().unwrap(), second);
+    }
+}
