@@ -6,7 +6,7 @@ use sealane::{
     ports::RowsError,
     region::RegionName,
     transport::{FetchError, JournalError, ShipError, SourceError, UnpackError},
-    upload::{InvalidKey, PlanError},
+    upload::{InvalidKey, PlanError, TooLarge},
 };
 
 use crate::{exit::Exit, named::UnknownRegion, settings::SettingsError, worksets::ApiFault};
@@ -167,6 +167,9 @@ pub(crate) enum Fault {
         /// Its path.
         path: PathBuf,
     },
+    /// More than a bucket takes as one object.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
     /// There is nothing fit to be shipped.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -204,6 +207,7 @@ impl Fault {
             | Self::Fetch(_)
             | Self::Unpack(_)
             | Self::Exists { .. }
+            | Self::TooLarge(_)
             | Self::NothingToResume { .. }
             | Self::SourceChanged { .. }
             | Self::Source(_)

@@ -258,3 +258,19 @@ fn a_folder_comes_back_as_it_was() {
     let (_, stderr) = stage.ends(&format!("download {receipt} --unpack --to back"), 1);
     assert!(stderr.contains("`back` is there already"), "{stderr}");
 }
+
+#[test]
+fn a_dry_run_tells_the_cost_and_sends_nothing() {
+    let stage = Stage::new();
+    stage.file("run.bin", 3 * PART);
+    let (stdout, _) = stage.ends("upload run.bin --dry-run --access infrequent", 0);
+    for told in ["us-west-2", "us-east-1", "3 parts", "STANDARD_IA", "a month", "30 days at least"] {
+        assert!(stdout.contains(told), "`{told}` is not in {stdout}");
+    }
+    let (stdout, _) = stage.ends("upload run.bin --dry-run --json", 0);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["costs"][0]["writes"], 5);
+    assert!(report["month_usd"].as_f64().unwrap() > 0.0);
+    assert!(stage.stores.iter().all(|s| s.state().arrived.is_empty() && s.state().classes.is_empty()));
+    assert_eq!(stage.ends("uploads list", 0).0, "nothing is unfinished\n");
+}

@@ -18,6 +18,7 @@ use super::Args;
 use crate::{
     console::{note, warn},
     fault::Fault,
+    named,
     route::{eligible, ranked},
     world::World,
 };
@@ -30,19 +31,29 @@ pub(super) struct Job {
     /// Where a later run finds how far this one came; `None` when it cannot be kept.
     pub(super) journal: Option<JournalFile>,
     /// How the regions were chosen; `None` when an earlier run chose them.
-    route: Option<Route>,
+    pub(super) route: Option<Route>,
+    /// The region that the data is sent from.
+    pub(super) data_in: Option<RegionName>,
 }
 
 impl Job {
     /// What the command line asks for.
     pub(super) async fn fresh(args: &Args, journals: Journals, config: Config) -> Result<Self, Fault> {
+        let job = Self::planned(args, config).await?;
+        let journal = begun(&journals, &job.order, &job.source);
+        Ok(Self { journal, ..job })
+    }
+
+    /// What the command line asks for, before anything of it is written down.
+    pub(super) async fn planned(args: &Args, config: Config) -> Result<Self, Fault> {
         let (source, key) = (Source::open(args.path())?, args.key()?);
         let eligible = eligible(&config);
         // What can never fit is refused before anything is asked of the network.
         Plan::new(&config.upload, &eligible, &eligible)?;
+        let data_in = args.data_in.as_deref().map(|name| named::full_region(&config, "--data-in", name));
+        let (data_in, session) = (data_in.transpose()?, args.session.clone());
         let world = World::connect(config).await;
-        let session = args.session.clone();
-        let request = Request { session, ..Request::new(Capability::ObjectWrite) };
+        let request = Request { session, data_in, ..Request::new(Capability::ObjectWrite) };
         let route = ranked(&world.config, request, &world.look().await);
         let plan = Plan::new(&world.config.upload, &eligible, &route.ranked)?;
         let policy = world.config.upload;
@@ -54,8 +65,7 @@ impl Job {
             storage_class: args.class(),
             seed: seed(),
         };
-        let journal = begun(&journals, &order, &source);
-        Ok(Self { world, source, order, journal, route: Some(route) })
+        Ok(Self { world, source, order, journal: None, route: Some(route), data_in })
     }
 
     /// What an earlier run did not finish, if its source is what it was.
@@ -71,7 +81,7 @@ impl Job {
             Policy { copies, min_copies: Some(min_copies), allow_degraded, part_size, ..config.upload };
         let order = Order { upload_id, key, plan, policy, storage_class, seed: seed() };
         let world = World::connect(config).await;
-        Ok(Self { world, source, order, journal: Some(journal), route: None })
+        Ok(Self { world, source, order, journal: Some(journal), route: None, data_in: None })
     }
 
     /// Why the route left a region out, in words.

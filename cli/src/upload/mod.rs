@@ -1,5 +1,6 @@
 //! `sealane upload`: ships a file or a folder to several regions at once.
 
+mod estimate;
 mod job;
 mod send;
 
@@ -87,6 +88,14 @@ pub(crate) struct Args {
     #[arg(conflicts_with_all = ["copies", "min_copies", "strategy", "prefer", "session", "storage_class", "access"])]
     resume: Option<String>,
 
+    /// Send nothing; show the route, the requests, and what transfer and storage would cost
+    #[arg(long, conflicts_with_all = ["resume", "receipt"])]
+    dry_run: bool,
+
+    /// Region that the data is sent from, for the cost of sending [default: from outside of AWS]
+    #[arg(long, value_name = "REGION")]
+    data_in: Option<String>,
+
     /// Folder in which uploads note how to go on [default: `upload.state_folder`]
     #[arg(long, value_name = "FOLDER")]
     state_folder: Option<PathBuf>,
@@ -97,6 +106,9 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
     args.settle(&mut config)?;
     if let Some(file) = &args.receipt {
         writable(file)?;
+    }
+    if args.dry_run {
+        return estimate::run(&args, config, console).await;
     }
     let journals = state::journals(args.state_folder.as_deref(), &config);
     let earlier = args.resume.as_deref().map(|id| args.earlier(&journals, id)).transpose()?.flatten();
