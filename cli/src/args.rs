@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{exit, failover, regions, replication, route, upload, verify, worksets};
+use crate::{download, exit, failover, regions, replication, route, upload, uploads, verify, worksets};
 
 /// Ships folders to several AWS regions at once, and shows and steers where work is done.
 #[derive(Debug, Parser)]
@@ -26,6 +26,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Ship a file, or a folder as one archive, to several regions at once
     Upload(upload::Args),
+    /// Bring an object back from the best region that has it, and prove it whole
+    Download(download::Args),
+    /// Show, and give up, uploads that were not finished
+    Uploads(uploads::Args),
     /// Check the copies of an upload again, by its receipt
     Verify(verify::Args),
     /// Show what each region can do now

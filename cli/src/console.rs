@@ -41,6 +41,11 @@ impl Console {
     }
 }
 
+/// Tells a person what is worth knowing, on standard error.
+pub(crate) fn note(told: &str) {
+    eprintln!("note: {told}");
+}
+
 /// Tells a person what went less well than it should, on standard error.
 pub(crate) fn warn(problems: &[String]) {
     for problem in problems {

@@ -5,8 +5,8 @@ use std::{error::Error, io, iter, path::PathBuf};
 use sealane::{
     ports::RowsError,
     region::RegionName,
-    transport::{ShipError, SourceError},
-    upload::{InvalidKey, PlanError},
+    transport::{FetchError, JournalError, ShipError, SourceError, UnpackError},
+    upload::{InvalidKey, PlanError, TooLarge},
 };
 
 use crate::{exit::Exit, named::UnknownRegion, settings::SettingsError, worksets::ApiFault};
@@ -121,6 +121,55 @@ pub(crate) enum Fault {
     /// The API of the regions did not do what was asked.
     #[error(transparent)]
     Api(#[from] ApiFault),
+    /// There is no journal to go on from, or it cannot be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There is nothing to go on with.
+    #[error("there is no {what} to go on with (`sealane uploads list` shows which there are)")]
+    NothingToResume {
+        /// What was looked for.
+        what: String,
+    },
+    /// It is not clear what to go on with.
+    #[error("{count} uploads were stopped (name one with `--resume=ID`; `sealane uploads list` shows them)")]
+    ManyToResume {
+        /// How many there are.
+        count: usize,
+    },
+    /// What was being shipped is not what it was.
+    #[error(
+        "`{}` is not what was being shipped: {detail} (ship it anew without `--resume`; \
+         `sealane uploads abort {upload_id}` frees what was sent)", path.display()
+    )]
+    SourceChanged {
+        /// The file or folder.
+        path: PathBuf,
+        /// What differs.
+        detail: String,
+        /// The upload that was stopped.
+        upload_id: String,
+    },
+    /// Somebody stopped it.
+    #[error("stopped{}", resume.as_ref().map(|id| format!("; what the regions have acknowledged is kept (go on with `sealane upload --resume={id}`)")).unwrap_or_default())]
+    Stopped {
+        /// The upload to go on with.
+        resume: Option<String>,
+    },
+    /// What was fetched is not there, or not whole.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The archive was not unpacked.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// There is something where the result should be.
+    #[error("`{}` is there already (name another place with `--to`, or replace a file with `--overwrite`)", path.display())]
+    Exists {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// More than a bucket takes as one object.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
     /// There is nothing fit to be shipped.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -134,6 +183,8 @@ impl Fault {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Region(_) | Self::NoKey { .. } => Exit::Usage,
+            Self::ManyToResume { .. } => Exit::Usage,
+            Self::Stopped { .. } => Exit::Stopped,
             Self::Plan(PlanError::NoRoute) => Exit::Failed,
             Self::Plan(
                 PlanError::NoCopies | PlanError::TooManyCopies { .. } | PlanError::MinCopies { .. },
@@ -152,6 +203,13 @@ impl Fault {
             | Self::NotDrained { .. }
             | Self::AlreadyThere { .. }
             | Self::Contended
+            | Self::Journal(_)
+            | Self::Fetch(_)
+            | Self::Unpack(_)
+            | Self::Exists { .. }
+            | Self::TooLarge(_)
+            | Self::NothingToResume { .. }
+            | Self::SourceChanged { .. }
             | Self::Source(_)
             | Self::Ship(_) => Exit::Failed,
         }

@@ -5,6 +5,7 @@
 
 mod args;
 mod console;
+mod download;
 mod exit;
 mod failover;
 mod fault;
@@ -14,8 +15,11 @@ mod regions;
 mod replication;
 mod route;
 mod settings;
+mod signals;
+mod state;
 mod table;
 mod upload;
+mod uploads;
 mod verify;
 mod worksets;
 mod world;
@@ -46,6 +50,8 @@ async fn run(cli: Cli) -> Result<Exit, Fault> {
     let config = settings::read(cli.config.as_deref(), settings::environment())?;
     match cli.command {
         Command::Upload(args) => upload::run(args, config, console).await,
+        Command::Download(args) => download::run(args, config, console).await,
+        Command::Uploads(args) => uploads::run(args, config, console).await,
         Command::Verify(args) => verify::run(args, config, console).await,
         Command::Regions(args) => regions::run(args, config, console).await,
         Command::Route(args) => route::run(args, config, console).await,

@@ -28,7 +28,7 @@ impl Bars {
     pub(crate) fn show(&self, news: Progress) {
         match news {
             Progress::Began { region } => self.bar(region).set_message(""),
-            Progress::Sent { region, bytes } => {
+            Progress::Sent { region, bytes } | Progress::Received { region, bytes } => {
                 let bar = self.bar(region);
                 bar.set_position(bytes.0);
                 bar.set_message(format!("{} s left", bar.eta().as_secs()));

@@ -58,7 +58,8 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
     Ok(report.exit())
 }
 
-fn read(path: PathBuf) -> Result<Receipt, Fault> {
+/// The receipt in a file.
+pub(crate) fn read(path: PathBuf) -> Result<Receipt, Fault> {
     let text = fs::read_to_string(&path);
     let text = text.map_err(|source| Fault::File { path: path.clone(), verb: "read", source })?;
     serde_json::from_str(&text).map_err(|source| Fault::Content { path, what: "a receipt", source })

@@ -102,6 +102,7 @@ impl Config {
             "part_size": size_text(policy.part_size),
             "concurrency": policy.concurrency,
             "part_timeout": text(policy.part_timeout),
+            "state_folder": self.state_folder,
         })
     }
 }

@@ -18,7 +18,7 @@ mod settings;
 mod tests;
 mod values;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 pub use problem::{Problem, Problems};
 pub use reference::reference;
@@ -112,6 +112,8 @@ pub struct Config {
     pub failover: failover::Policy,
     /// How objects are shipped.
     pub upload: upload::Policy,
+    /// Where uploads note what a later run needs; `None` leaves that to the user's own folder.
+    pub state_folder: Option<PathBuf>,
     /// How long uploads hold their slots.
     pub lease: lease::Policy,
     /// Time between two metric lines; `None` when monitoring is off.
@@ -182,6 +184,7 @@ impl Config {
             load_balancing,
             failover,
             upload,
+            state_folder: sections::state_folder(group),
             lease: sections::lease(group),
             metrics_interval: sections::metrics_interval(group),
             api,

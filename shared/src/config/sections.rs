@@ -4,7 +4,7 @@
 //! ever the one that decides; a test reads all defaults and compares them with
 //! the policies' own.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     Api, Tables,
@@ -148,6 +148,11 @@ pub(super) fn upload(group: &mut Group) -> upload::Policy {
         concurrency: group.count("upload.concurrency", 1..=u32::MAX).unwrap_or_default() as usize,
         part_timeout: group.duration("upload.part_timeout", SOME).unwrap_or_default(),
     }
+}
+
+pub(super) fn state_folder(group: &mut Group) -> Option<PathBuf> {
+    let is_path = |text: &str| !text.is_empty() && !text.contains('\0');
+    group.text("upload.state_folder", "want the path of a folder", is_path).map(PathBuf::from)
 }
 
 /// The setting that decided the number of copies.

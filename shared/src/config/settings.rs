@@ -115,6 +115,7 @@ pub const SETTINGS: &[Setting] = &[
     value("upload.part_size", "8MiB", "Size aimed at for a part, 5 MiB to 5 GiB."),
     value("upload.concurrency", "4", "Parts in flight in one region; at least 1."),
     value("upload.part_timeout", "30s", "Longest wait for one part before its region is dropped."),
+    derived("upload.state_folder", "`sealane/uploads` in `$XDG_STATE_HOME`, else in `~/.local/state`", "Folder in which `sealane upload` notes what a later run needs to go on after it was stopped."),
     value("capacity.lease_ttl", "60s", "Time after which the slot of an upload that no longer renews its lease is free again, 10 s to 1 h."),
     value("monitoring.enabled", "true", "Whether metric lines are written."),
     value("monitoring.metrics_interval", "10s", "Time between two metric lines."),

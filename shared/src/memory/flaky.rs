@@ -21,6 +21,8 @@ pub enum Fault {
     None,
     /// After this many parts no call is carried out or answered: each fails at once.
     CutAfter(u32),
+    /// After this many calls no call is carried out or answered: each fails at once.
+    CutAfterCalls(u32),
     /// After this many parts no call is carried out or answered: each hangs for ever.
     StallAfter(u32),
     /// The call of this number, counted from 1, is refused with a request to slow down.
@@ -33,6 +35,8 @@ pub enum Fault {
     DiesAtCompletion,
     /// Every body has one bit flipped on its way in.
     DamagesBodies,
+    /// Every body has one bit flipped on its way out.
+    DamagesReads,
     /// What is stored has one bit flipped at once.
     Rots,
     /// It keeps no checksums of whole objects.
@@ -77,6 +81,7 @@ impl Flaky {
         let parts = self.parts.load(Ordering::SeqCst);
         match self.fault {
             Fault::CutAfter(n) if parts >= n => Err(self.silent()),
+            Fault::CutAfterCalls(n) if call > n => Err(self.silent()),
             Fault::StallAfter(n) if parts >= n => pending().await,
             Fault::BusyAt(n) if call == n => Err(ObjectsError::Throttled {
                 bucket: self.inner.bucket().to_owned(),
@@ -85,6 +90,8 @@ impl Flaky {
             Fault::DiesAtCompletion if self.lost.load(Ordering::SeqCst) => Err(self.silent()),
             Fault::None
             | Fault::CutAfter(_)
+            | Fault::CutAfterCalls(_)
+            | Fault::DamagesReads
             | Fault::StallAfter(_)
             | Fault::BusyAt(_)
             | Fault::LosesRequest
@@ -116,6 +123,8 @@ impl Flaky {
             }
             Fault::None
             | Fault::CutAfter(_)
+            | Fault::CutAfterCalls(_)
+            | Fault::DamagesReads
             | Fault::StallAfter(_)
             | Fault::BusyAt(_)
             | Fault::LosesRequest
@@ -126,15 +135,17 @@ impl Flaky {
     }
 
     fn on_its_way(&self, body: Bytes) -> Bytes {
-        let mut bytes = body.to_vec();
-        match (self.fault, bytes.last_mut()) {
-            (Fault::DamagesBodies, Some(byte)) => {
-                *byte ^= 1;
-                bytes.into()
-            }
-            (_, _) => body,
-        }
+        if self.fault == Fault::DamagesBodies { flipped(body) } else { body }
     }
+}
+
+/// The body with one bit flipped, if it has any.
+fn flipped(body: Bytes) -> Bytes {
+    let mut bytes = body.to_vec();
+    if let Some(byte) = bytes.last_mut() {
+        *byte ^= 1;
+    }
+    bytes.into()
 }
 
 impl Objects for Flaky {
@@ -214,7 +225,8 @@ impl Objects for Flaky {
         range: Range<u64>,
     ) -> Result<Bytes, ObjectsError> {
         self.gate().await?;
-        self.inner.read(key, version_id, range).await
+        let body = self.inner.read(key, version_id, range).await?;
+        Ok(if self.fault == Fault::DamagesReads { flipped(body) } else { body })
     }
 
     async fn copy(

@@ -120,6 +120,12 @@ impl<'a, R: Rows, C: Clock> Leases<'a, R, C> {
             .collect()
     }
 
+    /// Gives back what is held, for lanes that end nowhere: the upload is stopped.
+    pub async fn give_all_back(&self) {
+        let inside: Vec<RegionName> = lock(&self.inside).keys().copied().collect();
+        join_all(inside.into_iter().map(|region| self.leave(region, Outcome::Failed))).await;
+    }
+
     async fn keep_one(&self, region: RegionName, standing: Standing) {
         let (since, before) = match standing {
             Standing::Held(since) => (Some(since), Gone.to_string()),

@@ -8,22 +8,28 @@
 mod archive;
 mod blocks;
 mod calls;
+mod fetch;
 mod item;
 mod journal;
 mod leases;
 mod progress;
 mod proof;
+mod ranges;
 mod reading;
 mod resume;
 mod ship;
 mod source;
 mod trip;
+mod unpack;
 mod verify;
 
 pub use blocks::{Block, Whole};
+pub use fetch::{Candidate, FetchError, Fetched, Share, Wanted, fetch};
 pub use journal::{Entry, Journal, JournalError, JournalFile, Journals, Unkept};
 pub use leases::{LEASE_CALL_MAX, Leases};
 pub use progress::Progress;
+pub use resume::tidy;
 pub use ship::{Gate, Means, Order, ShipError, ship, ship_through, ship_with};
 pub use source::{MANIFEST_NAME, Source, SourceError};
+pub use unpack::{UnpackError, unpack};
 pub use verify::{Checked, Finding, recheck};

@@ -17,6 +17,13 @@ pub enum Progress {
         /// Bytes that it has acknowledged so far.
         bytes: ByteSize,
     },
+    /// More bytes came from a region.
+    Received {
+        /// The region.
+        region: RegionName,
+        /// Bytes that came from it so far.
+        bytes: ByteSize,
+    },
     /// A region is not sent to any more.
     Dropped {
         /// The region.

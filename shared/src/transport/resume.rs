@@ -65,8 +65,9 @@ async fn parts<O: Objects>(bucket: &O, key: &str, upload: &str) -> Result<Option
 /// Gives up what the journal still names, and what the store began without anybody having
 /// heard of it; says what could not be freed.
 ///
-/// Called when the upload has ended, so that whatever is open is not in use.
-pub(super) async fn tidy<O: Objects>(
+/// To be called when the upload has ended, so that whatever is open is not in use. `seed` spreads
+/// the waits of callers that failed together.
+pub async fn tidy<O: Objects>(
     buckets: &BTreeMap<RegionName, O>,
     key: &str,
     journal: &dyn Journal,

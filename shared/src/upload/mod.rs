@@ -5,6 +5,7 @@
 
 pub mod backoff;
 mod class;
+pub mod cost;
 mod journal;
 mod key;
 mod lane;

@@ -59,6 +59,11 @@ pub enum Reason {
         /// Why it could not be verified.
         detail: String,
     },
+    /// What the region has, or gave, will not do.
+    Unfit {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The source changed or went away while it was copied.
     SourceChanged {
         /// What was noticed.
@@ -92,6 +97,7 @@ impl Reason {
             | Self::SizeDiffers { .. }
             | Self::ChecksumDiffers { .. }
             | Self::Unverified { .. }
+            | Self::Unfit { .. }
             | Self::AtCapacity { .. }
             | Self::Closed { .. }
             | Self::NotRouted
@@ -119,6 +125,7 @@ impl fmt::Display for Reason {
                 write!(f, "holds other bytes: CRC64NVME `{found}` where the source has `{expected}`")
             }
             Self::Unverified { detail } => write!(f, "was written but not proved whole: {detail}"),
+            Self::Unfit { detail } => f.write_str(detail),
             Self::SourceChanged { detail } => write!(f, "the source changed: {detail}"),
             Self::AtCapacity { detail } => write!(f, "was at capacity: {detail}"),
             Self::Closed { detail } => write!(f, "takes no new uploads: {detail}"),

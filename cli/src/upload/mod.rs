@@ -1,39 +1,39 @@
 //! `sealane upload`: ships a file or a folder to several regions at once.
 
+mod estimate;
+mod job;
+mod send;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sealane::{
-    aws::SystemClock,
     config::Config,
-    region::{Capability, RegionName},
-    retry::RetryBudgets,
-    route::{
-        Outcome::{Dropped, Kept},
-        Request, Route, Strategy,
-    },
-    transport::{Leases, Order, ShipError, Source, ship_through},
-    upload::{Leftover, ObjectKey, Outcome, Plan, Receipt},
+    region::RegionName,
+    route::Strategy,
+    transport::{JournalFile, Journals, ShipError},
+    upload::{Access, Leftover, ObjectKey, Outcome, Plan, Receipt, StorageClass},
 };
-use uuid::Uuid;
 
 use crate::{
-    console::{Console, warn},
+    console::{Console, note, warn},
     exit::Exit,
     fault::Fault,
     named,
-    progress::Bars,
-    route::{eligible, ranked, steer},
-    world::World,
+    route::steer,
+    state,
 };
+use job::Job;
 
 /// Arguments of `sealane upload`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
     /// The file or folder; a folder is shipped as one `.tar.zst` archive
-    path: PathBuf,
+    #[arg(required_unless_present = "resume")]
+    path: Option<PathBuf>,
 
     /// Key of the object in every region [default: the file's name, or the folder's with `.tar.zst`]
     #[arg(long)]
@@ -70,66 +70,60 @@ pub(crate) struct Args {
     /// File to write the receipt to, as JSON
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+
+    /// Storage class of every copy, as S3 calls it [default: what fits `--access`, else the store's own]
+    #[arg(long, value_name = "CLASS")]
+    storage_class: Option<StorageClass>,
+
+    /// How the copies will be read: `frequent`, `infrequent`, `rare`, `archive` or `unknown`
+    #[arg(long, value_name = "HOW", conflicts_with = "storage_class")]
+    access: Option<Access>,
+
+    /// Days for which the copies will be kept, for the choice of the class
+    #[arg(long, value_name = "DAYS", requires = "access")]
+    keep_days: Option<u32>,
+
+    /// Go on with an upload that was stopped: the one of this id, else the newest of PATH, else the only one
+    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(conflicts_with_all = ["copies", "min_copies", "strategy", "prefer", "session", "storage_class", "access"])]
+    resume: Option<String>,
+
+    /// Send nothing; show the route, the requests, and what transfer and storage would cost
+    #[arg(long, conflicts_with_all = ["resume", "receipt"])]
+    dry_run: bool,
+
+    /// Region that the data is sent from, for the cost of sending [default: from outside of AWS]
+    #[arg(long, value_name = "REGION")]
+    data_in: Option<String>,
+
+    /// Folder in which uploads note how to go on [default: `upload.state_folder`]
+    #[arg(long, value_name = "FOLDER")]
+    state_folder: Option<PathBuf>,
 }
 
 /// Ships what `args` name and prints the receipt.
 pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) -> Result<Exit, Fault> {
     args.settle(&mut config)?;
-    let (source, key) = (Source::open(&args.path)?, args.key()?);
     if let Some(file) = &args.receipt {
         writable(file)?;
     }
-    let eligible = eligible(&config);
-    // What can never fit is refused before anything is asked of the network.
-    Plan::new(&config.upload, &eligible, &eligible)?;
-    let world = World::connect(config).await;
-    let request = Request { session: args.session, ..Request::new(Capability::ObjectWrite) };
-    let route = ranked(&world.config, request, &world.look().await);
-    let plan = Plan::new(&world.config.upload, &eligible, &route.ranked)?;
-    let order = Order {
-        upload_id: Uuid::now_v7().to_string(),
-        key,
-        plan,
-        policy: world.config.upload,
-        seed: Uuid::new_v4().as_u64_pair().0,
+    if args.dry_run {
+        return estimate::run(&args, config, console).await;
+    }
+    let journals = state::journals(args.state_folder.as_deref(), &config);
+    let earlier = args.resume.as_deref().map(|id| args.earlier(&journals, id)).transpose()?.flatten();
+    let job = match earlier {
+        Some(journal) => Job::resumed(journal, config).await?,
+        None => Job::fresh(&args, journals, config).await?,
     };
-    let receipt = shipped(&world, &source, &order, args.bandwidth).await;
-    let receipt = receipt.inspect_err(|error| warn(&left_behind(error)))?.explaining(left_out(&route));
+    let shipped = send::shipped(&job, args.bandwidth).await;
+    let receipt = shipped.inspect_err(|fault| warn(&left_behind(fault)))?.explaining(job.left_out());
     // Printed first: a receipt that cannot be kept must not be lost as well.
     console.show(&receipt)?;
     args.receipt.map(|file| keep(&receipt, file)).transpose()?;
-    Ok(exit(&receipt, &order.plan))
-}
-
-/// Ships by `order`, with a lease in each region that can be asked for one.
-async fn shipped(
-    world: &World,
-    source: &Source,
-    order: &Order,
-    bandwidth_mbps: Option<u32>,
-) -> Result<Receipt, ShipError> {
-    let bars = Bars::new(source.size_max());
-    let holder = format!("sealane upload {}", order.key.as_str());
-    let leases =
-        Leases::new(&world.config, world.leases(), &SystemClock, &order.upload_id, &holder, bandwidth_mbps);
-    let (buckets, budgets, progress) = (world.buckets(), RetryBudgets::default(), |news| bars.show(news));
-    let receipt = tokio::select! {
-        receipt = ship_through(&leases, &budgets, source, &buckets, order, &progress, &SystemClock) => receipt,
-        never = leases.keep() => match never {},
-    };
-    bars.clear();
-    receipt.map(|receipt| receipt.without_leases(leases.without()))
-}
-
-/// Why the route left a region out, in words.
-fn left_out(route: &Route) -> impl Fn(RegionName) -> Option<String> {
-    |region| {
-        let choice = route.choices.iter().find(|choice| choice.region == region)?;
-        match &choice.outcome {
-            Dropped(reason) => Some(reason.to_string()),
-            Kept { .. } => None,
-        }
-    }
+    let exit = exit(&receipt, &job.order.plan);
+    job.end(&receipt);
+    Ok(exit)
 }
 
 impl Args {
@@ -147,14 +141,55 @@ impl Args {
         Ok(())
     }
 
+    /// What is to be shipped. The command line has it, unless an earlier upload says it.
+    fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// The class that was asked for, or that fits how the copies will be read.
+    fn class(&self) -> Option<StorageClass> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let kept = self.keep_days.map(|days| DAY * days);
+        self.storage_class.or(self.access.map(|access| StorageClass::fitting(access, kept)))
+    }
+
+    /// The upload to go on with; `None` when nothing of the path was stopped, so that it is
+    /// shipped from its beginning.
+    fn earlier(&self, journals: &Journals, id: &str) -> Result<Option<JournalFile>, Fault> {
+        if !id.is_empty() {
+            let found = journals.resume(id)?;
+            return found.map(Some).ok_or_else(|| Fault::NothingToResume { what: format!("upload {id}") });
+        }
+        let (entries, odd) = journals.list()?;
+        warn(&odd.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let path =
+            self.path.as_deref().map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
+        let mut fit = entries.into_iter().filter(|entry| {
+            let record = &entry.record;
+            let of_path = path.as_deref().is_none_or(|path| record.is_of(path));
+            !entry.running && of_path && self.key.as_ref().is_none_or(|key| *key == record.key)
+        });
+        let (newest, others) = (fit.next_back(), fit.count());
+        match newest {
+            Some(entry) if path.is_some() || others == 0 => Ok(journals.resume(&entry.record.upload_id)?),
+            Some(_) => Err(Fault::ManyToResume { count: others + 1 }),
+            None if path.is_some() => {
+                note("nothing of it was stopped: it is shipped from its beginning");
+                Ok(None)
+            }
+            None => Err(Fault::NothingToResume { what: "upload that was stopped".to_owned() }),
+        }
+    }
+
     /// The key that was given, else one from the name of what is shipped.
     fn key(&self) -> Result<ObjectKey, Fault> {
         if let Some(key) = &self.key {
             return Ok(key.clone());
         }
-        let refuse = |source| Fault::NoKey { path: self.path.clone(), source };
+        let given = self.path();
+        let refuse = |source| Fault::NoKey { path: given.to_owned(), source };
         // `.` and `..` have a name only once they are followed.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let path = fs::canonicalize(given).unwrap_or_else(|_| given.to_owned());
         let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| refuse(None))?;
         let ending = if path.is_dir() { ".tar.zst" } else { "" };
         format!("{name}{ending}").parse().map_err(|invalid| refuse(Some(invalid)))
@@ -179,8 +214,8 @@ fn keep(receipt: &Receipt, file: PathBuf) -> Result<(), Fault> {
 }
 
 /// What an upload without a receipt leaves in the buckets, in words.
-fn left_behind(error: &ShipError) -> Vec<String> {
-    let ShipError::Source { leftovers, .. } = error else { return Vec::new() };
+fn left_behind(fault: &Fault) -> Vec<String> {
+    let Fault::Ship(ShipError::Source { leftovers, .. }) = fault else { return Vec::new() };
     let told = leftovers.iter().map(|Leftover { region, bucket, key, upload }| {
         let upload = upload.as_deref().unwrap_or("whose id is not known");
         format!("the unfinished multipart upload {upload} of `{key}` stays in `{bucket}` in {region} (the lifecycle rule frees it)")
@@ -209,18 +244,7 @@ mod tests {
     use super::*;
 
     fn args(path: &Path) -> Args {
-        Args {
-            path: path.to_owned(),
-            key: None,
-            copies: None,
-            min_copies: None,
-            strategy: None,
-            prefer: Vec::new(),
-            session: None,
-            bandwidth: None,
-            allow_degraded: false,
-            receipt: None,
-        }
+        Args { path: Some(path.to_owned()), ..Args::default() }
     }
 
     #[test]
@@ -233,6 +257,16 @@ mod tests {
         assert_eq!(args(&folder).key().unwrap().as_str(), "run-7.tar.zst");
         assert_eq!(args(&folder.join(".")).key().unwrap().as_str(), "run-7.tar.zst");
         assert!(matches!(args(Path::new("/")).key(), Err(Fault::NoKey { .. })));
+    }
+
+    #[test]
+    fn the_class_follows_from_how_the_copies_are_read() {
+        let class = |access, keep_days| Args { access, keep_days, ..Args::default() }.class();
+        assert_eq!(class(None, None), None);
+        assert_eq!(class(Some(Access::Archive), Some(400)), Some(StorageClass::DeepArchive));
+        assert_eq!(class(Some(Access::Infrequent), None), Some(StorageClass::StandardIa));
+        let asked = Args { storage_class: Some(StorageClass::Glacier), ..Args::default() };
+        assert_eq!(asked.class(), Some(StorageClass::Glacier));
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! One upload to be made: fresh from the command line, or taken up from an earlier run.
+
+use std::collections::BTreeMap;
+
+use sealane::{
+    config::Config,
+    region::{Capability, RegionName},
+    route::{
+        Outcome::{Dropped, Kept},
+        Request, Route,
+    },
+    transport::{JournalFile, Journals, Order, Source},
+    upload::{JOURNAL_FORMAT, Plan, Policy, Receipt, Record},
+};
+use uuid::Uuid;
+
+use super::Args;
+use crate::{
+    console::{note, warn},
+    fault::Fault,
+    named,
+    route::{eligible, ranked},
+    world::World,
+};
+
+/// What is shipped where, and what is known of it besides.
+pub(super) struct Job {
+    pub(super) world: World,
+    pub(super) source: Source,
+    pub(super) order: Order,
+    /// Where a later run finds how far this one came; `None` when it cannot be kept.
+    pub(super) journal: Option<JournalFile>,
+    /// How the regions were chosen; `None` when an earlier run chose them.
+    pub(super) route: Option<Route>,
+    /// The region that the data is sent from.
+    pub(super) data_in: Option<RegionName>,
+}
+
+impl Job {
+    /// What the command line asks for.
+    pub(super) async fn fresh(args: &Args, journals: Journals, config: Config) -> Result<Self, Fault> {
+        let job = Self::planned(args, config).await?;
+        let journal = begun(&journals, &job.order, &job.source);
+        Ok(Self { journal, ..job })
+    }
+
+    /// What the command line asks for, before anything of it is written down.
+    pub(super) async fn planned(args: &Args, config: Config) -> Result<Self, Fault> {
+        let (source, key) = (Source::open(args.path())?, args.key()?);
+        let eligible = eligible(&config);
+        // What can never fit is refused before anything is asked of the network.
+        Plan::new(&config.upload, &eligible, &eligible)?;
+        let data_in = args.data_in.as_deref().map(|name| named::full_region(&config, "--data-in", name));
+        let (data_in, session) = (data_in.transpose()?, args.session.clone());
+        let world = World::connect(config).await;
+        let request = Request { session, data_in, ..Request::new(Capability::ObjectWrite) };
+        let route = ranked(&world.config, request, &world.look().await);
+        let plan = Plan::new(&world.config.upload, &eligible, &route.ranked)?;
+        let policy = world.config.upload;
+        let order = Order {
+            upload_id: Uuid::now_v7().to_string(),
+            key,
+            plan,
+            policy: Policy { part_size: source.part_size(policy.part_size), ..policy },
+            storage_class: args.class(),
+            seed: seed(),
+        };
+        Ok(Self { world, source, order, journal: None, route: Some(route), data_in })
+    }
+
+    /// What an earlier run did not finish, if its source is what it was.
+    pub(super) async fn resumed(journal: JournalFile, config: Config) -> Result<Self, Fault> {
+        let Record { upload_id, key, plan, part_size, storage_class, source: was, .. } = journal.record();
+        let source = Source::open(&was.path)?;
+        if let Some(detail) = was.difference(&source.identity()) {
+            return Err(Fault::SourceChanged { path: was.path, detail, upload_id });
+        }
+        note(&format!("going on with {}", journal.record()));
+        let Plan { copies, min_copies, allow_degraded, .. } = plan;
+        let policy =
+            Policy { copies, min_copies: Some(min_copies), allow_degraded, part_size, ..config.upload };
+        let order = Order { upload_id, key, plan, policy, storage_class, seed: seed() };
+        let world = World::connect(config).await;
+        Ok(Self { world, source, order, journal: Some(journal), route: None, data_in: None })
+    }
+
+    /// Why the route left a region out, in words.
+    pub(super) fn left_out(&self) -> impl Fn(RegionName) -> Option<String> {
+        |region| {
+            let choice = self.route.as_ref()?.choices.iter().find(|choice| choice.region == region)?;
+            match &choice.outcome {
+                Dropped(reason) => Some(reason.to_string()),
+                Kept { .. } => None,
+            }
+        }
+    }
+
+    /// Forgets the upload if nothing is left to go on with, else says how to go on.
+    pub(super) fn end(self, receipt: &Receipt) {
+        let Some(journal) = self.journal else { return };
+        let id = &receipt.upload_id;
+        if receipt.outcome.is_success() && journal.record().regions.is_empty() {
+            warn(&journal.close().err().map(|error| error.to_string()).into_iter().collect::<Vec<_>>());
+        } else if receipt.outcome.is_success() {
+            note(&format!("`sealane uploads abort {id}` frees what is left unfinished"));
+        } else {
+            note(&format!("`sealane upload --resume={id}` goes on with it"));
+        }
+    }
+}
+
+fn seed() -> u64 {
+    Uuid::new_v4().as_u64_pair().0
+}
+
+/// The journal of a fresh upload. One that cannot be kept stops nothing, and is told of.
+fn begun(journals: &Journals, order: &Order, source: &Source) -> Option<JournalFile> {
+    let record = Record {
+        format: JOURNAL_FORMAT,
+        upload_id: order.upload_id.clone(),
+        begun: World::now(),
+        source: source.identity(),
+        key: order.key.clone(),
+        plan: order.plan.clone(),
+        part_size: order.policy.part_size,
+        storage_class: order.storage_class,
+        regions: BTreeMap::new(),
+    };
+    let journal = journals.begin(record);
+    journal
+        .inspect_err(|error| warn(&[format!("the upload cannot be resumed if it is stopped: {error}")]))
+        .ok()
+}

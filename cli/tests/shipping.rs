@@ -1,0 +1,276 @@
+//! Uploads and downloads of the program as a process, against stores on loopback.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its stage has to fail")]
+
+mod store;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use store::Store;
+
+const PART: usize = 5 << 20;
+
+/// Two regions with a store each, and a folder to work in.
+struct Stage {
+    folder: tempfile::TempDir,
+    stores: [Store; 2],
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (folder, stores) = (tempfile::tempdir().unwrap(), [Store::open(), Store::open()]);
+        // Nobody answers for the tables, so that the settings alone decide, at once.
+        let config = format!(
+            "primary_region: us-west-2\nregions:\n  \
+             - {{name: us-west-2, bucket: bucket-a, kms_key: alias/a, endpoints: {{dynamodb: 'http://127.0.0.1:1', s3: '{}'}}}}\n  \
+             - {{name: us-east-1, bucket: bucket-b, kms_key: alias/b, endpoints: {{dynamodb: 'http://127.0.0.1:1', s3: '{}'}}}}\n  \
+             - {{name: us-east-2, role: witness, endpoints: {{dynamodb: 'http://127.0.0.1:1'}}}}\nsecurity: {{allow_local_endpoints: true}}\ncontrol_regions: [us-west-2, us-east-1]\n\
+             upload: {{copies: 2, part_size: 5MiB, concurrency: 2, failover_delay: 0s}}\nload_balancing: {{strategy: priority}}\n",
+            stores[0].url, stores[1].url
+        );
+        fs::write(folder.path().join("sealane.yaml"), config).unwrap();
+        Self { folder, stores }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file of this size whose bytes differ from part to part.
+    fn file(&self, name: &str, size: usize) -> PathBuf {
+        let noise: Vec<u8> = (0..size).map(|i| (i ^ (i >> 8) ^ (i >> 16)).to_le_bytes()[0]).collect();
+        fs::write(self.path(name), noise).unwrap();
+        self.path(name)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealane"));
+        command.args(arguments.split_whitespace()).current_dir(self.folder.path()).env_clear();
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", self.folder.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs `arguments`, which have to end with `code`; standard output and standard error.
+    fn ends(&self, arguments: &str, code: i32) -> (String, String) {
+        told(&self.run(arguments), arguments, code)
+    }
+
+    /// Starts an upload that hangs after `parts` parts in all.
+    fn hanging(&self, arguments: &str, parts: usize) -> Child {
+        for store in &self.stores {
+            store.state().stalls_after = Some(parts);
+        }
+        let child = self.command(arguments).spawn().unwrap();
+        for store in &self.stores {
+            store.wait(|state| state.arrived.len() >= parts);
+        }
+        child
+    }
+
+    fn go_on(&self) {
+        for store in &self.stores {
+            store.state().stalls_after = None;
+        }
+    }
+
+    fn assert_holds(&self, key: &str, file: &Path) {
+        for store in &self.stores {
+            let state = store.state();
+            assert!(state.objects[key].body == fs::read(file).unwrap());
+            assert!(state.open.is_empty(), "nothing is left unfinished");
+        }
+    }
+}
+
+fn told(output: &Output, arguments: &str, code: i32) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {stdout}{stderr}");
+    (stdout, stderr)
+}
+
+fn signal(child: &Child, name: &str) {
+    let killed = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[test]
+fn a_killed_upload_goes_on_with_the_parts_that_were_in_flight() {
+    let stage = Stage::new();
+    let file = stage.file("run.bin", 4 * PART + 17);
+    let mut child = stage.hanging("upload run.bin", 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (listed, _) = stage.ends("uploads list", 0);
+    assert!(listed.contains("stopped") && listed.contains("us-east-1"), "{listed}");
+    stage.go_on();
+    let (stdout, stderr) = stage.ends("upload --resume --json", 0);
+    assert!(stderr.contains("note: going on with upload"), "{stderr}");
+    let receipt: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&receipt["outcome"], &receipt["leftovers"]), (&"complete".into(), &Value::Array(vec![])));
+    stage.assert_holds("run.bin", &file);
+    for store in &stage.stores {
+        let again = store.state().arrived.len() - 5;
+        assert!(again <= 2, "{again} parts were sent again, and 2 were in flight");
+    }
+    assert_eq!(stage.ends("uploads list", 0).0, "nothing is unfinished\n");
+}
+
+#[test]
+fn ctrl_c_says_how_to_go_on_and_a_second_one_ends_at_once() {
+    let stage = Stage::new();
+    let file = stage.file("run.bin", 4 * PART);
+    let child = stage.hanging("upload run.bin", 1);
+    signal(&child, "-INT");
+    let (stdout, stderr) = told(&child.wait_with_output().unwrap(), "upload", 130);
+    assert_eq!(stdout, "");
+    let id = stderr.split("sealane upload --resume=").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    let child = stage.hanging(&format!("upload --resume={id}"), 1);
+    stage.stores[0].wait(|state| state.listings > 0);
+    signal(&child, "-TERM");
+    signal(&child, "-INT");
+    told(&child.wait_with_output().unwrap(), "upload --resume", 130);
+    stage.go_on();
+    stage.ends(&format!("upload --resume={id}"), 0);
+    stage.assert_holds("run.bin", &file);
+}
+
+#[test]
+fn an_upload_whose_source_changed_is_not_resumed_and_nothing_is_lost() {
+    let stage = Stage::new();
+    stage.file("run.bin", 3 * PART);
+    let mut child = stage.hanging("upload run.bin", 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stage.go_on();
+    stage.file("run.bin", 3 * PART + 1);
+    let (_, stderr) = stage.ends("upload run.bin --resume", 1);
+    assert!(
+        stderr.contains("is not what was being shipped: it had 15728640 bytes and has 15728641"),
+        "{stderr}"
+    );
+    assert!(stage.stores.iter().all(|store| store.state().open.len() == 1));
+    let id = stderr.split("sealane uploads abort ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    fs::remove_file(stage.path("run.bin")).unwrap();
+    let (_, stderr) = stage.ends("upload --resume", 1);
+    assert!(stderr.contains("there is no `"), "{stderr}");
+    let (stdout, _) = stage.ends(&format!("uploads abort {id}"), 0);
+    assert!(stdout.contains("given up"), "{stdout}");
+    assert!(stage.stores.iter().all(|store| store.state().open.is_empty()));
+    let (_, stderr) = stage.ends("upload --resume", 1);
+    assert!(stderr.contains("there is no upload that was stopped to go on with"), "{stderr}");
+}
+
+#[test]
+fn old_uploads_that_nobody_knows_are_given_up_only_when_told_so() {
+    let stage = Stage::new();
+    stage.file("run.bin", 3 * PART);
+    let mut child = stage.hanging("upload run.bin", 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stage.stores[0]
+        .state()
+        .open
+        .insert("theirs".to_owned(), store::Open { key: "old".to_owned(), ..Default::default() });
+    let (stdout, stderr) = stage.ends("uploads abort --older-than 1h", 0);
+    assert!(stdout.contains("theirs") && stderr.contains("--yes"), "{stdout}{stderr}");
+    assert_eq!(stage.stores[0].state().open.len(), 2);
+    stage.ends("uploads abort --older-than 1h --yes", 0);
+    let state = stage.stores[0].state();
+    assert!(state.open.len() == 1 && !state.open.contains_key("theirs"), "what can be resumed is kept");
+}
+
+#[test]
+fn class_and_key_of_each_region_are_named_in_every_way_of_writing() {
+    let stage = Stage::new();
+    stage.file("small", 10);
+    stage.file("large", 2 * PART);
+    stage.ends("upload small --access infrequent", 0);
+    let mut child = stage.hanging("upload large --storage-class standard_ia", 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What was begun in one region is gone, so that the resumed run begins it anew.
+    stage.stores[1].state().open.clear();
+    stage.go_on();
+    stage.ends("upload large --resume", 0);
+    for (store, (key, count)) in stage.stores.iter().zip([("alias/a", 2), ("alias/b", 3)]) {
+        let state = store.state();
+        assert_eq!(
+            (&state.classes, &state.kms_keys),
+            (&vec!["STANDARD_IA".to_owned(); count], &vec![key.to_owned(); count])
+        );
+    }
+}
+
+/// Ships a file and gives back the name of its receipt.
+fn shipped(stage: &Stage, name: &str) -> String {
+    stage.ends(&format!("upload {name} --receipt {name}.json"), 0);
+    format!("{name}.json")
+}
+
+#[test]
+fn what_was_shipped_comes_back_from_whichever_region_has_it() {
+    let stage = Stage::new();
+    let file = stage.file("run.bin", 3 * PART + 17);
+    let receipt = shipped(&stage, "run.bin");
+    let (_, stderr) = stage.ends(&format!("download {receipt}"), 1);
+    assert!(stderr.contains("`run.bin` is there already"), "{stderr}");
+    // The first region by name fails in the middle.
+    stage.stores[1].state().reads_left = Some(2);
+    let (stdout, stderr) = stage.ends(&format!("download {receipt} --to back.bin --json"), 0);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["shares"].as_array().unwrap().len(), 2, "{stdout}");
+    assert!(stderr.contains("us-east-1"), "{stderr}");
+    assert!(fs::read(stage.path("back.bin")).unwrap() == fs::read(&file).unwrap());
+    stage.stores[0].state().flips_bits = true;
+    let (stdout, stderr) = stage.ends("download --key run.bin --to wrong.bin", 1);
+    assert!(
+        stdout.is_empty() && stderr.contains("CRC64NVME") && !stage.path("wrong.bin").exists(),
+        "{stderr}"
+    );
+    let hidden = fs::read_dir(stage.folder.path())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "part"));
+    assert_eq!(hidden.count(), 0);
+}
+
+#[test]
+fn a_folder_comes_back_as_it_was() {
+    let stage = Stage::new();
+    fs::create_dir_all(stage.path("run-7/reads")).unwrap();
+    fs::write(stage.path("run-7/reads/a"), "ACGT").unwrap();
+    fs::write(stage.path("run-7/b"), "").unwrap();
+    let receipt = shipped(&stage, "run-7");
+    let (stdout, _) = stage.ends(&format!("download {receipt} --unpack --to back"), 0);
+    assert!(stdout.contains("unpacked 2 files"), "{stdout}");
+    assert_eq!(fs::read(stage.path("back/reads/a")).unwrap(), b"ACGT");
+    assert_eq!(fs::read(stage.path("back/b")).unwrap(), b"");
+    let (_, stderr) = stage.ends(&format!("download {receipt} --unpack --to back"), 1);
+    assert!(stderr.contains("`back` is there already"), "{stderr}");
+}
+
+#[test]
+fn a_dry_run_tells_the_cost_and_sends_nothing() {
+    let stage = Stage::new();
+    stage.file("run.bin", 3 * PART);
+    let (stdout, _) = stage.ends("upload run.bin --dry-run --access infrequent", 0);
+    for told in ["us-west-2", "us-east-1", "3 parts", "STANDARD_IA", "a month", "30 days at least"] {
+        assert!(stdout.contains(told), "`{told}` is not in {stdout}");
+    }
+    let (stdout, _) = stage.ends("upload run.bin --dry-run --json", 0);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["costs"][0]["writes"], 5);
+    assert!(report["month_usd"].as_f64().unwrap() > 0.0);
+    assert!(stage.stores.iter().all(|s| s.state().arrived.is_empty() && s.state().classes.is_empty()));
+    assert_eq!(stage.ends("uploads list", 0).0, "nothing is unfinished\n");
+}
