@@ -114,6 +114,9 @@ struct DrillArgs {
     /// Only this seed, to see again what failed
     #[arg(long, value_name = "SEED", conflicts_with_all = ["live", "same_hash"])]
     seed: Option<u64>,
+    /// Only this schedule of crashes, as a violation begins: `FLOW: CHOICES`
+    #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["live", "same_hash", "seed", "scenarios", "report"])]
+    crash: Option<String>,
     /// Writes the figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -185,7 +188,7 @@ impl DemoArgs {
 
 impl DrillArgs {
     fn run(self, folder: &Folder) -> Result<ExitCode, Box<dyn Error>> {
-        let Self { seeds, scenarios, seed, report, same_hash, live, profile, functions } = self;
+        let Self { seeds, scenarios, seed, crash, report, same_hash, live, profile, functions } = self;
         if live {
             let named = scenarios.iter().map(|name| Scenario::from_str(name, false));
             let mut scenarios = named.collect::<Result<Vec<_>, _>>()?;
@@ -196,7 +199,7 @@ impl DrillArgs {
             Live { scenarios, report, binaries }.run(folder, &say)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let drill = Drill { seeds, scenarios, seed, report };
+        let drill = Drill { seeds, scenarios, seed, crash, report };
         if same_hash {
             drill.compare(folder, &say)?;
             return Ok(ExitCode::SUCCESS);

@@ -32,6 +32,8 @@ pub struct Drill {
     pub scenarios: Vec<String>,
     /// The one seed to run, to see again what failed.
     pub seed: Option<u64>,
+    /// The one schedule of crashes to go through, to see again what it broke.
+    pub crash: Option<String>,
     /// Where to write the figures.
     pub report: Option<PathBuf>,
 }
@@ -45,6 +47,9 @@ impl Drill {
         }
         if let Some(seed) = self.seed {
             arguments.extend(["--seed".to_owned(), seed.to_string()]);
+        }
+        if let Some(crash) = &self.crash {
+            arguments.extend(["--crash".to_owned(), crash.clone()]);
         }
         if let Some(report) = &self.report {
             arguments.extend(["--report".to_owned(), report.display().to_string()]);
@@ -130,9 +135,10 @@ mod tests {
             seeds: 100,
             scenarios: vec!["region_loss".into(), "failback".into()],
             seed: Some(7),
+            crash: Some("verify: end before:3".into()),
             report: Some("out.json".into()),
         };
-        let words = "--seeds 100 --scenario region_loss --scenario failback --seed 7 --report out.json";
+        let words = "--seeds 100 --scenario region_loss --scenario failback --seed 7 --crash verify: end before:3 --report out.json";
         assert_eq!(drill.arguments().join(" "), words);
     }
 
