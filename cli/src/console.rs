@@ -21,6 +21,11 @@ impl Console {
         Self { json }
     }
 
+    /// Whether results are for programs.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
     /// JSON if this is already JSON or `json` asks for it.
     pub(crate) const fn or_json(self, json: bool) -> Self {
         Self { json: self.json || json }

@@ -22,9 +22,10 @@ use crate::{
     exit::Exit,
     fault::Fault,
     named,
-    progress::Bars,
     route::ranked,
-    signals, verify,
+    signals,
+    telling::Telling,
+    verify,
     world::World,
 };
 
@@ -92,27 +93,33 @@ pub(crate) async fn run(args: Args, mut config: Config, console: Console) -> Res
         timeout: policy.part_timeout,
         seed: Uuid::new_v4().as_u64_pair().0,
     };
-    let report = brought(&args, &world, &wanted, place).await?;
+    let report = brought(&args, &world, &wanted, place, console.is_json()).await?;
     warn(&report.fetched.failed.iter().map(|f| format!("{} {}", f.region, f.reason)).collect::<Vec<_>>());
     console.show(&report)?;
     Ok(Exit::Done)
 }
 
 /// Fetches, and unpacks if that was asked for. An archive that is unpacked is not kept.
-async fn brought(args: &Args, world: &World, wanted: &Wanted, place: PathBuf) -> Result<Report, Fault> {
+async fn brought(
+    args: &Args,
+    world: &World,
+    wanted: &Wanted,
+    place: PathBuf,
+    json: bool,
+) -> Result<Report, Fault> {
     let file = if args.unpack { archive(&place) } else { place.clone() };
-    let bars = Bars::new(wanted.expected.map_or(ByteSize(0), |(size, _)| size));
-    let progress = |news| bars.show(news);
+    let telling = Telling::new(json, wanted.expected.map_or(ByteSize(0), |(size, _)| size));
+    let progress = |news| telling.show(news);
     let buckets = world.buckets();
     let overwrite = args.overwrite || args.unpack;
     let fetched = tokio::select! {
         fetched = fetch(wanted, &buckets, (&file, overwrite), &progress, &SystemClock) => fetched,
         () = signals::stop() => {
-            bars.clear();
+            telling.clear();
             return Err(Fault::Stopped { resume: None });
         }
     };
-    bars.clear();
+    telling.clear();
     let fetched = fetched?;
     if !args.unpack {
         return Ok(Report { path: place, fetched, unpacked: None });

@@ -18,6 +18,7 @@ mod settings;
 mod signals;
 mod state;
 mod table;
+mod telling;
 mod upload;
 mod uploads;
 mod verify;

@@ -274,3 +274,18 @@ fn a_dry_run_tells_the_cost_and_sends_nothing() {
     assert!(stage.stores.iter().all(|s| s.state().arrived.is_empty() && s.state().classes.is_empty()));
     assert_eq!(stage.ends("uploads list", 0).0, "nothing is unfinished\n");
 }
+
+#[test]
+fn standard_output_holds_the_receipt_and_standard_error_a_line_of_json_for_each_step() {
+    let stage = Stage::new();
+    stage.file("run.bin", 3 * PART);
+    let (stdout, stderr) = stage.ends("upload run.bin --json", 0);
+    let receipt: Value = serde_json::from_str(&stdout).unwrap();
+    let lines: Vec<Value> = stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let last = |event: &str| lines.iter().rfind(|line| line["event"] == event).unwrap();
+    assert_eq!(last("sent")["bytes"], receipt["size"]);
+    assert_eq!(lines.iter().filter(|line| line["event"] == "verified").count(), 2);
+    for copy in receipt["copies"].as_array().unwrap() {
+        assert!(copy["attempts"] == 1 && copy["throughput_bytes_s"].as_u64().unwrap() > 0, "{copy}");
+    }
+}

@@ -7,13 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "docs/OPERATIONS.md",
     "docs/LOCAL_CLOUD.md",
     "docs/CONFIGURATION.md",
     "docs/DRILL.md",
+    "docs/SHIPPING.md",
 ];
 
 fn root() -> PathBuf {

@@ -116,7 +116,7 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
         Some(journal) => Job::resumed(journal, config).await?,
         None => Job::fresh(&args, journals, config).await?,
     };
-    let shipped = send::shipped(&job, args.bandwidth).await;
+    let shipped = send::shipped(&job, args.bandwidth, console).await;
     let receipt = shipped.inspect_err(|fault| warn(&left_behind(fault)))?.explaining(job.left_out());
     // Printed first: a receipt that cannot be kept must not be lost as well.
     console.show(&receipt)?;

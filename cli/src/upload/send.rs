@@ -8,32 +8,41 @@ use sealane::{
 };
 
 use super::job::Job;
-use crate::{console::warn, fault::Fault, progress::Bars, signals};
+use crate::{
+    console::{Console, warn},
+    fault::Fault,
+    signals,
+    telling::Telling,
+};
 
 /// Ships by the job's order, with a lease in each region that can be asked for one.
 ///
 /// When the process is told to stop, nothing more is sent, the leases are given back, and what
 /// the regions have acknowledged stays for a later run.
-pub(super) async fn shipped(job: &Job, bandwidth_mbps: Option<u32>) -> Result<Receipt, Fault> {
+pub(super) async fn shipped(
+    job: &Job,
+    bandwidth_mbps: Option<u32>,
+    console: Console,
+) -> Result<Receipt, Fault> {
     let Job { world, source, order, journal, .. } = job;
-    let bars = Bars::new(source.size_max());
+    let telling = Telling::new(console.is_json(), source.size_max());
     let holder = format!("sealane upload {}", order.key.as_str());
     let leases =
         Leases::new(&world.config, world.leases(), &SystemClock, &order.upload_id, &holder, bandwidth_mbps);
-    let (buckets, budgets, progress) = (world.buckets(), RetryBudgets::default(), |news| bars.show(news));
+    let (buckets, budgets, progress) = (world.buckets(), RetryBudgets::default(), |news| telling.show(news));
     let kept: &dyn Journal = journal.as_ref().map_or(&Unkept, |journal| journal);
     let means = Means { gate: &leases, budgets: &budgets, journal: kept };
     let receipt = tokio::select! {
         receipt = ship_with(&means, source, &buckets, order, &progress, &SystemClock) => receipt,
         never = leases.keep() => match never {},
         () = signals::stop() => {
-            bars.clear();
+            telling.clear();
             leases.give_all_back().await;
             let resume = journal.is_some().then(|| order.upload_id.clone());
             return Err(Fault::Stopped { resume });
         }
     };
-    bars.clear();
+    telling.clear();
     warn(&journal.iter().filter_map(|journal| journal.trouble()).collect::<Vec<_>>());
     Ok(receipt.map(|receipt| receipt.without_leases(leases.without()))?)
 }
