@@ -191,13 +191,35 @@ pub trait Rows: Sync {
 /// User metadata of an object: names without the `x-amz-meta-` prefix.
 pub type Metadata = BTreeMap<String, String>;
 
+/// Tags of an object, by name.
+pub type Tags = BTreeMap<String, String>;
+
 /// What is kept of an object besides its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Attributes {
     /// Media type, such as `application/zstd`.
     pub content_type: Option<String>,
+    /// The other headers that a reader is given back.
+    pub headers: Headers,
+    /// Storage class, as the store names it; `None`: the usual one.
+    pub storage_class: Option<String>,
     /// User metadata.
     pub metadata: Metadata,
+    /// Tags to write. What the store says of an object leaves them out: [`Objects::tags`] reads them.
+    pub tags: Tags,
+}
+
+/// Headers besides the media type that are kept with an object and given back to who reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Headers {
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`.
+    pub content_encoding: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
 }
 
 /// An object that the store acknowledged.
@@ -220,8 +242,28 @@ pub struct Head {
     pub size_bytes: u64,
     /// Full-object CRC64NVME, where the store reports one.
     pub checksum: Option<Checksum>,
-    /// Type and metadata.
+    /// Type, headers, class and metadata.
     pub attributes: Attributes,
+    /// How many tags it has; 0 where the store does not say.
+    pub tags: u32,
+}
+
+/// An object as a listing shows it: the newest version of its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+}
+
+/// Some objects, in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The objects.
+    pub objects: Vec<Listed>,
+    /// Whether there are more after the last one.
+    pub more: bool,
 }
 
 /// The object that a server-side copy reads, pinned by version and entity tag.
@@ -361,6 +403,16 @@ pub trait Objects: Sync {
 
     /// What the store says of an object, or `None` if there is none.
     async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError>;
+
+    /// The tags of an object.
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError>;
+
+    /// Up to 1,000 objects whose keys begin with `prefix` and come after `after`, in the order of
+    /// their keys. Deleted ones are not among them.
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError>;
+
+    /// Removes one version of an object for good. Fine if it is gone already.
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError>;
 
     /// The bytes `range` of an object; fewer if it ends before.
     async fn read(

@@ -16,6 +16,7 @@ use sealane::{
         Presence, destinations, payer,
     },
     store::Versioned,
+    upload::is_system_key,
 };
 
 use crate::{
@@ -95,6 +96,8 @@ async fn follow<O: Objects, R: Rows, C: Clock>(
     hint: &Hint,
 ) -> Result<Vec<Versioned<Entry>>, IntakeError> {
     match hint.kind {
+        // The probers' canaries are written every few seconds and belong to their region alone.
+        Kind::Created if is_system_key(&hint.key) => return Ok(Vec::new()),
         Kind::Created => {}
         Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(Vec::new()),
     }
@@ -120,7 +123,7 @@ async fn owe<O: Objects, R: Rows, C: Clock>(
     key: &str,
     head: &Head,
 ) -> Result<Vec<Versioned<Entry>>, IntakeError> {
-    let origin = Origin::of(deps.here, key, &head.attributes.metadata).map_err(IntakeError::Origin)?;
+    let origin = origin(deps, key, head).await?;
     let mut held = Vec::new();
     let mut lacking = destinations(&origin, deps.here, &deps.full());
     if let Origin::Upload { wanted, .. } = &origin {
@@ -142,6 +145,32 @@ async fn owe<O: Objects, R: Rows, C: Clock>(
         rows.push(record(deps, entry).await.map_err(IntakeError::Ledger)?);
     }
     Ok(rows)
+}
+
+/// Where the object that `head` describes came from.
+///
+/// A user who copies a copy onto itself, as to restore an older version of it, carries its mark
+/// along. The ledger shows which version was proved under that mark; another one is a new write.
+async fn origin<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    key: &str,
+    head: &Head,
+) -> Result<Origin, IntakeError> {
+    let origin = Origin::of(deps.here, key, &head.attributes.metadata).map_err(IntakeError::Origin)?;
+    let Origin::Copy { region, version_id, epoch } = &origin else { return Ok(origin) };
+    let object = ObjectId::of_version(*region, key, Some(version_id), "");
+    let row = deps.ledger.get(&object, deps.here).await.map_err(IntakeError::Ledger)?;
+    let carried = row.is_some_and(|row| match row.value.phase {
+        Phase::Verified { version_id: Some(proved) } => {
+            row.value.epoch == *epoch && head.version_id.as_ref().is_some_and(|found| *found != proved)
+        }
+        Phase::Verified { version_id: None }
+        | Phase::Pending
+        | Phase::Copying(_)
+        | Phase::Failed { .. }
+        | Phase::Void { .. } => false,
+    });
+    Ok(if carried { Origin::Plain } else { origin })
 }
 
 /// A fresh row for the object that `head` describes; `None` for what is never copied.
@@ -194,8 +223,7 @@ fn renewed(held: &Entry, wanted: &Entry) -> Option<Entry> {
             held.source == wanted.source || elsewhere && same_bytes(&held.source, &wanted.source)
         }
     };
-    // The epoch goes on, so that no worker of the old row moves the new one.
-    (!stands).then(|| Entry { epoch: held.epoch, ..wanted.clone() })
+    (!stands).then(|| held.replaced_by(wanted.clone()))
 }
 
 /// What is known of the object in each of `regions`, and here.

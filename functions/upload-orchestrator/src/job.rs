@@ -6,6 +6,7 @@
 use sealane::{
     checksum::Checksum,
     ports::{Attributes, Clock, Head, Objects, ObjectsError, Rows, RowsError},
+    region::RegionName,
     replication::{
         Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token, destinations,
         origin_value,
@@ -126,18 +127,26 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         let head = match self.standing().await? {
             Standing::Current(head) => head,
             Standing::Replaced(newest) => return self.give_way(&newest).await,
-            Standing::Gone => return Ok(Settled::Void(gone())),
+            Standing::Gone => return self.withdraw().await,
         };
         if let Some(version_id) = self.found().await? {
             return Ok(Settled::Verified { version_id, copied: false });
         }
-        let stored = self.copy(&self.attributes(&head)).await?;
-        let version_id = self.prove(stored.version_id.as_deref()).await?;
+        let attributes = self.attributes(&head).await?;
+        let stored = self.copy(&attributes).await?;
+        let proved = self.prove(stored.version_id.as_deref()).await;
+        let version_id = match proved {
+            Ok(version_id) => version_id,
+            Err(trouble) => {
+                self.discard(&trouble, stored.version_id.as_deref()).await;
+                return Err(trouble);
+            }
+        };
         self.keep().await?;
         match self.standing().await? {
             Standing::Current(_) => Ok(Settled::Verified { version_id, copied: true }),
             Standing::Replaced(newest) => self.give_way(&newest).await,
-            Standing::Gone => Ok(Settled::Void(gone())),
+            Standing::Gone => self.withdraw().await,
         }
     }
 
@@ -169,33 +178,77 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     /// what says of itself that it is one is read for that.
     fn may_be_whole(&self, head: &Head) -> bool {
         let source = &self.row.value.source;
-        let marked = |name: &str, value: &str| head.attributes.metadata.get(name).is_some_and(|v| v == value);
+        let metadata = &head.attributes.metadata;
         let sums_agree = match (source.checksum, head.checksum) {
             (Some(ours), Some(theirs)) => ours == theirs,
             (None, _) | (_, None) => {
-                marked(META_ORIGIN, &self.mark())
-                    || self
-                        .row
-                        .value
-                        .object
-                        .as_str()
-                        .strip_prefix("upload#")
-                        .is_some_and(|id| marked(META_UPLOAD, id))
+                let id = self.row.value.object.as_str().strip_prefix("upload#");
+                self.epoch_of(head).is_some()
+                    || id.is_some() && id == metadata.get(META_UPLOAD).map(String::as_str)
             }
         };
         head.size_bytes == source.size.0 && sums_agree
     }
 
-    /// Type and metadata of the source, and where the copy came from.
-    fn attributes(&self, head: &Head) -> Attributes {
+    /// What is kept of the source besides its bytes, and where the copy came from.
+    async fn attributes(&self, head: &Head) -> Result<Attributes, Trouble> {
         let mut attributes = head.attributes.clone();
-        attributes.metadata.insert(META_ORIGIN.to_owned(), self.mark());
-        attributes
+        if head.tags > 0 {
+            let source = &self.row.value.source;
+            attributes.tags =
+                self.at_source(self.own.tags(&source.key, source.version_id.as_deref()).await)?;
+        }
+        let ((region, version), row) = (self.made_from(), &self.row.value);
+        let mark = origin_value(region, &version, row.epoch, row.destination, &row.source.key);
+        attributes.metadata.insert(META_ORIGIN.to_owned(), mark);
+        Ok(attributes)
     }
 
-    fn mark(&self) -> String {
-        let source = &self.row.value.source;
-        origin_value(source.region, source.version_id.as_deref().unwrap_or("null"))
+    /// The write that a copy of this row says it came from. A region that pays for another one says so, too.
+    fn made_from(&self) -> (RegionName, String) {
+        let Entry { object, source, .. } = &self.row.value;
+        match object.origin() {
+            Some((region, version)) => (region, version.to_owned()),
+            None => (source.region, source.version_id.clone().unwrap_or_else(|| "null".to_owned())),
+        }
+    }
+
+    /// The epoch under which `head` was made at the destination, if it is a copy that this row made.
+    fn epoch_of(&self, head: &Head) -> Option<u64> {
+        let row = &self.row.value;
+        match Origin::of(row.destination, &row.source.key, &head.attributes.metadata) {
+            Ok(Origin::Copy { region, version_id, epoch }) => {
+                ((region, version_id) == self.made_from()).then_some(epoch)
+            }
+            Ok(Origin::Plain | Origin::Upload { .. } | Origin::System) | Err(_) => None,
+        }
+    }
+
+    /// Gives the row up, since its source was deleted: a copy that nobody has proved is taken away
+    /// again, or it would bring back what was deleted at the destination as well.
+    async fn withdraw(&mut self) -> Result<Settled, Trouble> {
+        self.keep().await?;
+        let key = self.source().key;
+        let head = self.at_destination(self.destination.head(&key, None).await)?;
+        let unproved = |head: &Head| self.epoch_of(head).is_some_and(|epoch| epoch > self.row.value.proved);
+        if let Some(version) = head.filter(unproved).and_then(|head| head.version_id) {
+            self.keep().await?;
+            self.at_destination(self.destination.remove(&key, &version).await)?;
+        }
+        Ok(Settled::Void(gone()))
+    }
+
+    /// Takes a copy away that was made just now and holds other bytes than its source.
+    async fn discard(&self, trouble: &Trouble, version: Option<&str>) {
+        let (Trouble::Failure(Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. }), Some(version)) =
+            (trouble, version)
+        else {
+            return;
+        };
+        if let Err(error) = self.destination.remove(&self.row.value.source.key, version).await {
+            // It is found again at the next try, and copied over.
+            tracing::warn!(error = chain(&error), copy = %self.row.value, "could not take a bad copy away");
+        }
     }
 
     /// Leaves the destination to a newer version. This row's copy may have been written
@@ -224,7 +277,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
         match held.value.phase {
             Phase::Copying(_) | Phase::Verified { .. } => {
-                let again = Entry { epoch: held.value.epoch, object: held.value.object.clone(), ..fresh };
+                let again = held.value.replaced_by(fresh);
                 self.deps.ledger.swap(&held, &again).await.map_err(unwritten)?;
             }
             Phase::Pending | Phase::Failed { .. } | Phase::Void { .. } => {}

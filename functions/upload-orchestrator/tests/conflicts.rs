@@ -6,7 +6,7 @@ mod world;
 use std::time::Duration;
 
 use sealane::replication::{META_ORIGIN, META_REGIONS, META_UPLOAD};
-use world::{ALL, EAST, EU, WEST, World};
+use world::{ALL, EAST, EU, WEST, World, mark};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -102,7 +102,7 @@ fn a_row_does_not_give_way_to_a_copy_whose_region_has_not_had_its_object() {
     world.cut(EU, true);
     write(&world, WEST, b"v1");
     world.cut(EU, false);
-    world.put(WEST, "k", b"v2", &[(META_ORIGIN, "eu-west-1/v1")]);
+    world.put(WEST, "k", b"v2", &[(META_ORIGIN, &mark("k", EU, "v1", WEST))]);
     sweep_all(&world, 3);
     let owed = world.owed();
     assert_eq!(owed.len(), 1);

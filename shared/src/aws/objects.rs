@@ -12,7 +12,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, ByteStreamError},
     types::{
         ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-        MetadataDirective, ServerSideEncryption, TaggingDirective,
+        MetadataDirective, ServerSideEncryption, StorageClass, TaggingDirective,
     },
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -21,7 +21,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::errors::{Failure, classify};
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
+    ports::{
+        Attributes, CopySource, Head, Headers, Listed, Listing, Objects, ObjectsError, Part, Silence, Stored,
+        Tags,
+    },
 };
 
 /// What a copy source must have escaped: everything but unreserved characters and slashes.
@@ -66,6 +69,34 @@ impl S3Objects {
             Failure::Refused => ObjectsError::Refused { bucket, key, source: error.into() },
         }
     }
+}
+
+/// Sets on a request that makes an object what is kept besides its bytes.
+macro_rules! described {
+    ($attributes:expr, $request:expr) => {{
+        let kept: &Attributes = $attributes;
+        $request
+            .set_content_type(kept.content_type.clone())
+            .set_cache_control(kept.headers.cache_control.clone())
+            .set_content_disposition(kept.headers.content_disposition.clone())
+            .set_content_encoding(kept.headers.content_encoding.clone())
+            .set_content_language(kept.headers.content_language.clone())
+            .set_storage_class(kept.storage_class.as_deref().map(StorageClass::from))
+            .set_metadata(Some(kept.metadata.clone().into_iter().collect()))
+            .set_tagging(tagging(&kept.tags))
+    }};
+}
+
+/// Tags as their header wants them.
+fn tagging(tags: &Tags) -> Option<String> {
+    let pair = |(name, value): (&String, &String)| {
+        format!(
+            "{}={}",
+            utf8_percent_encode(name, NON_ALPHANUMERIC),
+            utf8_percent_encode(value, NON_ALPHANUMERIC)
+        )
+    };
+    (!tags.is_empty()).then(|| tags.iter().map(pair).collect::<Vec<_>>().join("&"))
 }
 
 /// The bucket, key and version of a copy's source, as its header wants them.
@@ -114,15 +145,11 @@ impl Objects for S3Objects {
         checksum: Checksum,
         attributes: &Attributes,
     ) -> Result<Stored, ObjectsError> {
-        let put = self
-            .client
-            .put_object()
+        let put = described!(attributes, self.client.put_object())
             .bucket(&self.bucket)
             .key(key)
             .body(ByteStream::from(body))
             .checksum_crc64_nvme(checksum.to_string())
-            .set_content_type(attributes.content_type.clone())
-            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone());
@@ -131,15 +158,11 @@ impl Objects for S3Objects {
     }
 
     async fn begin(&self, key: &str, attributes: &Attributes) -> Result<String, ObjectsError> {
-        let create = self
-            .client
-            .create_multipart_upload()
+        let create = described!(attributes, self.client.create_multipart_upload())
             .bucket(&self.bucket)
             .key(key)
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .checksum_type(ChecksumType::FullObject)
-            .set_content_type(attributes.content_type.clone())
-            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone());
@@ -261,9 +284,64 @@ impl Objects for S3Objects {
             checksum: reply.checksum_crc64_nvme.and_then(|c| c.parse().ok()),
             attributes: Attributes {
                 content_type: reply.content_type,
+                headers: Headers {
+                    cache_control: reply.cache_control,
+                    content_disposition: reply.content_disposition,
+                    content_encoding: reply.content_encoding,
+                    content_language: reply.content_language,
+                },
+                storage_class: reply
+                    .storage_class
+                    .map(|class| class.as_str().to_owned())
+                    .filter(|c| c != "STANDARD"),
                 metadata: reply.metadata.unwrap_or_default().into_iter().collect(),
+                tags: Tags::new(),
             },
+            tags: reply.tag_count.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
         }))
+    }
+
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        let get = self
+            .client
+            .get_object_tagging()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_version_id(version_id.map(str::to_owned))
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = get.send().await.map_err(|e| self.failed(key, e))?;
+        Ok(reply.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        let list = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .set_start_after(after.map(str::to_owned))
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = list.send().await.map_err(|e| self.failed(prefix, e))?;
+        let listed = |object: aws_sdk_s3::types::Object| {
+            let size_bytes = object.size.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+            Some(Listed { key: object.key?, size_bytes })
+        };
+        let objects = reply.contents.unwrap_or_default().into_iter().filter_map(listed).collect();
+        Ok(Listing { objects, more: reply.is_truncated.unwrap_or_default() })
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        let delete = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .version_id(version_id)
+            .set_expected_bucket_owner(self.owner.clone());
+        match delete.send().await.map_err(|e| self.failed(key, e)) {
+            Ok(_) | Err(ObjectsError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read(
@@ -305,19 +383,15 @@ impl Objects for S3Objects {
         key: &str,
         attributes: &Attributes,
     ) -> Result<Stored, ObjectsError> {
-        let copy = self
-            .client
-            .copy_object()
+        let copy = described!(attributes, self.client.copy_object())
             .bucket(&self.bucket)
             .key(key)
             .copy_source(source_header(source))
             .set_copy_source_if_match(source.etag.clone())
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .metadata_directive(MetadataDirective::Replace)
-            // Tags are not carried: copying them would need rights on both sides, and a copy in parts cannot.
+            // The tags that are named here: a copy in parts can do no more, and both are to end alike.
             .tagging_directive(TaggingDirective::Replace)
-            .set_content_type(attributes.content_type.clone())
-            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone())

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::MemoryObjects;
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
+    ports::{Attributes, CopySource, Head, Listing, Objects, ObjectsError, Part, Silence, Stored, Tags},
 };
 
 /// What is wrong with a bucket.
@@ -200,6 +200,21 @@ impl Objects for Flaky {
             head.checksum = None;
         }
         Ok(head)
+    }
+
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        self.gate().await?;
+        self.inner.tags(key, version_id).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        self.gate().await?;
+        self.inner.list(prefix, after).await
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        self.gate().await?;
+        self.inner.remove(key, version_id).await
     }
 
     async fn read(

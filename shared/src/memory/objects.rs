@@ -10,8 +10,13 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
+    ports::{
+        Attributes, CopySource, Head, Listed, Listing, Objects, ObjectsError, Part, Silence, Stored, Tags,
+    },
 };
+
+/// Objects on one page of a listing.
+const LISTED_MAX: usize = 1_000;
 
 /// Every bucket, so that a copy can read one and write another.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +39,9 @@ struct Bucket {
 struct Version {
     head: Head,
     body: Bytes,
+    tags: Tags,
+    /// A delete marker: it hides the versions below.
+    marker: bool,
 }
 
 #[derive(Debug)]
@@ -80,7 +88,19 @@ impl MemoryObjects {
     /// How many versions `key` has.
     pub fn versions(&self, key: &str) -> usize {
         let state = self.cloud.lock();
-        state.buckets.get(&self.name).and_then(|b| b.objects.get(key)).map_or(0, Vec::len)
+        let versions = state.buckets.get(&self.name).and_then(|b| b.objects.get(key));
+        versions.map_or(0, |versions| versions.iter().filter(|v| !v.marker).count())
+    }
+
+    /// Hides `key` under a delete marker, as a user does who deletes it.
+    pub fn delete(&self, key: &str) {
+        let mut state = self.cloud.lock();
+        let State { buckets, serial, .. } = &mut *state;
+        let bucket = buckets.entry(self.name.clone()).or_default();
+        store(bucket, serial, key, Bytes::new(), Attributes::default());
+        if let Some(newest) = bucket.objects.get_mut(key).and_then(|versions| versions.last_mut()) {
+            newest.marker = true;
+        }
     }
 
     /// Flips one bit of the newest version of `key`, as a bad disk would.
@@ -140,13 +160,20 @@ impl MemoryObjects {
 fn find<'a>(bucket: &'a Bucket, key: &str, version_id: Option<&str>) -> Option<&'a Version> {
     let versions = bucket.objects.get(key)?;
     match version_id {
-        None => versions.last(),
+        None => versions.last().filter(|newest| !newest.marker),
         Some(id) => versions.iter().find(|v| v.head.version_id.as_deref() == Some(id)),
     }
 }
 
-fn store(bucket: &mut Bucket, serial: &mut u64, key: &str, body: Bytes, attributes: Attributes) -> Stored {
+fn store(
+    bucket: &mut Bucket,
+    serial: &mut u64,
+    key: &str,
+    body: Bytes,
+    mut attributes: Attributes,
+) -> Stored {
     *serial += 1;
+    let tags = std::mem::take(&mut attributes.tags);
     let stored = Stored { version_id: Some(format!("v{serial}")), etag: Some(format!("\"{serial}\"")) };
     let head = Head {
         version_id: stored.version_id.clone(),
@@ -154,8 +181,10 @@ fn store(bucket: &mut Bucket, serial: &mut u64, key: &str, body: Bytes, attribut
         size_bytes: body.len() as u64,
         checksum: Some(Checksum::of(&body)),
         attributes,
+        tags: u32::try_from(tags.len()).unwrap_or(u32::MAX),
     };
-    bucket.objects.entry(key.to_owned()).or_default().push(Version { head, body });
+    let version = Version { head, body, tags, marker: false };
+    bucket.objects.entry(key.to_owned()).or_default().push(version);
     stored
 }
 
@@ -259,6 +288,37 @@ impl Objects for MemoryObjects {
 
     async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError> {
         self.with(|bucket, _| Ok(find(bucket, key, version_id).map(|v| v.head.clone())))
+    }
+
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        self.with(|bucket, _| {
+            let version = find(bucket, key, version_id).ok_or_else(|| self.missing(key))?;
+            Ok(version.tags.clone())
+        })
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        self.with(|bucket, _| {
+            let shown =
+                |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
+            let newest =
+                bucket.objects.keys().filter(shown).filter_map(|key| Some((key, find(bucket, key, None)?)));
+            let listed =
+                |(key, v): (&String, &Version)| Listed { key: key.clone(), size_bytes: v.head.size_bytes };
+            let mut objects: Vec<_> = newest.take(LISTED_MAX + 1).map(listed).collect();
+            let more = objects.len() > LISTED_MAX;
+            objects.truncate(LISTED_MAX);
+            Ok(Listing { objects, more })
+        })
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        self.with(|bucket, _| {
+            if let Some(versions) = bucket.objects.get_mut(key) {
+                versions.retain(|v| v.head.version_id.as_deref() != Some(version_id));
+            }
+            Ok(())
+        })
     }
 
     async fn read(

@@ -178,7 +178,8 @@ fn attributes(source: &Source, order: &Order) -> Result<Attributes, InvalidOrigi
     for region in &order.plan.lanes {
         Origin::of(*region, order.key.as_str(), &metadata)?;
     }
-    Ok(Attributes { content_type: Some(source.content_type().to_owned()), metadata })
+    let content_type = Some(source.content_type().to_owned());
+    Ok(Attributes { content_type, metadata, ..Attributes::default() })
 }
 
 /// The lanes of an upload and what they left behind.

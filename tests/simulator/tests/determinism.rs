@@ -40,7 +40,7 @@ async fn story(seed: u64) -> Trace {
             let _ = rows.list(&key, false, None, 10).await;
             let body = Bytes::from(vec![0; usize::try_from(dice.below(100)).unwrap()]);
             let metadata = (0..8).map(|n| (format!("name-{n}"), format!("{n}"))).collect();
-            let attributes = Attributes { metadata, content_type: None };
+            let attributes = Attributes { metadata, ..Attributes::default() };
             let _ = bucket.put(&key, body.clone(), Checksum::of(&body), &attributes).await;
             let _ = bucket.head(&key, None).await;
             sleep(dice.between(Duration::ZERO, Duration::from_secs(1))).await;

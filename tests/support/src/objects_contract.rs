@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sealane::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Objects, ObjectsError, Part},
+    ports::{Attributes, CopySource, Headers, Objects, ObjectsError, Part},
 };
 
 /// The smallest part that S3 takes anywhere but at the end.
@@ -17,11 +17,18 @@ pub async fn keeps(near: &impl Objects, far: &impl Objects, scope: &str) {
     an_abort_leaves_nothing(near, &format!("{scope}/abort")).await;
     what_is_not_there_is_missing(near, &format!("{scope}/none")).await;
     a_copy_is_pinned(near, far, &format!("{scope}/copy me+ü")).await;
+    a_listing_is_in_order_and_goes_on(near, &format!("{scope}/list")).await;
+    one_version_is_removed(near, &format!("{scope}/remove")).await;
 }
 
 fn attributes() -> Attributes {
     let metadata = [("sealane-upload".to_owned(), "u1".to_owned())].into();
-    Attributes { content_type: Some("text/plain".to_owned()), metadata }
+    Attributes {
+        content_type: Some("text/plain".to_owned()),
+        headers: Headers { cache_control: Some("max-age=60".to_owned()), ..Headers::default() },
+        metadata,
+        ..Attributes::default()
+    }
 }
 
 async fn a_put_is_read_back(bucket: &impl Objects, key: &str) {
@@ -39,6 +46,36 @@ async fn a_put_is_read_back(bucket: &impl Objects, key: &str) {
 async fn a_wrong_checksum_is_refused(bucket: &impl Objects, key: &str) {
     let sent = bucket.put(key, Bytes::from_static(b"one"), Checksum::of(b"two"), &attributes()).await;
     assert!(matches!(sent, Err(ObjectsError::Mismatch { .. })), "{sent:?}");
+    assert_eq!(bucket.head(key, None).await.unwrap(), None);
+}
+
+async fn a_listing_is_in_order_and_goes_on(bucket: &impl Objects, prefix: &str) {
+    let body = Bytes::from_static(b"x");
+    for name in ["b", "a", "c"] {
+        let key = format!("{prefix}/{name}");
+        bucket.put(&key, body.clone(), Checksum::of(&body), &attributes()).await.unwrap();
+    }
+    let keys = async |after: Option<&str>| {
+        let listing = bucket.list(prefix, after).await.unwrap();
+        assert!(!listing.more && listing.objects.iter().all(|o| o.size_bytes == 1));
+        listing.objects.into_iter().map(|o| o.key).collect::<Vec<_>>()
+    };
+    let want = |names: &[&str]| names.iter().map(|name| format!("{prefix}/{name}")).collect::<Vec<_>>();
+    assert_eq!(keys(None).await, want(&["a", "b", "c"]));
+    assert_eq!(keys(Some(&format!("{prefix}/a"))).await, want(&["b", "c"]));
+}
+
+async fn one_version_is_removed(bucket: &impl Objects, key: &str) {
+    let put = async |body: &'static [u8]| {
+        let stored = bucket.put(key, Bytes::from_static(body), Checksum::of(body), &attributes()).await;
+        stored.unwrap().version_id.unwrap()
+    };
+    let (first, second) = (put(b"first").await, put(b"second").await);
+    for _ in 0..2 {
+        bucket.remove(key, &second).await.unwrap();
+    }
+    assert_eq!(bucket.read(key, None, 0..9).await.unwrap(), "first");
+    bucket.remove(key, &first).await.unwrap();
     assert_eq!(bucket.head(key, None).await.unwrap(), None);
 }
 

@@ -15,8 +15,8 @@ use sealane::{
     checksum::Checksum,
     memory::{MemoryObjects, MemoryRows},
     ports::{
-        Attributes, CopySource, Cursor, Head, Key, Objects, ObjectsError, Page, Part, Row, Rows, RowsError,
-        Silence, Stored, When,
+        Attributes, CopySource, Cursor, Head, Key, Listing, Objects, ObjectsError, Page, Part, Row, Rows,
+        RowsError, Silence, Stored, Tags, When,
     },
 };
 use std::sync::Arc;
@@ -177,6 +177,18 @@ impl Objects for Faulty<MemoryObjects> {
             call!(self, silent_bucket(&self.inner), self.inner.head(key, version_id));
         let hidden = self.script.hide_sums.load(SeqCst);
         Ok(head?.map(|h| Head { checksum: h.checksum.filter(|_| !hidden), ..h }))
+    }
+
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.tags(key, version_id))
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.list(prefix, after))
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.remove(key, version_id))
     }
 
     async fn read(

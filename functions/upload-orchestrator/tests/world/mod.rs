@@ -21,7 +21,7 @@ use sealane::{
     memory::{Cloud, ManualClock, MemoryObjects, MemoryRows},
     ports::{Attributes, Clock, Metadata, Objects},
     region::RegionName,
-    replication::{Entry, META_REGIONS, META_UPLOAD, Phase},
+    replication::{Entry, META_REGIONS, META_UPLOAD, Phase, origin_value},
     store::LedgerTable,
     time::Timestamp,
     units::ByteSize,
@@ -191,6 +191,7 @@ impl World {
         let attributes = Attributes {
             content_type: Some("text/plain".to_owned()),
             metadata: metadata.iter().map(text).collect::<Metadata>(),
+            ..Attributes::default()
         };
         let body = bytes::Bytes::copy_from_slice(body);
         let sum = Checksum::of(&body);
@@ -214,6 +215,11 @@ impl World {
         let read = self.objects(here).read(key, None, 0..u64::MAX).now_or_never().unwrap();
         read.map(|b| b.to_vec()).unwrap_or_default()
     }
+}
+
+/// The mark of a copy that was made under its row's first claim.
+pub fn mark(key: &str, from: &str, version: &str, to: &str) -> String {
+    origin_value(region(from), version, 1, region(to), key)
 }
 
 pub fn message(id: &str, here: &str, key: &str, version: &str) -> Value {

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use sealane::{checksum::Checksum, ports::Attributes, region::RegionName};
+use sealane::{
+    checksum::Checksum,
+    ports::{Attributes, Headers},
+    region::RegionName,
+};
 use tokio::time::sleep;
 
 use super::{
@@ -22,6 +26,9 @@ const BYTES_A_SECOND: u64 = 100_000_000;
 /// Parts on one page of a listing.
 const PARTS_A_PAGE: usize = 1000;
 
+/// Objects on one page of a listing.
+const KEYS_A_PAGE: usize = 1000;
+
 /// What a header must start with to be user metadata.
 const METADATA: &str = "x-amz-meta-";
 
@@ -38,13 +45,18 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+/// The pairs of a query, or of the header that names tags.
+fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (decoded(name), decoded(value)))
+}
+
 impl Asked {
     fn of(request: http::Request<Bytes>) -> Self {
         let path = request.uri().path().trim_start_matches('/');
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-        let pairs = request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let query = pairs.map(|(name, value)| (decoded(name), decoded(value))).collect();
+        let query = pairs(request.uri().query().unwrap_or_default()).collect();
         Self { bucket: bucket.to_owned(), key: decoded(key), query, request }
     }
 
@@ -75,9 +87,18 @@ impl Asked {
             let name = name.as_str().strip_prefix(METADATA)?;
             Some((name.to_owned(), value.to_str().ok()?.to_owned()))
         });
+        let text = |name: &str| self.header(name).map(str::to_owned);
         Attributes {
-            content_type: self.header("content-type").map(str::to_owned),
+            content_type: text("content-type"),
+            headers: Headers {
+                cache_control: text("cache-control"),
+                content_disposition: text("content-disposition"),
+                content_encoding: text("content-encoding"),
+                content_language: text("content-language"),
+            },
+            storage_class: text("x-amz-storage-class"),
             metadata: metadata.collect(),
+            tags: pairs(self.header("x-amz-tagging").unwrap_or_default()).collect(),
         }
     }
 
@@ -89,6 +110,9 @@ impl Asked {
             ("PUT", false, false, true) => Some("copy"),
             ("PUT", false, true, false) => Some("put-part"),
             ("PUT", false, true, true) => Some("copy-part"),
+            ("GET", false, false, false) if self.query.contains_key("tagging") => Some("tags"),
+            ("GET", false, false, false) if self.query.contains_key("list-type") => Some("list"),
+            ("DELETE", false, false, false) => Some("delete"),
             ("GET", false, false, false) => Some("get"),
             ("GET", false, true, false) => Some("parts"),
             ("HEAD", false, false, false) => Some("head"),
@@ -171,7 +195,7 @@ impl Cloud {
         if ["if-match", "if-none-match"].iter().any(|name| asked.header(name).is_some()) {
             return Err(S3Error(501, "NotImplemented"));
         }
-        if asked.key.is_empty() || asked.key.len() > 1024 {
+        if asked.key.is_empty() != asked.query.contains_key("list-type") || asked.key.len() > 1024 {
             return Err(S3Error(400, "KeyTooLongError"));
         }
         let region = lock(&self.0.buckets).get(&asked.bucket)?.region;
@@ -216,6 +240,9 @@ impl Cloud {
             "begin" => self.begin(asked),
             "parts" => self.parts(asked),
             "complete" => self.complete(asked),
+            "tags" => self.tags(asked),
+            "list" => self.list(asked),
+            "delete" => self.delete_version(asked),
             "abort" => {
                 lock(&self.0.buckets).abort(&asked.bucket, &asked.key, asked.upload())?;
                 Ok(("gone".to_owned(), Answer { status: 204, ..Answer::ok("") }))
@@ -345,6 +372,40 @@ impl Cloud {
         Ok((format!("{} parts", parts.len()), xml(body)))
     }
 
+    fn tags(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
+        let buckets = lock(&self.0.buckets);
+        let object = buckets.get(&asked.bucket)?.object(&asked.key, asked.of_query("versionId"))?;
+        let tags = object.attributes.tags.iter();
+        let tags: String =
+            tags.map(|(name, value)| format!("<Tag><Key>{name}</Key><Value>{value}</Value></Tag>")).collect();
+        Ok((object.version_id.clone(), xml(format!("<Tagging><TagSet>{tags}</TagSet></Tagging>"))))
+    }
+
+    fn list(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
+        let (prefix, after) = (asked.of_query("prefix").unwrap_or_default(), asked.of_query("start-after"));
+        let buckets = lock(&self.0.buckets);
+        let bucket = buckets.get(&asked.bucket)?;
+        let shown = |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
+        let keys = bucket.all().keys().filter(shown);
+        let mut newest = keys.filter_map(|key| Some((key, bucket.object(key, None).ok()?)));
+        let mut body = String::from("<ListBucketResult>");
+        for (key, object) in newest.by_ref().take(KEYS_A_PAGE) {
+            let key = key.replace('&', "&amp;").replace('<', "&lt;");
+            body += &format!("<Contents><Key>{key}</Key><Size>{}</Size></Contents>", object.body.len());
+        }
+        let more = newest.next().is_some();
+        Ok((
+            format!("more {more}"),
+            xml(format!("{body}<IsTruncated>{more}</IsTruncated></ListBucketResult>")),
+        ))
+    }
+
+    fn delete_version(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
+        let Some(version) = asked.of_query("versionId") else { return Err(S3Error(501, "NotImplemented")) };
+        lock(&self.0.buckets).remove(&asked.bucket, &asked.key, version)?;
+        Ok((version.to_owned(), Answer { status: 204, ..Answer::ok("") }))
+    }
+
     fn complete(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
         let claimed = claimed(asked.request.body())?;
         let (at, now) = ((asked.key.as_str(), asked.upload()), self.now());
@@ -361,6 +422,12 @@ impl Cloud {
     /// Every version of every object in the bucket of `region`, by key, oldest first.
     pub fn objects(&self, region: RegionName) -> BTreeMap<String, Vec<Arc<ObjectState>>> {
         lock(&self.0.buckets).in_region(region).map(|b| b.all().clone()).unwrap_or_default()
+    }
+
+    /// Deletes an object as a user does: a delete marker hides its versions.
+    pub fn hide(&self, region: RegionName, key: &str) {
+        let now = self.now();
+        lock(&self.0.buckets).hide(region, key, now);
     }
 
     /// Keys of the uploads in `region` that are neither completed nor aborted.
@@ -386,7 +453,23 @@ fn attributed(mut answer: Answer, object: &ObjectState) -> Answer {
     if let Some(kind) = &object.attributes.content_type {
         answer = answer.with("content-type", kind);
     }
-    for (name, value) in &object.attributes.metadata {
+    let kept = &object.attributes;
+    let headers = [
+        ("cache-control", &kept.headers.cache_control),
+        ("content-disposition", &kept.headers.content_disposition),
+        ("content-encoding", &kept.headers.content_encoding),
+        ("content-language", &kept.headers.content_language),
+        ("x-amz-storage-class", &kept.storage_class),
+    ];
+    for (name, value) in headers {
+        if let Some(value) = value {
+            answer = answer.with(name, value);
+        }
+    }
+    if !kept.tags.is_empty() {
+        answer = answer.with("x-amz-tagging-count", kept.tags.len().to_string());
+    }
+    for (name, value) in &kept.metadata {
         answer = answer.with(format!("{METADATA}{name}"), value);
     }
     answer
