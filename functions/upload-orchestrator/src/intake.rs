@@ -227,7 +227,7 @@ fn renewed(held: &Entry, wanted: &Entry) -> Option<Entry> {
 }
 
 /// What is known of the object in each of `regions`, and here.
-async fn look<O: Objects, R: Rows, C: Clock>(
+pub(crate) async fn look<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     key: &str,
     head: &Head,

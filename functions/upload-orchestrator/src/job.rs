@@ -8,8 +8,8 @@ use sealane::{
     ports::{Attributes, Clock, Head, Objects, ObjectsError, Rows, RowsError},
     region::RegionName,
     replication::{
-        Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token, destinations,
-        origin_value,
+        Entry, Felt, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token,
+        destinations, origin_value,
     },
     store::Versioned,
     upload::Reason,
@@ -48,12 +48,25 @@ pub(crate) enum Payment {
     },
     /// There was nothing to copy any more.
     Void,
+    /// The destination asked to slow down; the copy is owed still.
+    Slow,
     /// The destination does not answer; the copy is owed still.
     Outage,
     /// The try failed; the copy is owed still.
     Failed,
     /// The copy goes on in another invocation, or is another worker's.
     Left,
+}
+
+impl Payment {
+    /// What it says of the destination.
+    pub(crate) const fn felt(&self) -> Felt {
+        match self {
+            Self::Verified { .. } | Self::Void | Self::Failed | Self::Left => Felt::Good,
+            Self::Slow => Felt::Slow,
+            Self::Outage => Felt::Silent,
+        }
+    }
 }
 
 /// A row and the claim on it.
@@ -105,6 +118,9 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
                 (Payment::Void, self.advance(|row, token| row.voided(token, reason)).await)
             }
             Err(Trouble::OutOfTime) => (Payment::Left, self.retry(Reason::Stopped, policy.outage).await),
+            Err(Trouble::Outage(reason @ Reason::Busy { .. })) => {
+                (Payment::Slow, self.retry(reason, policy.outage).await)
+            }
             Err(Trouble::Outage(reason)) => (Payment::Outage, self.retry(reason, policy.outage).await),
             Err(Trouble::Failure(reason)) => (Payment::Failed, self.retry(reason, policy.failure).await),
         };

@@ -14,6 +14,7 @@
 mod conflict;
 mod copy;
 mod deps;
+mod heir;
 mod intake;
 mod job;
 mod pay;
@@ -23,7 +24,7 @@ mod sweep;
 mod trouble;
 mod wake;
 
-use std::{collections::BTreeSet, iter};
+use std::iter;
 
 use futures::{StreamExt as _, stream};
 use sealane::{
@@ -33,7 +34,7 @@ use sealane::{
 use serde::Serialize;
 use serde_json::Value;
 
-pub use deps::{Deps, Invocation, NoBucket, Policy};
+pub use deps::{Deps, Invocation, NoBucket, Pause, Policy};
 pub use sweep::{OWED_MAX, Sweep};
 pub use wake::{QueueMessage, Wake, WakeError};
 
@@ -130,6 +131,6 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
     }
     let now = deps.clock.now();
     rows.retain(|row| row.value.due().is_some_and(|due| due <= now));
-    let tally = pay::pay_all(deps, invocation, rows, &BTreeSet::new()).await;
+    let tally = pay::pay_all(deps, invocation, rows, &mut pay::Lanes::default()).await;
     (Outcome::of(told), tally)
 }

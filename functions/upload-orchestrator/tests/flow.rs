@@ -487,3 +487,38 @@ fn a_proved_copy_outlives_its_source() {
     world.settle();
     assert_eq!((world.body(EAST, "k"), world.body(EU, "k")), (b"x".to_vec(), b"x".to_vec()));
 }
+
+#[test]
+fn the_rows_of_a_dead_region_are_paid_by_one_that_holds_the_object() {
+    let world = World::new();
+    world.cut(EU, true);
+    world.put(WEST, "k", b"x", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    // The west dies before it could pay the third region.
+    world.cut(EU, false);
+    world.cut(WEST, true);
+    world.pass(MINUTE);
+    assert_eq!(world.sweep(EAST).copied, 0, "the west may still come back");
+    world.pass(3 * MINUTE);
+    assert_eq!((world.sweep(EU).copied, world.sweep(EAST).copied), (0, 1));
+    assert_eq!(world.body(EU, "k"), b"x");
+    // It comes back, and there is nothing left for it to do.
+    world.cut(WEST, false);
+    world.pass(MINUTE);
+    world.settle();
+    assert_one_copy_everywhere(&world, "k", b"x");
+    assert_eq!(world.deliver(EU, &world.event(EU, "k")), [""; 0], "it is a copy of what the west wrote");
+    assert_one_copy_everywhere(&world, "k", b"x");
+}
+
+#[test]
+fn a_slow_region_that_answers_keeps_its_rows() {
+    let world = World::new();
+    world.cut(EU, true);
+    world.put(WEST, "k", b"x", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    world.cut(EU, false);
+    world.pass(10 * MINUTE);
+    assert_eq!(world.sweep(EAST).copied, 0);
+    assert_eq!(world.sweep(WEST).copied, 1);
+}

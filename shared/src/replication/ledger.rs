@@ -183,6 +183,21 @@ impl Entry {
         }
     }
 
+    /// This row paid by another region from `source`, its own copy of the same bytes; `None` while a
+    /// claim on it holds, or once nothing is owed.
+    ///
+    /// The epoch rises, so that a worker of the silent region that comes back changes nothing.
+    #[must_use]
+    pub fn inherited(self, source: Source, now: Timestamp) -> Option<Self> {
+        match &self.phase {
+            Phase::Verified { .. } | Phase::Void { .. } => None,
+            Phase::Copying(claim) if claim.expires > now => None,
+            Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } => {
+                Some(Self { source, phase: Phase::Pending, epoch: self.epoch + 1, ..self })
+            }
+        }
+    }
+
     /// This row owed once more: its copy may no longer be what the destination shows.
     #[must_use]
     pub fn reowed(self, now: Timestamp) -> Self {

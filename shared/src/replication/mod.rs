@@ -8,6 +8,7 @@ mod encoding;
 mod event;
 mod identity;
 mod ledger;
+mod pace;
 mod plan;
 mod sequencer;
 
@@ -18,5 +19,6 @@ pub use identity::{
     regions_value,
 };
 pub use ledger::{Claim, Entry, Phase, Refused, RetryPolicy, Source, Token};
+pub use pace::{Felt, Pace};
 pub use plan::{COPY_MAX, CopyPlan, Presence, destinations, owed, payer};
 pub use sequencer::{InvalidSequencer, Sequencer};

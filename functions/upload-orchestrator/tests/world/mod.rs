@@ -71,7 +71,7 @@ impl World {
             cloud: Cloud::default(),
             table: MemoryRows::default(),
             script: Arc::default(),
-            policy: Policy { upload_grace: Duration::ZERO, ..Policy::default() },
+            policy: Policy { upload_grace: Duration::ZERO, vigil: Duration::ZERO, ..Policy::default() },
             config: Config::read(Some(&document), std::iter::empty()).unwrap(),
             clock: Shared(Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)))),
             requests: AtomicU64::new(0),
@@ -114,6 +114,7 @@ impl World {
             buckets: ALL.iter().map(door).collect::<BTreeMap<_, _>>(),
             ledger: LedgerTable::new(Faulty { inner: self.table.replica(), script: script() }),
             clock: self.clock.clone(),
+            pause: |_| Box::pin(std::future::ready(())),
             policy: self.policy,
         }
     }
