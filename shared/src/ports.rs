@@ -279,6 +279,15 @@ pub struct CopySource {
     pub etag: Option<String>,
 }
 
+/// What a key has to hold for something to be written on top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Onto {
+    /// Nothing, or what a delete marker hides.
+    Nothing,
+    /// The object of this entity tag.
+    Tag(String),
+}
+
 /// One finished part of a multipart upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -422,12 +431,14 @@ pub trait Objects: Sync {
         range: Range<u64>,
     ) -> Result<Bytes, ObjectsError>;
 
-    /// Copies a whole object of at most 5 GB into `key` without moving its bytes through the caller.
+    /// Copies a whole object of at most 5 GB into `key`, if that holds what `onto` says, without moving
+    /// its bytes through the caller. A copy that is made twice so fails the second time.
     async fn copy(
         &self,
         source: &CopySource,
         key: &str,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError>;
 
     /// Copies the bytes `range` of an object as one part.

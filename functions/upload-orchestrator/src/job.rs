@@ -5,7 +5,7 @@
 
 use sealane::{
     checksum::Checksum,
-    ports::{Attributes, Clock, Head, Objects, ObjectsError, Rows, RowsError},
+    ports::{Attributes, Clock, Head, Objects, ObjectsError, Onto, Rows, RowsError},
     region::RegionName,
     replication::{
         Entry, Felt, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token,
@@ -36,6 +36,17 @@ pub(crate) enum Settled {
     Void(Reason),
     /// The row stands for a newer version now, and is owed.
     Renewed,
+}
+
+/// What the destination holds before a copy is made.
+enum Found {
+    /// A proved copy, of this version.
+    Whole {
+        /// Its version there.
+        version_id: Option<String>,
+    },
+    /// Nothing, or what may be copied over: the copy is written on top of just that.
+    Lacking(Onto),
 }
 
 /// What became of a row.
@@ -145,11 +156,12 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             Standing::Replaced(newest) => return self.give_way(&newest).await,
             Standing::Gone => return self.withdraw().await,
         };
-        if let Some(version_id) = self.found().await? {
-            return Ok(Settled::Verified { version_id, copied: false });
-        }
+        let onto = match self.found().await? {
+            Found::Whole { version_id } => return Ok(Settled::Verified { version_id, copied: false }),
+            Found::Lacking(onto) => onto,
+        };
         let attributes = self.attributes(&head).await?;
-        let stored = self.copy(&attributes).await?;
+        let stored = self.copy(&attributes, &onto).await?;
         let proved = self.prove(stored.version_id.as_deref()).await;
         let version_id = match proved {
             Ok(version_id) => version_id,
@@ -172,14 +184,13 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         self.at_source(standing(self.own, &source.key, source.version_id.as_deref(), etag).await)
     }
 
-    /// The version of a proved copy that the destination holds already; `None` if it holds
-    /// nothing, or what may be copied over.
-    async fn found(&mut self) -> Result<Option<Option<String>>, Trouble> {
+    /// Looks whether the destination holds a whole copy already, and proves it.
+    async fn found(&mut self) -> Result<Found, Trouble> {
         let head = self.at_destination(self.destination.head(&self.row.value.source.key, None).await)?;
-        let Some(head) = head else { return Ok(None) };
+        let Some(head) = head else { return Ok(Found::Lacking(Onto::Nothing)) };
         if self.may_be_whole(&head) {
             match self.prove(head.version_id.as_deref()).await {
-                Ok(version_id) => return Ok(Some(version_id)),
+                Ok(version_id) => return Ok(Found::Whole { version_id }),
                 Err(Trouble::Failure(
                     Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. } | Reason::Unverified { .. },
                 )) => {}
@@ -187,7 +198,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             }
         }
         self.bury(&head).await?;
-        Ok(None)
+        Ok(Found::Lacking(head.etag.map_or(Onto::Nothing, Onto::Tag)))
     }
 
     /// Whether it is worth proving that `head` is a whole copy. Without checksums, only

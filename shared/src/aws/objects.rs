@@ -22,8 +22,8 @@ use super::errors::{Failure, classify};
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Headers, Listed, Listing, Objects, ObjectsError, Part, Silence, Stored,
-        Tags,
+        Attributes, CopySource, Head, Headers, Listed, Listing, Objects, ObjectsError, Onto, Part, Silence,
+        Stored, Tags,
     },
 };
 
@@ -382,12 +382,18 @@ impl Objects for S3Objects {
         source: &CopySource,
         key: &str,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
         let copy = described!(attributes, self.client.copy_object())
             .bucket(&self.bucket)
             .key(key)
             .copy_source(source_header(source))
             .set_copy_source_if_match(source.etag.clone())
+            .set_if_none_match(matches!(onto, Onto::Nothing).then(|| "*".to_owned()))
+            .set_if_match(match onto {
+                Onto::Nothing => None,
+                Onto::Tag(tag) => Some(tag.clone()),
+            })
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .metadata_directive(MetadataDirective::Replace)
             // The tags that are named here: a copy in parts can do no more, and both are to end alike.

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use super::MemoryObjects;
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Listing, Objects, ObjectsError, Part, Silence, Stored, Tags},
+    ports::{
+        Attributes, CopySource, Head, Listing, Objects, ObjectsError, Onto, Part, Silence, Stored, Tags,
+    },
 };
 
 /// What is wrong with a bucket.
@@ -232,9 +234,10 @@ impl Objects for Flaky {
         source: &CopySource,
         key: &str,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
         self.gate().await?;
-        self.create(key, self.inner.copy(source, key, attributes)).await
+        self.create(key, self.inner.copy(source, key, attributes, onto)).await
     }
 
     async fn copy_part(

@@ -11,7 +11,8 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Listed, Listing, Objects, ObjectsError, Part, Silence, Stored, Tags,
+        Attributes, CopySource, Head, Listed, Listing, Objects, ObjectsError, Onto, Part, Silence, Stored,
+        Tags,
     },
 };
 
@@ -338,9 +339,20 @@ impl Objects for MemoryObjects {
         source: &CopySource,
         key: &str,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
         let body = self.source(source)?;
-        self.with(|bucket, serial| Ok(store(bucket, serial, key, body, attributes.clone())))
+        self.with(|bucket, serial| {
+            let held = find(bucket, key, None).and_then(|v| v.head.etag.as_deref());
+            let fits = match onto {
+                Onto::Nothing => held.is_none(),
+                Onto::Tag(tag) => held == Some(tag),
+            };
+            if !fits {
+                return Err(self.mismatch(key, "it holds something else"));
+            }
+            Ok(store(bucket, serial, key, body, attributes.clone()))
+        })
     }
 
     async fn copy_part(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sealane::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Headers, Objects, ObjectsError, Part},
+    ports::{Attributes, CopySource, Headers, Objects, ObjectsError, Onto, Part},
 };
 
 /// The smallest part that S3 takes anywhere but at the end.
@@ -131,7 +131,7 @@ async fn a_copy_is_pinned(near: &impl Objects, far: &impl Objects, key: &str) {
         metadata: [("sealane-origin".to_owned(), "us-west-2/v1".to_owned())].into(),
         ..attributes()
     };
-    far.copy(&source, key, &marked).await.unwrap();
+    far.copy(&source, key, &marked, &Onto::Nothing).await.unwrap();
     assert_eq!(far.read(key, None, 0..9).await.unwrap(), body);
     assert_eq!(far.head(key, None).await.unwrap().unwrap().attributes, marked);
     let upload = far.begin(key, &marked).await.unwrap();
@@ -139,6 +139,7 @@ async fn a_copy_is_pinned(near: &impl Objects, far: &impl Objects, key: &str) {
     far.complete(key, &upload, &[part], None).await.unwrap();
     assert_eq!(far.read(key, None, 0..9).await.unwrap(), "irs");
     let stale = CopySource { etag: Some("\"00000000000000000000000000000000\"".to_owned()), ..source };
-    let refused = far.copy(&stale, key, &marked).await;
+    let onto = Onto::Tag(far.head(key, None).await.unwrap().unwrap().etag.unwrap());
+    let refused = far.copy(&stale, key, &marked, &onto).await;
     assert!(matches!(refused, Err(ObjectsError::Mismatch { .. })), "{refused:?}");
 }

@@ -15,8 +15,8 @@ use sealane::{
     checksum::Checksum,
     memory::{MemoryObjects, MemoryRows},
     ports::{
-        Attributes, CopySource, Cursor, Head, Key, Listing, Objects, ObjectsError, Page, Part, Row, Rows,
-        RowsError, Silence, Stored, Tags, When,
+        Attributes, CopySource, Cursor, Head, Key, Listing, Objects, ObjectsError, Onto, Page, Part, Row,
+        Rows, RowsError, Silence, Stored, Tags, When,
     },
 };
 use std::sync::Arc;
@@ -206,9 +206,15 @@ impl Objects for Faulty<MemoryObjects> {
         Ok(if rotten { bytes?.iter().map(|b| b ^ 1).collect() } else { bytes? })
     }
 
-    async fn copy(&self, source: &CopySource, key: &str, a: &Attributes) -> Result<Stored, ObjectsError> {
+    async fn copy(
+        &self,
+        source: &CopySource,
+        key: &str,
+        a: &Attributes,
+        onto: &Onto,
+    ) -> Result<Stored, ObjectsError> {
         let stored: Result<Stored, _> =
-            call!(self, silent_bucket(&self.inner), self.inner.copy(source, key, a));
+            call!(self, silent_bucket(&self.inner), self.inner.copy(source, key, a, onto));
         if self.script.damage.load(SeqCst) > 0 {
             self.script.damage.fetch_sub(1, SeqCst);
             self.inner.corrupt(key);

@@ -192,7 +192,8 @@ impl Cloud {
         if said.iter().any(|name| asked.header(name).is_some_and(|said| Some(said) != owner)) {
             return Err(S3Error(403, "AccessDenied"));
         }
-        if ["if-match", "if-none-match"].iter().any(|name| asked.header(name).is_some()) {
+        let conditions = ["if-match", "if-none-match"].iter().any(|name| asked.header(name).is_some());
+        if conditions && asked.operation() != Some("copy") {
             return Err(S3Error(501, "NotImplemented"));
         }
         if asked.key.is_empty() != asked.query.contains_key("list-type") || asked.key.len() > 1024 {
@@ -213,6 +214,7 @@ impl Cloud {
             "copy" => {
                 let source = self.source(link, asked).await?;
                 moved(source.object.body.len()).await;
+                self.holds(asked)?;
                 let made = self.create(asked, source.object.body.clone(), None, "Copy")?;
                 let body = format!("<CopyObjectResult><ETag>{}</ETag></CopyObjectResult>", made.etag);
                 Ok((made.version_id.clone(), xml(body).with("x-amz-version-id", &made.version_id)))
@@ -249,6 +251,17 @@ impl Cloud {
             }
             _ => Err(S3Error(501, "NotImplemented")),
         }
+    }
+
+    /// Whether the key holds what the conditions of a write say.
+    fn holds(&self, asked: &Asked) -> Result<(), S3Error> {
+        let buckets = lock(&self.0.buckets);
+        let held = buckets.get(&asked.bucket)?.object(&asked.key, None).ok();
+        let tag = |text: &str| text.trim_matches('"').to_owned();
+        let lacks = asked.header("if-none-match").is_some_and(|_| held.is_some());
+        let differs = |wanted: &str| held.is_none_or(|held| tag(&held.etag) != tag(wanted));
+        let fails = lacks || asked.header("if-match").is_some_and(differs);
+        if fails { Err(S3Error(412, "PreconditionFailed")) } else { Ok(()) }
     }
 
     fn create(
