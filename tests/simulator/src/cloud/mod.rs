@@ -121,6 +121,7 @@ struct Inner {
     apis: Mutex<ApiHandlers>,
     dice: Mutex<Dice>,
     panics: Mutex<Vec<Panicked>>,
+    repeats: Mutex<u64>,
 }
 
 impl fmt::Debug for Cloud {
@@ -155,6 +156,7 @@ impl Cloud {
             watchtower: Mutex::new(Watchtower::new(config, &dice)),
             apis: Mutex::default(),
             panics: Mutex::default(),
+            repeats: Mutex::default(),
             dice: Mutex::new(dice.fork("services")),
             config: config.clone(),
             trace,
