@@ -229,6 +229,8 @@ pub struct Stored {
     pub version_id: Option<String>,
     /// The store's entity tag. Not a checksum.
     pub etag: Option<String>,
+    /// Full-object CRC64NVME of what was written, where the store computes it and says so.
+    pub checksum: Option<Checksum>,
 }
 
 /// What the store says of an object.

@@ -28,6 +28,8 @@ pub struct Policy {
     /// Longest wait for one call to a bucket, repetitions included. Below half of `lease`,
     /// which is what a claim is good for at least when a call begins.
     pub call_max: Duration,
+    /// One copy of so many that are made is read back and compared with its source; 1: each.
+    pub sampled_of: u64,
     /// How long a claim holds unless it is renewed: how long a dead worker's copy waits.
     pub lease: Duration,
     /// Time before the deadline in which no further call is begun. Above `call_max`, so that the
@@ -57,6 +59,7 @@ impl Default for Policy {
             parts_at_once: 16,
             copies_at_once: 256,
             call_max: Duration::from_secs(60),
+            sampled_of: 16,
             lease: Duration::from_secs(150),
             margin: Duration::from_secs(75),
             vigil: Duration::from_secs(55),

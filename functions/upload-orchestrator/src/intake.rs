@@ -31,8 +31,8 @@ use crate::{
 pub(crate) struct Taken {
     /// What the queue is told.
     pub(crate) disposition: Disposition,
-    /// The rows that it led to, settled ones too.
-    pub(crate) rows: Vec<Versioned<Entry>>,
+    /// The rows that it led to, settled ones too, each with its source as it was just seen.
+    pub(crate) rows: Vec<(Versioned<Entry>, Head)>,
 }
 
 /// Why a hint did not lead to rows.
@@ -82,7 +82,8 @@ pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
     let mut taken = Taken { disposition: Disposition::Done, rows: Vec::new() };
     for hint in &hints {
         match follow(deps, hint).await {
-            Ok(rows) => taken.rows.extend(rows),
+            Ok(Some((rows, head))) => taken.rows.extend(rows.into_iter().map(|row| (row, head.clone()))),
+            Ok(None) => {}
             // The rest is taken all the same: one bad record must not keep the others back.
             Err(error) => taken.disposition = error.disposition(),
         }
@@ -90,16 +91,16 @@ pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
     taken
 }
 
-/// The rows that a hint leads to.
+/// The rows that a hint leads to, and their source; `None` when it leads to nothing.
 async fn follow<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     hint: &Hint,
-) -> Result<Vec<Versioned<Entry>>, IntakeError> {
+) -> Result<Option<(Vec<Versioned<Entry>>, Head)>, IntakeError> {
     match hint.kind {
         // The probers' canaries are written every few seconds and belong to their region alone.
-        Kind::Created if is_system_key(&hint.key) => return Ok(Vec::new()),
+        Kind::Created if is_system_key(&hint.key) => return Ok(None),
         Kind::Created => {}
-        Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(Vec::new()),
+        Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(None),
     }
     let own = deps.own()?;
     if hint.bucket != own.bucket() {
@@ -108,11 +109,11 @@ async fn follow<O: Objects, R: Rows, C: Clock>(
     }
     let now = standing(own, &hint.key, hint.version_id.as_deref(), hint.etag.as_deref()).await;
     match now.map_err(IntakeError::Source)? {
-        Standing::Current(head) => owe(deps, &hint.key, &head).await,
+        Standing::Current(head) => Ok(Some((owe(deps, &hint.key, &head).await?, head))),
         // The event of the version that is there now leads to its copies.
         Standing::Replaced(_) | Standing::Gone => {
             tracing::info!(object.key = hint.key, "left an object alone that is no longer there");
-            Ok(Vec::new())
+            Ok(None)
         }
     }
 }

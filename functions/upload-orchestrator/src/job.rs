@@ -115,8 +115,8 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Works on the row and writes down what came of it.
-    pub(crate) async fn finish(mut self) -> Payment {
-        let outcome = self.attempt().await;
+    pub(crate) async fn finish(mut self, seen: Option<Head>) -> Payment {
+        let outcome = self.attempt(seen).await;
         self.free_parts(&outcome).await;
         let policy = &self.deps.policy;
         let (payment, written) = match outcome {
@@ -150,8 +150,12 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Finds or makes the copy, and proves it.
-    async fn attempt(&mut self) -> Result<Settled, Trouble> {
-        let head = match self.standing().await? {
+    async fn attempt(&mut self, seen: Option<Head>) -> Result<Settled, Trouble> {
+        let standing = match seen {
+            Some(head) if self.is_source(&head) => Standing::Current(head),
+            Some(_) | None => self.standing().await?,
+        };
+        let head = match standing {
             Standing::Current(head) => head,
             Standing::Replaced(newest) => return self.give_way(&newest).await,
             Standing::Gone => return self.withdraw().await,
@@ -162,7 +166,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         };
         let attributes = self.attributes(&head).await?;
         let stored = self.copy(&attributes, &onto).await?;
-        let proved = self.prove(stored.version_id.as_deref()).await;
+        let proved = self.prove_copy(&stored).await;
         let version_id = match proved {
             Ok(version_id) => version_id,
             Err(trouble) => {
@@ -176,6 +180,13 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             Standing::Replaced(newest) => self.give_way(&newest).await,
             Standing::Gone => self.withdraw().await,
         }
+    }
+
+    /// Whether `head`, which was seen before, describes what is to be copied.
+    fn is_source(&self, head: &Head) -> bool {
+        let source = &self.row.value.source;
+        let etag = head.etag.as_deref().unwrap_or_default();
+        source.region == self.deps.here && source.version_id == head.version_id && source.etag == etag
     }
 
     async fn standing(&self) -> Result<Standing, Trouble> {

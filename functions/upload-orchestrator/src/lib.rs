@@ -34,6 +34,8 @@ use sealane::{
 use serde::Serialize;
 use serde_json::Value;
 
+use pay::Debt;
+
 pub use deps::{Deps, Invocation, NoBucket, Pause, Policy};
 pub use sweep::{OWED_MAX, Sweep};
 pub use wake::{QueueMessage, Wake, WakeError};
@@ -130,7 +132,8 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
         rows.extend(taken.rows);
     }
     let now = deps.clock.now();
-    rows.retain(|row| row.value.due().is_some_and(|due| due <= now));
+    let mut rows: Vec<_> = rows.into_iter().map(|(row, head)| Debt { row, seen: Some(head) }).collect();
+    rows.retain(|debt| debt.row.value.due().is_some_and(|due| due <= now));
     let tally = pay::pay_all(deps, invocation, rows, &mut pay::Lanes::default()).await;
     (Outcome::of(told), tally)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use sealane::{
     lease::{Done, Outcome},
-    ports::{Clock, Objects, Rows},
+    ports::{Clock, Head, Objects, Rows},
     region::RegionName,
     replication::{Entry, Pace},
     store::Versioned,
@@ -77,6 +77,14 @@ impl Work {
     }
 }
 
+/// A row to be paid.
+#[derive(Debug)]
+pub(crate) struct Debt {
+    pub(crate) row: Versioned<Entry>,
+    /// Its source, if this invocation has seen it already and need not look again before the copy.
+    pub(crate) seen: Option<Head>,
+}
+
 /// How fast each destination is paid, over all the rows of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Lanes(BTreeMap<RegionName, Pace>);
@@ -97,12 +105,12 @@ impl Lanes {
 pub(crate) async fn pay_all<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
-    rows: Vec<Versioned<Entry>>,
+    rows: Vec<Debt>,
     lanes: &mut Lanes,
 ) -> Tally {
-    let mut owed: BTreeMap<RegionName, Vec<Versioned<Entry>>> = BTreeMap::new();
+    let mut owed: BTreeMap<RegionName, Vec<Debt>> = BTreeMap::new();
     for row in rows {
-        let destination = row.value.destination;
+        let destination = row.row.value.destination;
         if deps.is_payable(destination) {
             owed.entry(destination).or_default().push(row);
         }
@@ -125,7 +133,7 @@ async fn lane<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
     destination: RegionName,
-    rows: Vec<Versioned<Entry>>,
+    rows: Vec<Debt>,
     mut pace: Pace,
 ) -> (Tally, Pace) {
     let (mut tally, mut rows, mut at_work) = (Tally::default(), rows.into_iter(), FuturesUnordered::new());
@@ -144,13 +152,13 @@ async fn lane<O: Objects, R: Rows, C: Clock>(
 async fn pay<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
-    row: Versioned<Entry>,
+    Debt { row, seen }: Debt,
 ) -> (Payment, Work) {
     // A copy that is gone on with moved some of its bytes earlier: its rate is not known.
     let size = if row.value.multipart.is_none() { row.value.source.size } else { ByteSize(0) };
     let began = deps.clock.now();
     let payment = match Job::claim(deps, invocation, row).await {
-        Some(job) => job.finish().await,
+        Some(job) => job.finish(seen).await,
         None => Payment::Left,
     };
     let took = if size.0 == 0 { Duration::ZERO } else { deps.clock.now().since(began) };

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     Deps, Invocation, heir,
-    pay::{Lanes, Tally, pay_all},
+    pay::{Debt, Lanes, Tally, pay_all},
 };
 
 /// Rows read with one call: what fits into one answer.
@@ -77,7 +77,8 @@ async fn pass<O: Objects, R: Rows, C: Clock>(
         for problem in &page.unreadable {
             tracing::error!(error = problem, "passed over a row");
         }
-        tally.merge(pay_all(deps, invocation, page.entries, lanes).await);
+        let rows = page.entries.into_iter().map(|row| Debt { row, seen: None }).collect();
+        tally.merge(pay_all(deps, invocation, rows, lanes).await);
         from = page.next;
         if from.is_none() {
             break;

@@ -154,7 +154,7 @@ impl Objects for S3Objects {
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone());
         let reply = put.send().await.map_err(|e| self.failed(key, e))?;
-        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag })
+        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag, checksum: None })
     }
 
     async fn begin(&self, key: &str, attributes: &Attributes) -> Result<String, ObjectsError> {
@@ -246,7 +246,7 @@ impl Objects for S3Objects {
             .set_checksum_crc64_nvme(checksum.map(|c| c.to_string()))
             .set_expected_bucket_owner(self.owner.clone());
         let reply = complete.send().await.map_err(|e| self.failed(key, e))?;
-        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag })
+        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag, checksum: None })
     }
 
     async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {
@@ -403,7 +403,9 @@ impl Objects for S3Objects {
             .set_expected_bucket_owner(self.owner.clone())
             .set_expected_source_bucket_owner(self.owner.clone());
         let reply = copy.send().await.map_err(|e| self.failed(key, e))?;
-        Ok(Stored { version_id: reply.version_id, etag: reply.copy_object_result.and_then(|r| r.e_tag) })
+        let result = reply.copy_object_result;
+        let checksum = result.as_ref().and_then(|r| r.checksum_crc64_nvme.as_deref()?.parse().ok());
+        Ok(Stored { version_id: reply.version_id, etag: result.and_then(|r| r.e_tag), checksum })
     }
 
     async fn copy_part(

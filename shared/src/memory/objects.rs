@@ -175,12 +175,14 @@ fn store(
 ) -> Stored {
     *serial += 1;
     let tags = std::mem::take(&mut attributes.tags);
-    let stored = Stored { version_id: Some(format!("v{serial}")), etag: Some(format!("\"{serial}\"")) };
+    let checksum = Some(Checksum::of(&body));
+    let (version_id, etag) = (Some(format!("v{serial}")), Some(format!("\"{serial}\"")));
+    let stored = Stored { version_id, etag, checksum };
     let head = Head {
         version_id: stored.version_id.clone(),
         etag: stored.etag.clone(),
         size_bytes: body.len() as u64,
-        checksum: Some(Checksum::of(&body)),
+        checksum,
         attributes,
         tags: u32::try_from(tags.len()).unwrap_or(u32::MAX),
     };

@@ -71,7 +71,12 @@ impl World {
             cloud: Cloud::default(),
             table: MemoryRows::default(),
             script: Arc::default(),
-            policy: Policy { upload_grace: Duration::ZERO, vigil: Duration::ZERO, ..Policy::default() },
+            policy: Policy {
+                upload_grace: Duration::ZERO,
+                vigil: Duration::ZERO,
+                sampled_of: 1,
+                ..Policy::default()
+            },
             config: Config::read(Some(&document), std::iter::empty()).unwrap(),
             clock: Shared(Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)))),
             requests: AtomicU64::new(0),

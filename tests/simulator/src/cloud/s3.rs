@@ -216,7 +216,10 @@ impl Cloud {
                 moved(source.object.body.len()).await;
                 self.holds(asked)?;
                 let made = self.create(asked, source.object.body.clone(), None, "Copy")?;
-                let body = format!("<CopyObjectResult><ETag>{}</ETag></CopyObjectResult>", made.etag);
+                let body = format!(
+                    "<CopyObjectResult><ETag>{}</ETag><ChecksumCRC64NVME>{}</ChecksumCRC64NVME></CopyObjectResult>",
+                    made.etag, made.checksum
+                );
                 Ok((made.version_id.clone(), xml(body).with("x-amz-version-id", &made.version_id)))
             }
             "copy-part" => {
