@@ -16,7 +16,7 @@ use sealane::{
         Presence, destinations, payer,
     },
     store::Versioned,
-    upload::is_system_key,
+    upload::{Reason, is_system_key},
 };
 
 use crate::{
@@ -111,11 +111,41 @@ async fn follow<O: Objects, R: Rows, C: Clock>(
     match now.map_err(IntakeError::Source)? {
         Standing::Current(head) => Ok(Some((owe(deps, &hint.key, &head).await?, head))),
         // The event of the version that is there now leads to its copies.
-        Standing::Replaced(_) | Standing::Gone => {
+        Standing::Replaced(_) => {
+            tracing::info!(object.key = hint.key, "left an object alone that was replaced");
+            overtaken(deps, own, hint).await?;
+            Ok(None)
+        }
+        Standing::Gone => {
             tracing::info!(object.key = hint.key, "left an object alone that is no longer there");
             Ok(None)
         }
     }
+}
+
+/// Writes down that this region has had an upload which the next one took the place of before its
+/// event came. Another region may hold it still, and the next one may lie on top of it there.
+async fn overtaken<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    own: &O,
+    hint: &Hint,
+) -> Result<(), IntakeError> {
+    let Some(version) = hint.version_id.as_deref() else { return Ok(()) };
+    let Some(head) = own.head(&hint.key, Some(version)).await.map_err(IntakeError::Source)? else {
+        return Ok(());
+    };
+    // What does not say where it belongs led to no copies.
+    let Ok(origin @ Origin::Upload { .. }) = Origin::of(deps.here, &hint.key, &head.attributes.metadata)
+    else {
+        return Ok(());
+    };
+    for destination in destinations(&origin, deps.here, &deps.full()) {
+        let Some(entry) = entry(deps, &hint.key, &head, &origin, destination)? else { continue };
+        let reason = Reason::SourceChanged { detail: "a newer version took its place".to_owned() };
+        let had = Entry { phase: Phase::Void { reason }, ..entry };
+        deps.ledger.owe(&had).await.map_err(IntakeError::Ledger)?;
+    }
+    Ok(())
 }
 
 /// Writes down who lacks the object that `head` describes, if it is for this region to pay.

@@ -155,7 +155,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             Some(head) if self.is_source(&head) => Standing::Current(head),
             Some(_) | None => self.standing().await?,
         };
-        let head = match standing {
+        let mut head = match standing {
             Standing::Current(head) => head,
             Standing::Replaced(newest) => return self.give_way(&newest).await,
             Standing::Gone => return self.withdraw().await,
@@ -164,6 +164,16 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             Found::Whole { version_id } => return Ok(Settled::Verified { version_id, copied: false }),
             Found::Lacking(onto) => onto,
         };
+        if onto != Onto::Nothing {
+            // What the destination was seen to hold came from no later state of the source than this
+            // one, so a copy on top of just that lies on nothing newer.
+            self.keep().await?;
+            head = match self.standing().await? {
+                Standing::Current(head) => head,
+                Standing::Replaced(newest) => return self.give_way(&newest).await,
+                Standing::Gone => return self.withdraw().await,
+            };
+        }
         let attributes = self.attributes(&head).await?;
         let stored = self.copy(&attributes, &onto).await?;
         let proved = self.prove_copy(&stored).await;

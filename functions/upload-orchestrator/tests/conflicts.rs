@@ -128,3 +128,23 @@ fn an_upload_is_replaced_by_the_next_one_of_its_key_though_a_lane_failed() {
         assert_everywhere(&world, id.as_bytes());
     }
 }
+
+#[test]
+fn an_upload_lies_on_top_of_one_that_was_replaced_before_its_event_came() {
+    let world = World::new();
+    let wanted = ALL.join(",");
+    let upload = |id: &str, into: [&'static str; 2]| {
+        for name in into {
+            world.put(name, "k", id.as_bytes(), &[(META_UPLOAD, id), (META_REGIONS, &wanted)]);
+        }
+        into.map(|name| (name, world.event(name, "k"))).to_vec()
+    };
+    let mut events = upload("u-1", [WEST, EU]);
+    events.extend(upload("u-2", [WEST, EAST]));
+    for (name, event) in events {
+        world.deliver(name, &event);
+    }
+    world.settle();
+    world.settle();
+    assert_everywhere(&world, b"u-2");
+}

@@ -122,6 +122,7 @@ struct Inner {
     dice: Mutex<Dice>,
     panics: Mutex<Vec<Panicked>>,
     repeats: Mutex<u64>,
+    requests: Mutex<BTreeMap<Service, u64>>,
 }
 
 impl fmt::Debug for Cloud {
@@ -157,6 +158,7 @@ impl Cloud {
             apis: Mutex::default(),
             panics: Mutex::default(),
             repeats: Mutex::default(),
+            requests: Mutex::default(),
             dice: Mutex::new(dice.fork("services")),
             config: config.clone(),
             trace,
@@ -226,6 +228,11 @@ impl Cloud {
     /// What happened.
     pub fn trace(&self) -> &Trace {
         &self.0.trace
+    }
+
+    /// How many requests functions have sent to a service, in all regions.
+    pub fn requests(&self, service: Service) -> u64 {
+        lock(&self.0.requests).get(&service).copied().unwrap_or_default()
     }
 
     fn door(&self, host: &str) -> Option<(RegionName, Service)> {

@@ -102,7 +102,7 @@ impl Cloud {
         let mut dice = lock(&self.0.dice);
         let most = *lock(&self.0.repeats);
         let copies = match most {
-            0 | 1 => 1 + u64::from(dice.chance(DOUBLED_PERCENT)),
+            0 => 1 + u64::from(dice.chance(DOUBLED_PERCENT)),
             most => 1 + dice.below(most),
         };
         let mut queues = lock(&self.0.queues);
@@ -115,7 +115,7 @@ impl Cloud {
         }
     }
 
-    /// From now on S3 tells of each object up to `most` times; with 0 or 1 seldom more than once.
+    /// From now on S3 tells of each object up to `most` times; with 0 once, and seldom twice.
     pub fn repeat_events(&self, most: u64) {
         *lock(&self.0.repeats) = most;
     }

@@ -440,6 +440,16 @@ impl Cloud {
         lock(&self.0.buckets).in_region(region).map(|b| b.all().clone()).unwrap_or_default()
     }
 
+    /// Writes an object as a user does, who is told at once, and S3 tells of it.
+    pub fn store(&self, region: RegionName, key: &str, body: Bytes) {
+        let Some(bucket) = self.0.config.region(region).and_then(|r| r.bucket.clone()) else { return };
+        let (now, attributes) = (self.now(), Attributes::default());
+        let made = lock(&self.0.buckets).put(&bucket, key, body, None, attributes, now);
+        if let Ok(made) = made {
+            self.announce(region, &bucket, key, &made, "Put");
+        }
+    }
+
     /// Deletes an object as a user does: a delete marker hides its versions.
     pub fn hide(&self, region: RegionName, key: &str) {
         let now = self.now();

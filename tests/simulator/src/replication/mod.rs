@@ -4,8 +4,12 @@
 //! and which regions are lost; when all of it is over and the work has come to rest, the
 //! [`oracle`](self) compares the buckets with what users were promised.
 
+mod all;
+mod growth;
+mod healing;
 mod oracle;
 mod plant;
+mod report;
 mod stage;
 mod story;
 
@@ -13,8 +17,12 @@ use std::time::Duration;
 
 use tokio::{runtime, task::LocalSet};
 
+pub use all::{Summary, tell_all};
+pub use growth::{Growth, grow};
+pub use healing::{Healing, heal};
 pub use oracle::Broken;
 pub use plant::Plant;
+pub use report::{Figures, Grown, Requests, healed};
 
 use self::{stage::Stage, story::Story};
 use crate::trace::Trace;
