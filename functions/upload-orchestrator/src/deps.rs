@@ -41,6 +41,10 @@ pub struct Policy {
     pub ask_again_after: Duration,
     /// How long rows of a region that does not answer are left to it before another region pays them.
     pub step_in_after: Duration,
+    /// Pages of this region's listing that a sweep compares with those of the others; 0: none.
+    pub inventory_pages: usize,
+    /// Time between two such comparisons.
+    pub inventory_every: Duration,
     /// How long a copy that an upload still lacks is left to the uploader, whose lanes end one
     /// after the other, before replication pays it.
     pub upload_grace: Duration,
@@ -65,6 +69,8 @@ impl Default for Policy {
             vigil: Duration::from_secs(55),
             ask_again_after: Duration::from_secs(2),
             step_in_after: Duration::from_secs(120),
+            inventory_pages: 10,
+            inventory_every: Duration::from_secs(300),
             upload_grace: Duration::from_secs(20),
             outage: RetryPolicy { base: Duration::from_secs(2), cap: Duration::from_secs(30) },
             failure: RetryPolicy::default(),

@@ -149,7 +149,7 @@ async fn overtaken<O: Objects, R: Rows, C: Clock>(
 }
 
 /// Writes down who lacks the object that `head` describes, if it is for this region to pay.
-async fn owe<O: Objects, R: Rows, C: Clock>(
+pub(crate) async fn owe<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     key: &str,
     head: &Head,

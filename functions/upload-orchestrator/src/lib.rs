@@ -16,6 +16,7 @@ mod copy;
 mod deps;
 mod heir;
 mod intake;
+mod inventory;
 mod job;
 mod pay;
 mod proof;
@@ -37,6 +38,7 @@ use serde_json::Value;
 use pay::Debt;
 
 pub use deps::{Deps, Invocation, NoBucket, Pause, Policy};
+pub use inventory::{Walk, WalkError, walk};
 pub use sweep::{OWED_MAX, Sweep};
 pub use wake::{QueueMessage, Wake, WakeError};
 

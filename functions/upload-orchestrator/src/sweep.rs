@@ -14,7 +14,7 @@ use sealane::{
 use serde::Serialize;
 
 use crate::{
-    Deps, Invocation, heir,
+    Deps, Invocation, heir, inventory,
     pay::{Debt, Lanes, Tally, pay_all},
 };
 
@@ -50,6 +50,7 @@ pub(crate) async fn sweep<O: Objects, R: Rows, C: Clock>(
     invocation: &Invocation,
 ) -> Result<(Sweep, BTreeMap<RegionName, Done>), RowsError> {
     heir::step_in(deps, invocation).await?;
+    inventory::go_on(deps, invocation).await?;
     let (began, mut lanes) = (deps.clock.now(), Lanes::default());
     let mut tally = pass(deps, invocation, &mut lanes).await?;
     while lanes.any_silent() && deps.has_time(invocation) && deps.clock.now().since(began) < deps.policy.vigil

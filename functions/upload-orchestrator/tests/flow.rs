@@ -522,3 +522,36 @@ fn a_slow_region_that_answers_keeps_its_rows() {
     assert_eq!(world.sweep(EAST).copied, 0);
     assert_eq!(world.sweep(WEST).copied, 1);
 }
+
+#[test]
+fn what_no_event_told_of_is_found_by_the_listings() {
+    let mut world = World::new();
+    world.policy.inventory_pages = 10;
+    for name in ["a", "b"] {
+        world.put(WEST, name, name.as_bytes(), &[]);
+    }
+    world.put(WEST, ".sealane/canary/us-east-1", b"x", &[]);
+    world.deliver(WEST, &world.event(WEST, "a"));
+    assert_eq!(world.sweep(WEST).copied, 2);
+    assert_one_copy_everywhere(&world, "b", b"b");
+    assert_eq!(world.versions(EU, ".sealane/canary/us-east-1"), 0);
+    // What was deleted where a copy lay stays deleted there, however often the listings are compared.
+    world.objects(EU).delete("a");
+    for _ in 0..3 {
+        world.pass(10 * MINUTE);
+        ALL.iter().for_each(|name| drop(world.sweep(name)));
+    }
+    assert_eq!((world.body(EU, "a"), world.versions(WEST, "b")), (Vec::new(), 1));
+}
+
+#[test]
+fn a_bucket_that_cannot_be_listed_lacks_nothing() {
+    let mut world = World::new();
+    world.policy.inventory_pages = 10;
+    world.put(WEST, "a", b"a", &[]);
+    world.cut(EU, true);
+    assert_eq!(world.sweep(WEST).owed, 0);
+    world.cut(EU, false);
+    world.pass(10 * MINUTE);
+    assert_eq!(world.sweep(WEST).copied, 2);
+}

@@ -17,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use control::ControlTable;
 pub use health::HealthTable;
-pub use ledger::{Due, LedgerTable};
+pub use ledger::{Due, LedgerTable, Walked};
 pub use marks::MarksTable;
 pub use worksets::{Held, History, Listed, WorksetTable, WriteError};
 

@@ -75,6 +75,7 @@ impl World {
                 upload_grace: Duration::ZERO,
                 vigil: Duration::ZERO,
                 sampled_of: 1,
+                inventory_pages: 0,
                 ..Policy::default()
             },
             config: Config::read(Some(&document), std::iter::empty()).unwrap(),
