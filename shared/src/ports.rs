@@ -5,11 +5,15 @@
 //! both pass. Which table, bucket or region is behind a port is settled when it
 //! is built, so a caller cannot mix them up.
 
+mod apis;
+
 use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
 
 use bytes::Bytes;
 
-use crate::{checksum::Checksum, region::RegionName, time::Timestamp, upload::StorageClass};
+pub use apis::{ApiError, Apis};
+
+use crate::{checksum::Checksum, time::Timestamp};
 
 /// The source of an error, kept apart from what this layer tried.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -191,15 +195,35 @@ pub trait Rows: Sync {
 /// User metadata of an object: names without the `x-amz-meta-` prefix.
 pub type Metadata = BTreeMap<String, String>;
 
+/// Tags of an object, by name.
+pub type Tags = BTreeMap<String, String>;
+
 /// What is kept of an object besides its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Attributes {
     /// Media type, such as `application/zstd`.
     pub content_type: Option<String>,
+    /// The other headers that a reader is given back.
+    pub headers: Headers,
+    /// Storage class, as the store names it; `None`: the usual one.
+    pub storage_class: Option<String>,
     /// User metadata.
     pub metadata: Metadata,
-    /// How it is kept; `None` leaves that to the store, which then keeps it as `STANDARD`.
-    pub storage_class: Option<StorageClass>,
+    /// Tags to write. What the store says of an object leaves them out: [`Objects::tags`] reads them.
+    pub tags: Tags,
+}
+
+/// Headers besides the media type that are kept with an object and given back to who reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Headers {
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`.
+    pub content_encoding: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
 }
 
 /// An object that the store acknowledged.
@@ -209,6 +233,8 @@ pub struct Stored {
     pub version_id: Option<String>,
     /// The store's entity tag. Not a checksum.
     pub etag: Option<String>,
+    /// Full-object CRC64NVME of what was written, where the store computes it and says so.
+    pub checksum: Option<Checksum>,
 }
 
 /// What the store says of an object.
@@ -222,8 +248,28 @@ pub struct Head {
     pub size_bytes: u64,
     /// Full-object CRC64NVME, where the store reports one.
     pub checksum: Option<Checksum>,
-    /// Type and metadata.
+    /// Type, headers, class and metadata.
     pub attributes: Attributes,
+    /// How many tags it has; 0 where the store does not say.
+    pub tags: u32,
+}
+
+/// An object as a listing shows it: the newest version of its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+}
+
+/// Some objects, in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The objects.
+    pub objects: Vec<Listed>,
+    /// Whether there are more after the last one.
+    pub more: bool,
 }
 
 /// The object that a server-side copy reads, pinned by version and entity tag.
@@ -237,6 +283,15 @@ pub struct CopySource {
     pub version_id: Option<String>,
     /// Its entity tag: the copy fails if the object changed.
     pub etag: Option<String>,
+}
+
+/// What a key has to hold for something to be written on top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Onto {
+    /// Nothing, or what a delete marker hides.
+    Nothing,
+    /// The object of this entity tag.
+    Tag(String),
 }
 
 /// One finished part of a multipart upload.
@@ -378,6 +433,16 @@ pub trait Objects: Sync {
     /// What the store says of an object, or `None` if there is none.
     async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError>;
 
+    /// The tags of an object.
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError>;
+
+    /// Up to 1,000 objects whose keys begin with `prefix` and come after `after`, in the order of
+    /// their keys. Deleted ones are not among them.
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError>;
+
+    /// Removes one version of an object for good. Fine if it is gone already.
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError>;
+
     /// The bytes `range` of an object; fewer if it ends before.
     async fn read(
         &self,
@@ -386,12 +451,14 @@ pub trait Objects: Sync {
         range: Range<u64>,
     ) -> Result<Bytes, ObjectsError>;
 
-    /// Copies a whole object of at most 5 GB into `key` without moving its bytes through the caller.
+    /// Copies a whole object of at most 5 GB into `key`, if that holds what `onto` says, without moving
+    /// its bytes through the caller. A copy that is made twice so fails the second time.
     async fn copy(
         &self,
         source: &CopySource,
         key: &str,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError>;
 
     /// Copies the bytes `range` of an object as one part.
@@ -403,39 +470,4 @@ pub trait Objects: Sync {
         number: u32,
         range: Range<u64>,
     ) -> Result<Part, ObjectsError>;
-}
-
-/// The APIs of the regions.
-#[trait_variant::make(Send)]
-pub trait Apis: Sync {
-    /// Whether the API of `region` answers `GET /v1/live` and names that region.
-    async fn live(&self, region: RegionName) -> Result<(), ApiError>;
-}
-
-/// Why an API does not count as live.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ApiError {
-    /// There was no answer.
-    #[error("the api of {region} did not answer ({how})")]
-    NoAnswer {
-        /// The region.
-        region: RegionName,
-        /// What came instead.
-        how: Silence,
-    },
-    /// It answered, but not with its own name: another host, an error page, a stale route.
-    #[error("the api of {region} answered with status {status} and not with its own name")]
-    WrongAnswer {
-        /// The region.
-        region: RegionName,
-        /// The status of the answer.
-        status: u16,
-    },
-    /// The region has no API endpoint in the configuration; set `endpoints.api`.
-    #[error("{region} has no api endpoint; set `endpoints.api` of that region")]
-    NoEndpoint {
-        /// The region.
-        region: RegionName,
-    },
 }

@@ -82,6 +82,12 @@ enum Bench {
         #[arg(long, value_name = "FOLDER")]
         functions: Option<PathBuf>,
     },
+    /// What a copy of an object costs, how the cost grows, and how soon a region that comes back is paid
+    Replication {
+        /// Writes the figures to this file, as JSON
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
     /// What a pick of one region out of thirty costs, by every strategy
     Pick {
         /// Writes the figures to this file, as JSON
@@ -272,6 +278,9 @@ pub fn run(xtask: Xtask) -> Result<ExitCode, Box<dyn Error>> {
             if !missed.is_empty() {
                 return Err(missed.join("; ").into());
             }
+        }
+        Command::Bench { what: Bench::Replication { report } } => {
+            return Ok(bench::replication::replication(&folder, report.as_deref())?);
         }
         Command::Supervise { folder } => {
             let folder = Folder::called(&folder);

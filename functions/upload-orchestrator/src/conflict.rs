@@ -65,8 +65,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         for held in self.rows_of(newest).await? {
             match held.value.phase {
                 Phase::Verified { .. } if held.value.destination == row.destination => {
-                    let again =
-                        Entry { phase: Phase::Pending, since: self.deps.clock.now(), ..held.value.clone() };
+                    let again = held.value.clone().reowed(self.deps.clock.now());
                     let again = self.deps.ledger.swap(&held, &again).await;
                     again.map_err(|e| Trouble::unverified(chain(&e)))?;
                 }
@@ -88,7 +87,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         let key = &self.row().source.key;
         let source = pinned(bucket, at, key, head);
         let (made_in, version) = match Origin::of(at, key, &head.attributes.metadata).ok()? {
-            Origin::Copy { region, version_id } => (region, Some(version_id)),
+            Origin::Copy { region, version_id, epoch: _ } => (region, Some(version_id)),
             Origin::Plain | Origin::Upload { .. } | Origin::System => (at, source.version_id.clone()),
         };
         let mut ids = vec![ObjectId::of_version(made_in, key, version.as_deref(), &source.etag)];

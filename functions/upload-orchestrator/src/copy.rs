@@ -1,6 +1,7 @@
 //! Copying an object from bucket to bucket: the bytes go from store to store, never through here.
 //!
-//! The source is pinned by version and entity tag. A large object goes in
+//! A copy is written only on top of what was found before, so that one that is made twice, or by a
+//! worker that was presumed dead, lands once. The source is pinned by version and entity tag. A large object goes in
 //! ranges; the multipart upload that gathers them is written into the row
 //! before the first one, so that a successor goes on from what the store lists.
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use sealane::{
-    ports::{Attributes, Clock, CopySource, Objects, ObjectsError, Part, Rows, Stored},
+    ports::{Attributes, Clock, CopySource, Objects, ObjectsError, Onto, Part, Rows, Stored},
     replication::CopyPlan,
     units::ByteSize,
     upload::{self, Layout, Reason},
@@ -21,7 +22,7 @@ use crate::{
 
 impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
     /// Copies the source to the destination.
-    pub(crate) async fn copy(&mut self, attributes: &Attributes) -> Result<Stored, Trouble> {
+    pub(crate) async fn copy(&mut self, attributes: &Attributes, onto: &Onto) -> Result<Stored, Trouble> {
         self.keep().await?;
         let source = self.source();
         let pin = CopySource {
@@ -32,7 +33,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         };
         let policy = &self.deps.policy;
         if source.size <= policy.whole_max {
-            return self.at_destination(self.destination.copy(&pin, &pin.key, attributes).await);
+            return self.at_destination(self.destination.copy(&pin, &pin.key, attributes, onto).await);
         }
         let layout = Layout::new(source.size, policy.part_target);
         let layout = layout.map_err(|e| Trouble::Failure(Reason::Refused { detail: e.to_string() }))?;

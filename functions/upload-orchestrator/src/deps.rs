@@ -1,6 +1,6 @@
 //! What the flow works with, and the limits that it keeps.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
 
 use sealane::{
     config::Config,
@@ -23,16 +23,28 @@ pub struct Policy {
     pub part_target: ByteSize,
     /// Parts of one object in flight.
     pub parts_at_once: usize,
-    /// Copies to one destination in flight.
+    /// Most copies to one destination in flight. A lane begins with one and finds out what it bears.
     pub copies_at_once: usize,
     /// Longest wait for one call to a bucket, repetitions included. Below half of `lease`,
     /// which is what a claim is good for at least when a call begins.
     pub call_max: Duration,
+    /// One copy of so many that are made is read back and compared with its source; 1: each.
+    pub sampled_of: u64,
     /// How long a claim holds unless it is renewed: how long a dead worker's copy waits.
     pub lease: Duration,
     /// Time before the deadline in which no further call is begun. Above `call_max`, so that the
     /// last call is answered and written down before the sandbox is stopped.
     pub margin: Duration,
+    /// How long a sweep goes on asking destinations that do not answer. Below the time between two sweeps.
+    pub vigil: Duration,
+    /// The wait between two such questions.
+    pub ask_again_after: Duration,
+    /// How long rows of a region that does not answer are left to it before another region pays them.
+    pub step_in_after: Duration,
+    /// Pages of this region's listing that a sweep compares with those of the others; 0: none.
+    pub inventory_pages: usize,
+    /// Time between two such comparisons.
+    pub inventory_every: Duration,
     /// How long a copy that an upload still lacks is left to the uploader, whose lanes end one
     /// after the other, before replication pays it.
     pub upload_grace: Duration,
@@ -49,16 +61,25 @@ impl Default for Policy {
             whole_max: ByteSize::mib(256),
             part_target: ByteSize::mib(64),
             parts_at_once: 16,
-            copies_at_once: 8,
+            copies_at_once: 256,
             call_max: Duration::from_secs(60),
+            sampled_of: 16,
             lease: Duration::from_secs(150),
             margin: Duration::from_secs(75),
+            vigil: Duration::from_secs(55),
+            ask_again_after: Duration::from_secs(2),
+            step_in_after: Duration::from_secs(120),
+            inventory_pages: 10,
+            inventory_every: Duration::from_secs(300),
             upload_grace: Duration::from_secs(20),
             outage: RetryPolicy { base: Duration::from_secs(2), cap: Duration::from_secs(30) },
             failure: RetryPolicy::default(),
         }
     }
 }
+
+/// Lets time pass.
+pub type Pause = fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Everything that lasts from one invocation to the next.
 #[derive(Debug, Clone)]
@@ -73,6 +94,8 @@ pub struct Deps<O, R, C> {
     pub ledger: LedgerTable<R>,
     /// This machine's clock.
     pub clock: C,
+    /// Waits on this machine's clock.
+    pub pause: Pause,
     /// The limits.
     pub policy: Policy,
 }

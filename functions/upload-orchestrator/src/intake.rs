@@ -16,6 +16,7 @@ use sealane::{
         Presence, destinations, payer,
     },
     store::Versioned,
+    upload::{Reason, is_system_key},
 };
 
 use crate::{
@@ -30,8 +31,8 @@ use crate::{
 pub(crate) struct Taken {
     /// What the queue is told.
     pub(crate) disposition: Disposition,
-    /// The rows that it led to, settled ones too.
-    pub(crate) rows: Vec<Versioned<Entry>>,
+    /// The rows that it led to, settled ones too, each with its source as it was just seen.
+    pub(crate) rows: Vec<(Versioned<Entry>, Head)>,
 }
 
 /// Why a hint did not lead to rows.
@@ -81,7 +82,8 @@ pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
     let mut taken = Taken { disposition: Disposition::Done, rows: Vec::new() };
     for hint in &hints {
         match follow(deps, hint).await {
-            Ok(rows) => taken.rows.extend(rows),
+            Ok(Some((rows, head))) => taken.rows.extend(rows.into_iter().map(|row| (row, head.clone()))),
+            Ok(None) => {}
             // The rest is taken all the same: one bad record must not keep the others back.
             Err(error) => taken.disposition = error.disposition(),
         }
@@ -89,14 +91,16 @@ pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
     taken
 }
 
-/// The rows that a hint leads to.
+/// The rows that a hint leads to, and their source; `None` when it leads to nothing.
 async fn follow<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     hint: &Hint,
-) -> Result<Vec<Versioned<Entry>>, IntakeError> {
+) -> Result<Option<(Vec<Versioned<Entry>>, Head)>, IntakeError> {
     match hint.kind {
+        // The probers' canaries are written every few seconds and belong to their region alone.
+        Kind::Created if is_system_key(&hint.key) => return Ok(None),
         Kind::Created => {}
-        Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(Vec::new()),
+        Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(None),
     }
     let own = deps.own()?;
     if hint.bucket != own.bucket() {
@@ -105,22 +109,52 @@ async fn follow<O: Objects, R: Rows, C: Clock>(
     }
     let now = standing(own, &hint.key, hint.version_id.as_deref(), hint.etag.as_deref()).await;
     match now.map_err(IntakeError::Source)? {
-        Standing::Current(head) => owe(deps, &hint.key, &head).await,
+        Standing::Current(head) => Ok(Some((owe(deps, &hint.key, &head).await?, head))),
         // The event of the version that is there now leads to its copies.
-        Standing::Replaced(_) | Standing::Gone => {
+        Standing::Replaced(_) => {
+            tracing::info!(object.key = hint.key, "left an object alone that was replaced");
+            overtaken(deps, own, hint).await?;
+            Ok(None)
+        }
+        Standing::Gone => {
             tracing::info!(object.key = hint.key, "left an object alone that is no longer there");
-            Ok(Vec::new())
+            Ok(None)
         }
     }
 }
 
+/// Writes down that this region has had an upload which the next one took the place of before its
+/// event came. Another region may hold it still, and the next one may lie on top of it there.
+async fn overtaken<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    own: &O,
+    hint: &Hint,
+) -> Result<(), IntakeError> {
+    let Some(version) = hint.version_id.as_deref() else { return Ok(()) };
+    let Some(head) = own.head(&hint.key, Some(version)).await.map_err(IntakeError::Source)? else {
+        return Ok(());
+    };
+    // What does not say where it belongs led to no copies.
+    let Ok(origin @ Origin::Upload { .. }) = Origin::of(deps.here, &hint.key, &head.attributes.metadata)
+    else {
+        return Ok(());
+    };
+    for destination in destinations(&origin, deps.here, &deps.full()) {
+        let Some(entry) = entry(deps, &hint.key, &head, &origin, destination)? else { continue };
+        let reason = Reason::SourceChanged { detail: "a newer version took its place".to_owned() };
+        let had = Entry { phase: Phase::Void { reason }, ..entry };
+        deps.ledger.owe(&had).await.map_err(IntakeError::Ledger)?;
+    }
+    Ok(())
+}
+
 /// Writes down who lacks the object that `head` describes, if it is for this region to pay.
-async fn owe<O: Objects, R: Rows, C: Clock>(
+pub(crate) async fn owe<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     key: &str,
     head: &Head,
 ) -> Result<Vec<Versioned<Entry>>, IntakeError> {
-    let origin = Origin::of(deps.here, key, &head.attributes.metadata).map_err(IntakeError::Origin)?;
+    let origin = origin(deps, key, head).await?;
     let mut held = Vec::new();
     let mut lacking = destinations(&origin, deps.here, &deps.full());
     if let Origin::Upload { wanted, .. } = &origin {
@@ -142,6 +176,32 @@ async fn owe<O: Objects, R: Rows, C: Clock>(
         rows.push(record(deps, entry).await.map_err(IntakeError::Ledger)?);
     }
     Ok(rows)
+}
+
+/// Where the object that `head` describes came from.
+///
+/// A user who copies a copy onto itself, as to restore an older version of it, carries its mark
+/// along. The ledger shows which version was proved under that mark; another one is a new write.
+async fn origin<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    key: &str,
+    head: &Head,
+) -> Result<Origin, IntakeError> {
+    let origin = Origin::of(deps.here, key, &head.attributes.metadata).map_err(IntakeError::Origin)?;
+    let Origin::Copy { region, version_id, epoch } = &origin else { return Ok(origin) };
+    let object = ObjectId::of_version(*region, key, Some(version_id), "");
+    let row = deps.ledger.get(&object, deps.here).await.map_err(IntakeError::Ledger)?;
+    let carried = row.is_some_and(|row| match row.value.phase {
+        Phase::Verified { version_id: Some(proved) } => {
+            row.value.epoch == *epoch && head.version_id.as_ref().is_some_and(|found| *found != proved)
+        }
+        Phase::Verified { version_id: None }
+        | Phase::Pending
+        | Phase::Copying(_)
+        | Phase::Failed { .. }
+        | Phase::Void { .. } => false,
+    });
+    Ok(if carried { Origin::Plain } else { origin })
 }
 
 /// A fresh row for the object that `head` describes; `None` for what is never copied.
@@ -194,12 +254,11 @@ fn renewed(held: &Entry, wanted: &Entry) -> Option<Entry> {
             held.source == wanted.source || elsewhere && same_bytes(&held.source, &wanted.source)
         }
     };
-    // The epoch goes on, so that no worker of the old row moves the new one.
-    (!stands).then(|| Entry { epoch: held.epoch, ..wanted.clone() })
+    (!stands).then(|| held.replaced_by(wanted.clone()))
 }
 
 /// What is known of the object in each of `regions`, and here.
-async fn look<O: Objects, R: Rows, C: Clock>(
+pub(crate) async fn look<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     key: &str,
     head: &Head,

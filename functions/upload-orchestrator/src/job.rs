@@ -5,10 +5,11 @@
 
 use sealane::{
     checksum::Checksum,
-    ports::{Attributes, Clock, Head, Objects, ObjectsError, Rows, RowsError},
+    ports::{Attributes, Clock, Head, Objects, ObjectsError, Onto, Rows, RowsError},
+    region::RegionName,
     replication::{
-        Entry, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token, destinations,
-        origin_value,
+        Entry, Felt, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token,
+        destinations, origin_value,
     },
     store::Versioned,
     upload::Reason,
@@ -37,6 +38,17 @@ pub(crate) enum Settled {
     Renewed,
 }
 
+/// What the destination holds before a copy is made.
+enum Found {
+    /// A proved copy, of this version.
+    Whole {
+        /// Its version there.
+        version_id: Option<String>,
+    },
+    /// Nothing, or what may be copied over: the copy is written on top of just that.
+    Lacking(Onto),
+}
+
 /// What became of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Payment {
@@ -47,12 +59,25 @@ pub(crate) enum Payment {
     },
     /// There was nothing to copy any more.
     Void,
+    /// The destination asked to slow down; the copy is owed still.
+    Slow,
     /// The destination does not answer; the copy is owed still.
     Outage,
     /// The try failed; the copy is owed still.
     Failed,
     /// The copy goes on in another invocation, or is another worker's.
     Left,
+}
+
+impl Payment {
+    /// What it says of the destination.
+    pub(crate) const fn felt(&self) -> Felt {
+        match self {
+            Self::Verified { .. } | Self::Void | Self::Failed | Self::Left => Felt::Good,
+            Self::Slow => Felt::Slow,
+            Self::Outage => Felt::Silent,
+        }
+    }
 }
 
 /// A row and the claim on it.
@@ -90,8 +115,8 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Works on the row and writes down what came of it.
-    pub(crate) async fn finish(mut self) -> Payment {
-        let outcome = self.attempt().await;
+    pub(crate) async fn finish(mut self, seen: Option<Head>) -> Payment {
+        let outcome = self.attempt(seen).await;
         self.free_parts(&outcome).await;
         let policy = &self.deps.policy;
         let (payment, written) = match outcome {
@@ -104,6 +129,9 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
                 (Payment::Void, self.advance(|row, token| row.voided(token, reason)).await)
             }
             Err(Trouble::OutOfTime) => (Payment::Left, self.retry(Reason::Stopped, policy.outage).await),
+            Err(Trouble::Outage(reason @ Reason::Busy { .. })) => {
+                (Payment::Slow, self.retry(reason, policy.outage).await)
+            }
             Err(Trouble::Outage(reason)) => (Payment::Outage, self.retry(reason, policy.outage).await),
             Err(Trouble::Failure(reason)) => (Payment::Failed, self.retry(reason, policy.failure).await),
         };
@@ -122,23 +150,53 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Finds or makes the copy, and proves it.
-    async fn attempt(&mut self) -> Result<Settled, Trouble> {
-        let head = match self.standing().await? {
+    async fn attempt(&mut self, seen: Option<Head>) -> Result<Settled, Trouble> {
+        let standing = match seen {
+            Some(head) if self.is_source(&head) => Standing::Current(head),
+            Some(_) | None => self.standing().await?,
+        };
+        let mut head = match standing {
             Standing::Current(head) => head,
             Standing::Replaced(newest) => return self.give_way(&newest).await,
-            Standing::Gone => return Ok(Settled::Void(gone())),
+            Standing::Gone => return self.withdraw().await,
         };
-        if let Some(version_id) = self.found().await? {
-            return Ok(Settled::Verified { version_id, copied: false });
+        let onto = match self.found().await? {
+            Found::Whole { version_id } => return Ok(Settled::Verified { version_id, copied: false }),
+            Found::Lacking(onto) => onto,
+        };
+        if onto != Onto::Nothing {
+            // What the destination was seen to hold came from no later state of the source than this
+            // one, so a copy on top of just that lies on nothing newer.
+            self.keep().await?;
+            head = match self.standing().await? {
+                Standing::Current(head) => head,
+                Standing::Replaced(newest) => return self.give_way(&newest).await,
+                Standing::Gone => return self.withdraw().await,
+            };
         }
-        let stored = self.copy(&self.attributes(&head)).await?;
-        let version_id = self.prove(stored.version_id.as_deref()).await?;
+        let attributes = self.attributes(&head).await?;
+        let stored = self.copy(&attributes, &onto).await?;
+        let proved = self.prove_copy(&stored).await;
+        let version_id = match proved {
+            Ok(version_id) => version_id,
+            Err(trouble) => {
+                self.discard(&trouble, stored.version_id.as_deref()).await;
+                return Err(trouble);
+            }
+        };
         self.keep().await?;
         match self.standing().await? {
             Standing::Current(_) => Ok(Settled::Verified { version_id, copied: true }),
             Standing::Replaced(newest) => self.give_way(&newest).await,
-            Standing::Gone => Ok(Settled::Void(gone())),
+            Standing::Gone => self.withdraw().await,
         }
+    }
+
+    /// Whether `head`, which was seen before, describes what is to be copied.
+    fn is_source(&self, head: &Head) -> bool {
+        let source = &self.row.value.source;
+        let etag = head.etag.as_deref().unwrap_or_default();
+        source.region == self.deps.here && source.version_id == head.version_id && source.etag == etag
     }
 
     async fn standing(&self) -> Result<Standing, Trouble> {
@@ -147,14 +205,13 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         self.at_source(standing(self.own, &source.key, source.version_id.as_deref(), etag).await)
     }
 
-    /// The version of a proved copy that the destination holds already; `None` if it holds
-    /// nothing, or what may be copied over.
-    async fn found(&mut self) -> Result<Option<Option<String>>, Trouble> {
+    /// Looks whether the destination holds a whole copy already, and proves it.
+    async fn found(&mut self) -> Result<Found, Trouble> {
         let head = self.at_destination(self.destination.head(&self.row.value.source.key, None).await)?;
-        let Some(head) = head else { return Ok(None) };
+        let Some(head) = head else { return Ok(Found::Lacking(Onto::Nothing)) };
         if self.may_be_whole(&head) {
             match self.prove(head.version_id.as_deref()).await {
-                Ok(version_id) => return Ok(Some(version_id)),
+                Ok(version_id) => return Ok(Found::Whole { version_id }),
                 Err(Trouble::Failure(
                     Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. } | Reason::Unverified { .. },
                 )) => {}
@@ -162,40 +219,84 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             }
         }
         self.bury(&head).await?;
-        Ok(None)
+        Ok(Found::Lacking(head.etag.map_or(Onto::Nothing, Onto::Tag)))
     }
 
     /// Whether it is worth proving that `head` is a whole copy. Without checksums, only
     /// what says of itself that it is one is read for that.
     fn may_be_whole(&self, head: &Head) -> bool {
         let source = &self.row.value.source;
-        let marked = |name: &str, value: &str| head.attributes.metadata.get(name).is_some_and(|v| v == value);
+        let metadata = &head.attributes.metadata;
         let sums_agree = match (source.checksum, head.checksum) {
             (Some(ours), Some(theirs)) => ours == theirs,
             (None, _) | (_, None) => {
-                marked(META_ORIGIN, &self.mark())
-                    || self
-                        .row
-                        .value
-                        .object
-                        .as_str()
-                        .strip_prefix("upload#")
-                        .is_some_and(|id| marked(META_UPLOAD, id))
+                let id = self.row.value.object.as_str().strip_prefix("upload#");
+                self.epoch_of(head).is_some()
+                    || id.is_some() && id == metadata.get(META_UPLOAD).map(String::as_str)
             }
         };
         head.size_bytes == source.size.0 && sums_agree
     }
 
-    /// Type and metadata of the source, and where the copy came from.
-    fn attributes(&self, head: &Head) -> Attributes {
+    /// What is kept of the source besides its bytes, and where the copy came from.
+    async fn attributes(&self, head: &Head) -> Result<Attributes, Trouble> {
         let mut attributes = head.attributes.clone();
-        attributes.metadata.insert(META_ORIGIN.to_owned(), self.mark());
-        attributes
+        if head.tags > 0 {
+            let source = &self.row.value.source;
+            attributes.tags =
+                self.at_source(self.own.tags(&source.key, source.version_id.as_deref()).await)?;
+        }
+        let ((region, version), row) = (self.made_from(), &self.row.value);
+        let mark = origin_value(region, &version, row.epoch, row.destination, &row.source.key);
+        attributes.metadata.insert(META_ORIGIN.to_owned(), mark);
+        Ok(attributes)
     }
 
-    fn mark(&self) -> String {
-        let source = &self.row.value.source;
-        origin_value(source.region, source.version_id.as_deref().unwrap_or("null"))
+    /// The write that a copy of this row says it came from. A region that pays for another one says so, too.
+    fn made_from(&self) -> (RegionName, String) {
+        let Entry { object, source, .. } = &self.row.value;
+        match object.origin() {
+            Some((region, version)) => (region, version.to_owned()),
+            None => (source.region, source.version_id.clone().unwrap_or_else(|| "null".to_owned())),
+        }
+    }
+
+    /// The epoch under which `head` was made at the destination, if it is a copy that this row made.
+    fn epoch_of(&self, head: &Head) -> Option<u64> {
+        let row = &self.row.value;
+        match Origin::of(row.destination, &row.source.key, &head.attributes.metadata) {
+            Ok(Origin::Copy { region, version_id, epoch }) => {
+                ((region, version_id) == self.made_from()).then_some(epoch)
+            }
+            Ok(Origin::Plain | Origin::Upload { .. } | Origin::System) | Err(_) => None,
+        }
+    }
+
+    /// Gives the row up, since its source was deleted: a copy that nobody has proved is taken away
+    /// again, or it would bring back what was deleted at the destination as well.
+    async fn withdraw(&mut self) -> Result<Settled, Trouble> {
+        self.keep().await?;
+        let key = self.source().key;
+        let head = self.at_destination(self.destination.head(&key, None).await)?;
+        let unproved = |head: &Head| self.epoch_of(head).is_some_and(|epoch| epoch > self.row.value.proved);
+        if let Some(version) = head.filter(unproved).and_then(|head| head.version_id) {
+            self.keep().await?;
+            self.at_destination(self.destination.remove(&key, &version).await)?;
+        }
+        Ok(Settled::Void(gone()))
+    }
+
+    /// Takes a copy away that was made just now and holds other bytes than its source.
+    async fn discard(&self, trouble: &Trouble, version: Option<&str>) {
+        let (Trouble::Failure(Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. }), Some(version)) =
+            (trouble, version)
+        else {
+            return;
+        };
+        if let Err(error) = self.destination.remove(&self.row.value.source.key, version).await {
+            // It is found again at the next try, and copied over.
+            tracing::warn!(error = chain(&error), copy = %self.row.value, "could not take a bad copy away");
+        }
     }
 
     /// Leaves the destination to a newer version. This row's copy may have been written
@@ -224,7 +325,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
         match held.value.phase {
             Phase::Copying(_) | Phase::Verified { .. } => {
-                let again = Entry { epoch: held.value.epoch, object: held.value.object.clone(), ..fresh };
+                let again = held.value.replaced_by(fresh);
                 self.deps.ledger.swap(&held, &again).await.map_err(unwritten)?;
             }
             Phase::Pending | Phase::Failed { .. } | Phase::Void { .. } => {}

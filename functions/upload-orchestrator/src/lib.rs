@@ -14,7 +14,9 @@
 mod conflict;
 mod copy;
 mod deps;
+mod heir;
 mod intake;
+mod inventory;
 mod job;
 mod pay;
 mod proof;
@@ -23,7 +25,7 @@ mod sweep;
 mod trouble;
 mod wake;
 
-use std::{collections::BTreeSet, iter};
+use std::iter;
 
 use futures::{StreamExt as _, stream};
 use sealane::{
@@ -33,7 +35,10 @@ use sealane::{
 use serde::Serialize;
 use serde_json::Value;
 
-pub use deps::{Deps, Invocation, NoBucket, Policy};
+use pay::Debt;
+
+pub use deps::{Deps, Invocation, NoBucket, Pause, Policy};
+pub use inventory::{Walk, WalkError, walk};
 pub use sweep::{OWED_MAX, Sweep};
 pub use wake::{QueueMessage, Wake, WakeError};
 
@@ -129,7 +134,8 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
         rows.extend(taken.rows);
     }
     let now = deps.clock.now();
-    rows.retain(|row| row.value.due().is_some_and(|due| due <= now));
-    let tally = pay::pay_all(deps, invocation, rows, &BTreeSet::new()).await;
+    let mut rows: Vec<_> = rows.into_iter().map(|(row, head)| Debt { row, seen: Some(head) }).collect();
+    rows.retain(|debt| debt.row.value.due().is_some_and(|due| due <= now));
+    let tally = pay::pay_all(deps, invocation, rows, &mut pay::Lanes::default()).await;
     (Outcome::of(told), tally)
 }

@@ -25,7 +25,15 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let owner = config.account_id.as_deref();
     let bucket = |r: &Region| Some((r.name, aws.objects(r, owner, limits)?));
     let buckets = config.full_regions().filter_map(bucket).collect();
-    let deps = Deps { config, here, buckets, ledger, clock: SystemClock, policy };
+    let deps = Deps {
+        config,
+        here,
+        buckets,
+        ledger,
+        clock: SystemClock,
+        pause: |span| Box::pin(tokio::time::sleep(span)),
+        policy,
+    };
     lambda::serve(|event: LambdaEvent<Value>| {
         let deps = &deps;
         async move {

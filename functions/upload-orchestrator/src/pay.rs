@@ -1,16 +1,13 @@
 //! Paying rows: a lane for each destination, so that a slow one keeps no other back.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use sealane::{
     lease::{Done, Outcome},
-    ports::{Clock, Objects, Rows},
+    ports::{Clock, Head, Objects, Rows},
     region::RegionName,
-    replication::Entry,
+    replication::{Entry, Pace},
     store::Versioned,
     units::ByteSize,
 };
@@ -31,8 +28,6 @@ pub(crate) struct Tally {
     pub(crate) void: usize,
     /// Tries that failed.
     pub(crate) failed: usize,
-    /// Destinations that did not answer.
-    pub(crate) down: BTreeSet<RegionName>,
     /// The copies that were made or failed, by destination.
     pub(crate) ended: BTreeMap<RegionName, Done>,
 }
@@ -47,11 +42,7 @@ impl Tally {
             Payment::Verified { copied: true } => self.copied += 1,
             Payment::Verified { copied: false } => self.found += 1,
             Payment::Void => self.void += 1,
-            Payment::Failed => self.failed += 1,
-            Payment::Outage => {
-                self.failed += 1;
-                self.down.insert(destination);
-            }
+            Payment::Failed | Payment::Slow | Payment::Outage => self.failed += 1,
             Payment::Left => {}
         }
     }
@@ -61,7 +52,6 @@ impl Tally {
         self.found += other.found;
         self.void += other.void;
         self.failed += other.failed;
-        self.down.extend(other.down);
         for (destination, done) in other.ended {
             let ended = self.ended.entry(destination).or_default();
             *ended = ended.and(done);
@@ -81,66 +71,94 @@ impl Work {
     const fn outcome(self, payment: &Payment) -> Option<Outcome> {
         match payment {
             Payment::Verified { copied: true } => Some(Outcome::Shipped { size: self.size, took: self.took }),
-            Payment::Failed | Payment::Outage => Some(Outcome::Failed),
+            Payment::Failed | Payment::Slow | Payment::Outage => Some(Outcome::Failed),
             Payment::Verified { copied: false } | Payment::Void | Payment::Left => None,
         }
     }
 }
 
-/// Pays `rows` as far as time allows; those of destinations in `down` are left alone.
+/// A row to be paid.
+#[derive(Debug)]
+pub(crate) struct Debt {
+    pub(crate) row: Versioned<Entry>,
+    /// Its source, if this invocation has seen it already and need not look again before the copy.
+    pub(crate) seen: Option<Head>,
+}
+
+/// How fast each destination is paid, over all the rows of an invocation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Lanes(BTreeMap<RegionName, Pace>);
+
+impl Lanes {
+    /// Whether a destination has fallen silent.
+    pub(crate) fn any_silent(&self) -> bool {
+        self.0.values().any(|pace| pace.is_stopped())
+    }
+
+    /// Asks those that fell silent once more, with one copy each.
+    pub(crate) fn ask_again(&mut self) {
+        self.0.values_mut().for_each(|pace| *pace = pace.again());
+    }
+}
+
+/// Pays `rows` as far as time allows; those of destinations that have fallen silent are left alone.
 pub(crate) async fn pay_all<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
-    rows: Vec<Versioned<Entry>>,
-    down: &BTreeSet<RegionName>,
+    rows: Vec<Debt>,
+    lanes: &mut Lanes,
 ) -> Tally {
-    let mut lanes: BTreeMap<RegionName, Vec<Versioned<Entry>>> = BTreeMap::new();
+    let mut owed: BTreeMap<RegionName, Vec<Debt>> = BTreeMap::new();
     for row in rows {
-        let destination = row.value.destination;
-        if deps.is_payable(destination) && !down.contains(&destination) {
-            lanes.entry(destination).or_default().push(row);
+        let destination = row.row.value.destination;
+        if deps.is_payable(destination) {
+            owed.entry(destination).or_default().push(row);
         }
     }
-    let lanes = lanes.into_iter().map(|(destination, rows)| lane(deps, invocation, destination, rows));
-    join_all(lanes).await.into_iter().fold(Tally::default(), |mut sum, lane| {
-        sum.merge(lane);
+    let first = Pace::new(deps.policy.copies_at_once);
+    let paid = owed.into_iter().map(async |(destination, rows)| {
+        let pace = lanes.0.get(&destination).copied().unwrap_or(first);
+        (destination, lane(deps, invocation, destination, rows, pace).await)
+    });
+    let paid = join_all(paid).await;
+    paid.into_iter().fold(Tally::default(), |mut sum, (destination, (tally, pace))| {
+        lanes.0.insert(destination, pace);
+        sum.merge(tally);
         sum
     })
 }
 
-/// Pays the rows of one destination until it does not answer: the first one alone, so that a
-/// region that is down is asked once and not by all of them.
+/// Pays the rows of one destination, as many at once as it bears, until it falls silent.
 async fn lane<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
     destination: RegionName,
-    rows: Vec<Versioned<Entry>>,
-) -> Tally {
-    let (mut tally, mut rows, mut at_once) = (Tally::default(), rows.into_iter(), 1);
-    while tally.down.is_empty() && deps.has_time(invocation) {
-        let wave: Vec<_> = rows.by_ref().take(at_once).collect();
-        if wave.is_empty() {
-            break;
+    rows: Vec<Debt>,
+    mut pace: Pace,
+) -> (Tally, Pace) {
+    let (mut tally, mut rows, mut at_work) = (Tally::default(), rows.into_iter(), FuturesUnordered::new());
+    loop {
+        while at_work.len() < pace.at_once() && deps.has_time(invocation) {
+            let Some(row) = rows.next() else { break };
+            // Boxed: a payment's state is large, and there are many at once.
+            at_work.push(Box::pin(pay(deps, invocation, row)));
         }
-        // Boxed: a payment's state is large, and there are several in a wave.
-        let wave = wave.into_iter().map(|row| Box::pin(pay(deps, invocation, row)));
-        let payments = join_all(wave).await;
-        payments.iter().for_each(|(payment, work)| tally.count(destination, payment, *work));
-        at_once = deps.policy.copies_at_once.max(1);
+        let Some((payment, work)) = at_work.next().await else { return (tally, pace) };
+        pace = pace.after(payment.felt());
+        tally.count(destination, &payment, work);
     }
-    tally
 }
 
 async fn pay<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
-    row: Versioned<Entry>,
+    Debt { row, seen }: Debt,
 ) -> (Payment, Work) {
     // A copy that is gone on with moved some of its bytes earlier: its rate is not known.
     let size = if row.value.multipart.is_none() { row.value.source.size } else { ByteSize(0) };
     let began = deps.clock.now();
     let payment = match Job::claim(deps, invocation, row).await {
-        Some(job) => job.finish().await,
+        Some(job) => job.finish(seen).await,
         None => Payment::Left,
     };
     let took = if size.0 == 0 { Duration::ZERO } else { deps.clock.now().since(began) };

@@ -1,13 +1,14 @@
 //! The proof that a copy is whole.
 //!
-//! A server-side copy carries the source's checksum along, so equal checksums
-//! alone are a weak proof: some bytes of both are read and compared as well.
+//! A server-side copy may carry the source's checksum along, so equal checksums alone are no full
+//! proof: of every copy that is found, and of a share of those that are made, some bytes of both are
+//! read and compared as well.
 
 use std::ops::Range;
 
 use sealane::{
     checksum::{Checksum, Crc64},
-    ports::{Clock, Objects, Rows},
+    ports::{Clock, Objects, Rows, Stored},
     units::ByteSize,
     upload::Reason,
 };
@@ -32,6 +33,28 @@ pub(crate) fn samples(size: u64) -> Vec<Range<u64>> {
 }
 
 impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
+    /// Proves a copy that was made just now; answers with its version.
+    ///
+    /// A store that computes the checksum of what it writes has said with its answer what it holds,
+    /// and it was written on top of nothing unknown. A share of these copies is read back all the same.
+    pub(crate) async fn prove_copy(&mut self, stored: &Stored) -> Result<Option<String>, Trouble> {
+        let (expected, found) = (self.row().source.checksum, stored.checksum);
+        if let (Some(expected), Some(found)) = (expected, found)
+            && !self.is_sampled()
+        {
+            let differs = Trouble::Failure(Reason::ChecksumDiffers { expected, found });
+            return if expected == found { Ok(stored.version_id.clone()) } else { Err(differs) };
+        }
+        self.prove(stored.version_id.as_deref()).await
+    }
+
+    /// Whether this row is among those whose bytes are read and compared: its name decides.
+    fn is_sampled(&self) -> bool {
+        let row = self.row();
+        let name = format!("{} {}", row.object, row.destination);
+        Checksum::of(name.as_bytes()).as_u64().is_multiple_of(self.deps.policy.sampled_of.max(1))
+    }
+
     /// Proves that what the key holds at the destination is a whole copy, and is
     /// `version` if that is given; answers with its version.
     pub(crate) async fn prove(&mut self, version: Option<&str>) -> Result<Option<String>, Trouble> {

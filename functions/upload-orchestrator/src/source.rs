@@ -81,6 +81,7 @@ mod tests {
             size_bytes: 0,
             checksum: None,
             attributes: sealane::ports::Attributes::default(),
+            tags: 0,
         }
     }
 

@@ -14,12 +14,12 @@ use sealane::{
 use serde::Serialize;
 
 use crate::{
-    Deps, Invocation,
-    pay::{Tally, pay_all},
+    Deps, Invocation, heir, inventory,
+    pay::{Debt, Lanes, Tally, pay_all},
 };
 
-/// Rows read with one call.
-const PAGE: usize = 100;
+/// Rows read with one call: what fits into one answer.
+const PAGE: usize = 500;
 /// Most owed rows that are counted; a region that owes more reports this many.
 pub const OWED_MAX: usize = 10_000;
 
@@ -40,31 +40,52 @@ pub struct Sweep {
     pub oldest_age_s: u64,
 }
 
-/// Pays what is due, one pass over the index; gives the copies that ended beside it, by destination.
+/// Pays what is due; gives the copies that ended beside it, by destination.
 ///
-/// Rows of a destination that does not answer are read over and not tried, so
-/// that they keep no other destination's rows back.
+/// Rows of a destination that does not answer are read over and not tried, so that they keep no
+/// other destination's rows back. It is asked again every few seconds until the next sweep, so
+/// that what it lacks is on its way as soon as it is back.
 pub(crate) async fn sweep<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
 ) -> Result<(Sweep, BTreeMap<RegionName, Done>), RowsError> {
+    heir::step_in(deps, invocation).await?;
+    inventory::go_on(deps, invocation).await?;
+    let (began, mut lanes) = (deps.clock.now(), Lanes::default());
+    let mut tally = pass(deps, invocation, &mut lanes).await?;
+    while lanes.any_silent() && deps.has_time(invocation) && deps.clock.now().since(began) < deps.policy.vigil
+    {
+        (deps.pause)(deps.policy.ask_again_after).await;
+        lanes.ask_again();
+        tally.merge(pass(deps, invocation, &mut lanes).await?);
+    }
+    let owed = deps.ledger.owed(deps.here, OWED_MAX).await?;
+    let oldest = oldest(&owed, deps.clock.now());
+    let Tally { copied, found, void, failed, ended } = tally;
+    let swept = Sweep { copied, found, void, failed, owed: owed.len(), oldest_age_s: oldest.as_secs() };
+    Ok((swept, ended))
+}
+
+/// One pass over the rows that are due.
+async fn pass<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    invocation: &Invocation,
+    lanes: &mut Lanes,
+) -> Result<Tally, RowsError> {
     let (now, mut tally, mut from) = (deps.clock.now(), Tally::default(), None);
     while deps.has_time(invocation) {
         let page = deps.ledger.due(deps.here, now, from.as_ref(), PAGE).await?;
         for problem in &page.unreadable {
             tracing::error!(error = problem, "passed over a row");
         }
-        tally.merge(pay_all(deps, invocation, page.entries, &tally.down.clone()).await);
+        let rows = page.entries.into_iter().map(|row| Debt { row, seen: None }).collect();
+        tally.merge(pay_all(deps, invocation, rows, lanes).await);
         from = page.next;
         if from.is_none() {
             break;
         }
     }
-    let owed = deps.ledger.owed(deps.here, OWED_MAX).await?;
-    let oldest = oldest(&owed, deps.clock.now());
-    let Tally { copied, found, void, failed, down: _, ended } = tally;
-    let swept = Sweep { copied, found, void, failed, owed: owed.len(), oldest_age_s: oldest.as_secs() };
-    Ok((swept, ended))
+    Ok(tally)
 }
 
 /// How long the oldest of `owed` has been owed.

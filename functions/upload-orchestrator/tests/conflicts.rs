@@ -6,7 +6,7 @@ mod world;
 use std::time::Duration;
 
 use sealane::replication::{META_ORIGIN, META_REGIONS, META_UPLOAD};
-use world::{ALL, EAST, EU, WEST, World};
+use world::{ALL, EAST, EU, WEST, World, mark};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -102,7 +102,7 @@ fn a_row_does_not_give_way_to_a_copy_whose_region_has_not_had_its_object() {
     world.cut(EU, true);
     write(&world, WEST, b"v1");
     world.cut(EU, false);
-    world.put(WEST, "k", b"v2", &[(META_ORIGIN, "eu-west-1/v1")]);
+    world.put(WEST, "k", b"v2", &[(META_ORIGIN, &mark("k", EU, "v1", WEST))]);
     sweep_all(&world, 3);
     let owed = world.owed();
     assert_eq!(owed.len(), 1);
@@ -127,4 +127,24 @@ fn an_upload_is_replaced_by_the_next_one_of_its_key_though_a_lane_failed() {
         world.settle();
         assert_everywhere(&world, id.as_bytes());
     }
+}
+
+#[test]
+fn an_upload_lies_on_top_of_one_that_was_replaced_before_its_event_came() {
+    let world = World::new();
+    let wanted = ALL.join(",");
+    let upload = |id: &str, into: [&'static str; 2]| {
+        for name in into {
+            world.put(name, "k", id.as_bytes(), &[(META_UPLOAD, id), (META_REGIONS, &wanted)]);
+        }
+        into.map(|name| (name, world.event(name, "k"))).to_vec()
+    };
+    let mut events = upload("u-1", [WEST, EU]);
+    events.extend(upload("u-2", [WEST, EAST]));
+    for (name, event) in events {
+        world.deliver(name, &event);
+    }
+    world.settle();
+    world.settle();
+    assert_everywhere(&world, b"u-2");
 }

@@ -12,7 +12,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, ByteStreamError},
     types::{
         ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-        MetadataDirective, ServerSideEncryption, StorageClass as SdkClass, TaggingDirective,
+        MetadataDirective, ServerSideEncryption, StorageClass, TaggingDirective,
     },
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -21,9 +21,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::errors::{Failure, classify};
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, OpenUpload, Part, Silence, Stored},
+    ports::{
+        Attributes, CopySource, Head, Headers, Listed, Listing, Objects, ObjectsError, Onto, OpenUpload,
+        Part, Silence, Stored, Tags,
+    },
     time::Timestamp,
-    upload::StorageClass,
 };
 
 /// What a copy source must have escaped: everything but unreserved characters and slashes.
@@ -70,6 +72,34 @@ impl S3Objects {
     }
 }
 
+/// Sets on a request that makes an object what is kept besides its bytes.
+macro_rules! described {
+    ($attributes:expr, $request:expr) => {{
+        let kept: &Attributes = $attributes;
+        $request
+            .set_content_type(kept.content_type.clone())
+            .set_cache_control(kept.headers.cache_control.clone())
+            .set_content_disposition(kept.headers.content_disposition.clone())
+            .set_content_encoding(kept.headers.content_encoding.clone())
+            .set_content_language(kept.headers.content_language.clone())
+            .set_storage_class(kept.storage_class.as_deref().map(StorageClass::from))
+            .set_metadata(Some(kept.metadata.clone().into_iter().collect()))
+            .set_tagging(tagging(&kept.tags))
+    }};
+}
+
+/// Tags as their header wants them.
+fn tagging(tags: &Tags) -> Option<String> {
+    let pair = |(name, value): (&String, &String)| {
+        format!(
+            "{}={}",
+            utf8_percent_encode(name, NON_ALPHANUMERIC),
+            utf8_percent_encode(value, NON_ALPHANUMERIC)
+        )
+    };
+    (!tags.is_empty()).then(|| tags.iter().map(pair).collect::<Vec<_>>().join("&"))
+}
+
 /// The bucket, key and version of a copy's source, as its header wants them.
 fn source_header(source: &CopySource) -> String {
     let path = format!("{}/{}", source.bucket, utf8_percent_encode(&source.key, ESCAPED));
@@ -100,11 +130,6 @@ async fn window(mut body: ByteStream, skip: u64, len: u64) -> Result<Bytes, Byte
     Ok(kept.freeze())
 }
 
-/// The class that the attributes ask for; `None` leaves it to the store.
-fn class(attributes: &Attributes) -> Option<SdkClass> {
-    attributes.storage_class.map(|class: StorageClass| SdkClass::from(class.as_str()))
-}
-
 fn number(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
@@ -121,34 +146,24 @@ impl Objects for S3Objects {
         checksum: Checksum,
         attributes: &Attributes,
     ) -> Result<Stored, ObjectsError> {
-        let put = self
-            .client
-            .put_object()
+        let put = described!(attributes, self.client.put_object())
             .bucket(&self.bucket)
             .key(key)
             .body(ByteStream::from(body))
             .checksum_crc64_nvme(checksum.to_string())
-            .set_content_type(attributes.content_type.clone())
-            .set_storage_class(class(attributes))
-            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone());
         let reply = put.send().await.map_err(|e| self.failed(key, e))?;
-        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag })
+        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag, checksum: None })
     }
 
     async fn begin(&self, key: &str, attributes: &Attributes) -> Result<String, ObjectsError> {
-        let create = self
-            .client
-            .create_multipart_upload()
+        let create = described!(attributes, self.client.create_multipart_upload())
             .bucket(&self.bucket)
             .key(key)
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .checksum_type(ChecksumType::FullObject)
-            .set_content_type(attributes.content_type.clone())
-            .set_storage_class(class(attributes))
-            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone());
@@ -232,7 +247,7 @@ impl Objects for S3Objects {
             .set_checksum_crc64_nvme(checksum.map(|c| c.to_string()))
             .set_expected_bucket_owner(self.owner.clone());
         let reply = complete.send().await.map_err(|e| self.failed(key, e))?;
-        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag })
+        Ok(Stored { version_id: reply.version_id, etag: reply.e_tag, checksum: None })
     }
 
     async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {
@@ -292,11 +307,64 @@ impl Objects for S3Objects {
             checksum: reply.checksum_crc64_nvme.and_then(|c| c.parse().ok()),
             attributes: Attributes {
                 content_type: reply.content_type,
+                headers: Headers {
+                    cache_control: reply.cache_control,
+                    content_disposition: reply.content_disposition,
+                    content_encoding: reply.content_encoding,
+                    content_language: reply.content_language,
+                },
+                storage_class: reply
+                    .storage_class
+                    .map(|class| class.as_str().to_owned())
+                    .filter(|c| c != "STANDARD"),
                 metadata: reply.metadata.unwrap_or_default().into_iter().collect(),
-                // Left out by the store for its own default.
-                storage_class: reply.storage_class.and_then(|class| class.as_str().parse().ok()),
+                tags: Tags::new(),
             },
+            tags: reply.tag_count.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
         }))
+    }
+
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        let get = self
+            .client
+            .get_object_tagging()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_version_id(version_id.map(str::to_owned))
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = get.send().await.map_err(|e| self.failed(key, e))?;
+        Ok(reply.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        let list = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .set_start_after(after.map(str::to_owned))
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = list.send().await.map_err(|e| self.failed(prefix, e))?;
+        let listed = |object: aws_sdk_s3::types::Object| {
+            let size_bytes = object.size.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+            Some(Listed { key: object.key?, size_bytes })
+        };
+        let objects = reply.contents.unwrap_or_default().into_iter().filter_map(listed).collect();
+        Ok(Listing { objects, more: reply.is_truncated.unwrap_or_default() })
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        let delete = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .version_id(version_id)
+            .set_expected_bucket_owner(self.owner.clone());
+        match delete.send().await.map_err(|e| self.failed(key, e)) {
+            Ok(_) | Err(ObjectsError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read(
@@ -337,27 +405,30 @@ impl Objects for S3Objects {
         source: &CopySource,
         key: &str,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
-        let copy = self
-            .client
-            .copy_object()
+        let copy = described!(attributes, self.client.copy_object())
             .bucket(&self.bucket)
             .key(key)
             .copy_source(source_header(source))
             .set_copy_source_if_match(source.etag.clone())
+            .set_if_none_match(matches!(onto, Onto::Nothing).then(|| "*".to_owned()))
+            .set_if_match(match onto {
+                Onto::Nothing => None,
+                Onto::Tag(tag) => Some(tag.clone()),
+            })
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .metadata_directive(MetadataDirective::Replace)
-            // Tags are not carried: copying them would need rights on both sides, and a copy in parts cannot.
+            // The tags that are named here: a copy in parts can do no more, and both are to end alike.
             .tagging_directive(TaggingDirective::Replace)
-            .set_content_type(attributes.content_type.clone())
-            .set_storage_class(class(attributes))
-            .set_metadata(Some(attributes.metadata.clone().into_iter().collect()))
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone())
             .set_expected_source_bucket_owner(self.owner.clone());
         let reply = copy.send().await.map_err(|e| self.failed(key, e))?;
-        Ok(Stored { version_id: reply.version_id, etag: reply.copy_object_result.and_then(|r| r.e_tag) })
+        let result = reply.copy_object_result;
+        let checksum = result.as_ref().and_then(|r| r.checksum_crc64_nvme.as_deref()?.parse().ok());
+        Ok(Stored { version_id: reply.version_id, etag: result.and_then(|r| r.e_tag), checksum })
     }
 
     async fn copy_part(

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use super::MemoryObjects;
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, OpenUpload, Part, Silence, Stored},
+    ports::{
+        Attributes, CopySource, Head, Listing, Objects, ObjectsError, Onto, OpenUpload, Part, Silence,
+        Stored, Tags,
+    },
 };
 
 /// What is wrong with a bucket.
@@ -218,6 +221,21 @@ impl Objects for Flaky {
         Ok(head)
     }
 
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        self.gate().await?;
+        self.inner.tags(key, version_id).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        self.gate().await?;
+        self.inner.list(prefix, after).await
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        self.gate().await?;
+        self.inner.remove(key, version_id).await
+    }
+
     async fn read(
         &self,
         key: &str,
@@ -234,9 +252,10 @@ impl Objects for Flaky {
         source: &CopySource,
         key: &str,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
         self.gate().await?;
-        self.create(key, self.inner.copy(source, key, attributes)).await
+        self.create(key, self.inner.copy(source, key, attributes, onto)).await
     }
 
     async fn copy_part(

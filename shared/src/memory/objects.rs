@@ -10,9 +10,15 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Head, Objects, ObjectsError, OpenUpload, Part, Silence, Stored},
+    ports::{
+        Attributes, CopySource, Head, Listed, Listing, Objects, ObjectsError, Onto, OpenUpload, Part,
+        Silence, Stored, Tags,
+    },
     time::Timestamp,
 };
+
+/// Objects on one page of a listing.
+const LISTED_MAX: usize = 1_000;
 
 /// Every bucket, so that a copy can read one and write another.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +42,9 @@ struct Bucket {
 struct Version {
     head: Head,
     body: Bytes,
+    tags: Tags,
+    /// A delete marker: it hides the versions below.
+    marker: bool,
 }
 
 #[derive(Debug)]
@@ -88,7 +97,19 @@ impl MemoryObjects {
     /// How many versions `key` has.
     pub fn versions(&self, key: &str) -> usize {
         let state = self.cloud.lock();
-        state.buckets.get(&self.name).and_then(|b| b.objects.get(key)).map_or(0, Vec::len)
+        let versions = state.buckets.get(&self.name).and_then(|b| b.objects.get(key));
+        versions.map_or(0, |versions| versions.iter().filter(|v| !v.marker).count())
+    }
+
+    /// Hides `key` under a delete marker, as a user does who deletes it.
+    pub fn delete(&self, key: &str) {
+        let mut state = self.cloud.lock();
+        let State { buckets, serial, .. } = &mut *state;
+        let bucket = buckets.entry(self.name.clone()).or_default();
+        store(bucket, serial, key, Bytes::new(), Attributes::default());
+        if let Some(newest) = bucket.objects.get_mut(key).and_then(|versions| versions.last_mut()) {
+            newest.marker = true;
+        }
     }
 
     /// Flips one bit of the newest version of `key`, as a bad disk would.
@@ -148,22 +169,33 @@ impl MemoryObjects {
 fn find<'a>(bucket: &'a Bucket, key: &str, version_id: Option<&str>) -> Option<&'a Version> {
     let versions = bucket.objects.get(key)?;
     match version_id {
-        None => versions.last(),
+        None => versions.last().filter(|newest| !newest.marker),
         Some(id) => versions.iter().find(|v| v.head.version_id.as_deref() == Some(id)),
     }
 }
 
-fn store(bucket: &mut Bucket, serial: &mut u64, key: &str, body: Bytes, attributes: Attributes) -> Stored {
+fn store(
+    bucket: &mut Bucket,
+    serial: &mut u64,
+    key: &str,
+    body: Bytes,
+    mut attributes: Attributes,
+) -> Stored {
     *serial += 1;
-    let stored = Stored { version_id: Some(format!("v{serial}")), etag: Some(format!("\"{serial}\"")) };
+    let tags = std::mem::take(&mut attributes.tags);
+    let checksum = Some(Checksum::of(&body));
+    let (version_id, etag) = (Some(format!("v{serial}")), Some(format!("\"{serial}\"")));
+    let stored = Stored { version_id, etag, checksum };
     let head = Head {
         version_id: stored.version_id.clone(),
         etag: stored.etag.clone(),
         size_bytes: body.len() as u64,
-        checksum: Some(Checksum::of(&body)),
+        checksum,
         attributes,
+        tags: u32::try_from(tags.len()).unwrap_or(u32::MAX),
     };
-    bucket.objects.entry(key.to_owned()).or_default().push(Version { head, body });
+    let version = Version { head, body, tags, marker: false };
+    bucket.objects.entry(key.to_owned()).or_default().push(version);
     stored
 }
 
@@ -281,6 +313,37 @@ impl Objects for MemoryObjects {
         self.with(|bucket, _| Ok(find(bucket, key, version_id).map(|v| v.head.clone())))
     }
 
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        self.with(|bucket, _| {
+            let version = find(bucket, key, version_id).ok_or_else(|| self.missing(key))?;
+            Ok(version.tags.clone())
+        })
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        self.with(|bucket, _| {
+            let shown =
+                |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
+            let newest =
+                bucket.objects.keys().filter(shown).filter_map(|key| Some((key, find(bucket, key, None)?)));
+            let listed =
+                |(key, v): (&String, &Version)| Listed { key: key.clone(), size_bytes: v.head.size_bytes };
+            let mut objects: Vec<_> = newest.take(LISTED_MAX + 1).map(listed).collect();
+            let more = objects.len() > LISTED_MAX;
+            objects.truncate(LISTED_MAX);
+            Ok(Listing { objects, more })
+        })
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        self.with(|bucket, _| {
+            if let Some(versions) = bucket.objects.get_mut(key) {
+                versions.retain(|v| v.head.version_id.as_deref() != Some(version_id));
+            }
+            Ok(())
+        })
+    }
+
     async fn read(
         &self,
         key: &str,
@@ -298,9 +361,20 @@ impl Objects for MemoryObjects {
         source: &CopySource,
         key: &str,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
         let body = self.source(source)?;
-        self.with(|bucket, serial| Ok(store(bucket, serial, key, body, attributes.clone())))
+        self.with(|bucket, serial| {
+            let held = find(bucket, key, None).and_then(|v| v.head.etag.as_deref());
+            let fits = match onto {
+                Onto::Nothing => held.is_none(),
+                Onto::Tag(tag) => held == Some(tag),
+            };
+            if !fits {
+                return Err(self.mismatch(key, "it holds something else"));
+            }
+            Ok(store(bucket, serial, key, body, attributes.clone()))
+        })
     }
 
     async fn copy_part(

@@ -8,13 +8,14 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{region::RegionName, upload::is_system_key};
+use crate::{checksum::Checksum, region::RegionName, upload::is_system_key};
 
 /// Metadata of an uploaded object: the id of its upload.
 pub const META_UPLOAD: &str = "sealane-upload";
 /// Metadata of an uploaded object: the regions that shall hold it, home first, parted by commas.
 pub const META_REGIONS: &str = "sealane-regions";
-/// Metadata of a server-side copy: `<region>/<version id>` of what was copied.
+/// Metadata of a server-side copy: `<region>/<version id>` of what was copied, then the epoch of the
+/// claim under which it was copied and a digest of the place that it was copied to.
 pub const META_ORIGIN: &str = "sealane-origin";
 
 /// The longest upload id that is accepted, in bytes.
@@ -36,6 +37,8 @@ pub enum Origin {
         region: RegionName,
         /// The version that was copied.
         version_id: String,
+        /// The epoch of the claim under which it was copied.
+        epoch: u64,
     },
     /// An object that somebody put, without a word on regions.
     Plain,
@@ -61,8 +64,9 @@ impl Origin {
     /// Reads the origin of the object `key` in region `here` from its user metadata
     /// (names in lower case, without `x-amz-meta-`).
     ///
-    /// A claim to be a copy of an object in `here` itself is not believed:
-    /// replication never copies within a region, but tools that carry metadata along do.
+    /// Tools that copy objects carry metadata along, so a claim to be a copy is believed only at the
+    /// place that it names: of an object that came from `here` itself, or was made for another key or
+    /// region, it says nothing.
     pub fn of(
         here: RegionName,
         key: &str,
@@ -77,10 +81,12 @@ impl Origin {
             InvalidOrigin { key: key.escape_debug().to_string(), name, value, want }
         };
         if let Some(origin) = value(META_ORIGIN) {
-            let (region, version_id) =
-                parse_origin(origin).ok_or_else(|| refuse(META_ORIGIN, "want `<region>/<version id>`"))?;
-            if region != here {
-                return Ok(Self::Copy { region, version_id });
+            let mark = Mark::parse(origin).ok_or_else(|| {
+                refuse(META_ORIGIN, "want `<region>/<version id>/<epoch>/<digest of the place>`")
+            })?;
+            if mark.region != here && mark.place == place(here, key) {
+                let Mark { region, version_id, epoch, place: _ } = mark;
+                return Ok(Self::Copy { region, version_id, epoch });
             }
         }
         let Some(id) = value(META_UPLOAD) else { return Ok(Self::Plain) };
@@ -94,20 +100,45 @@ impl Origin {
     }
 }
 
-/// The value of [`META_ORIGIN`] for a copy of this version.
-pub fn origin_value(region: RegionName, version_id: &str) -> String {
-    format!("{region}/{version_id}")
+/// The value of [`META_ORIGIN`] for the copy in `destination` of a version of `key` that lies in
+/// `region`, made under a claim of this epoch.
+pub fn origin_value(
+    region: RegionName,
+    version_id: &str,
+    epoch: u64,
+    destination: RegionName,
+    key: &str,
+) -> String {
+    format!("{region}/{version_id}/{epoch}/{:016x}", place(destination, key))
+}
+
+/// What stands for a key of a region: the mark of a copy is good for one place only.
+fn place(region: RegionName, key: &str) -> u64 {
+    Checksum::of(format!("{region}/{key}").as_bytes()).as_u64()
+}
+
+/// A value of [`META_ORIGIN`], taken apart.
+struct Mark {
+    region: RegionName,
+    version_id: String,
+    epoch: u64,
+    place: u64,
+}
+
+impl Mark {
+    fn parse(text: &str) -> Option<Self> {
+        let (region, rest) = text.split_once('/')?;
+        let (rest, place) = rest.rsplit_once('/')?;
+        let (version_id, epoch) = rest.rsplit_once('/')?;
+        let (region, epoch) = (region.parse().ok()?, epoch.parse().ok()?);
+        let place = u64::from_str_radix(place, 16).ok()?;
+        (!version_id.is_empty()).then(|| Self { region, version_id: version_id.to_owned(), epoch, place })
+    }
 }
 
 /// The value of [`META_REGIONS`] for these regions, home first.
 pub fn regions_value(wanted: impl IntoIterator<Item = RegionName>) -> String {
     wanted.into_iter().map(|region| region.to_string()).collect::<Vec<_>>().join(",")
-}
-
-fn parse_origin(text: &str) -> Option<(RegionName, String)> {
-    let (region, version_id) = text.split_once('/')?;
-    let region = region.parse().ok()?;
-    (!version_id.is_empty()).then(|| (region, version_id.to_owned()))
 }
 
 fn parse_regions(text: &str) -> Option<Vec<RegionName>> {
@@ -143,6 +174,13 @@ impl ObjectId {
     /// The identity read back from a row.
     pub const fn from_row(text: String) -> Self {
         Self(text)
+    }
+
+    /// The region and the version that were written first, if the identity names a version.
+    pub fn origin(&self) -> Option<(RegionName, &str)> {
+        let mut fields = self.0.strip_prefix("version#")?.splitn(3, '#');
+        let (region, version) = (fields.next()?.parse().ok()?, fields.next()?);
+        fields.next().map(|_| (region, version))
     }
 
     /// The identity as text.
@@ -182,20 +220,24 @@ mod tests {
 
         /// What an upload and a copy write is what is read.
         #[test]
-        fn written_metadata_reads_back(id in "[a-zA-Z0-9_-]{1,64}", picks in proptest::collection::vec(0..9_usize, 1..6), version in "[!-~]{1,32}") {
+        fn written_metadata_reads_back(id in "[a-zA-Z0-9_-]{1,64}", picks in proptest::collection::vec(0..9_usize, 1..6), version in "[!-~]{1,32}", epoch in any::<u64>(), key in "[a-z/]{1,9}") {
             let wanted: Vec<_> = picks.into_iter().map(region).collect();
             let regions = regions_value(wanted.iter().copied());
             let mut meta = metadata(&[(META_UPLOAD, &id), (META_REGIONS, &regions)]);
-            prop_assert_eq!(Origin::of(region(1), "k", &meta), Ok(Origin::Upload { id, wanted }));
+            let upload = Origin::Upload { id, wanted };
+            prop_assert_eq!(Origin::of(region(1), &key, &meta), Ok(upload.clone()));
             // A server-side copy carries the source's metadata along; its own origin comes first.
-            meta.insert(META_ORIGIN.to_owned(), origin_value(region(2), &version));
-            prop_assert_eq!(Origin::of(region(1), "k", &meta), Ok(Origin::Copy { region: region(2), version_id: version }));
+            meta.insert(META_ORIGIN.to_owned(), origin_value(region(2), &version, epoch, region(1), &key));
+            prop_assert_eq!(Origin::of(region(1), &key, &meta), Ok(Origin::Copy { region: region(2), version_id: version, epoch }));
+            // Carried along to another key or to another region, the mark says nothing.
+            prop_assert_eq!(Origin::of(region(1), "other", &meta), Ok(upload.clone()));
+            prop_assert_eq!(Origin::of(region(3), &key, &meta), Ok(upload));
         }
     }
 
     #[test]
     fn a_claim_to_be_a_copy_of_the_same_region_is_not_believed() {
-        let meta = metadata(&[(META_ORIGIN, "us-west-1/v1")]);
+        let meta = metadata(&[(META_ORIGIN, &origin_value(region(1), "v1", 1, region(1), "k"))]);
         assert_eq!(Origin::of(region(1), "k", &meta), Ok(Origin::Plain));
     }
 
@@ -212,5 +254,8 @@ mod tests {
         assert_eq!(id(Some("null"), "a"), id(None, "a"));
         assert_eq!(id(Some("v"), "a"), id(Some("v"), "b"));
         assert_ne!(id(Some("v"), "a"), id(Some("w"), "a"));
+        assert_eq!(id(Some("v"), "a").origin(), Some((region(1), "v")));
+        assert_eq!(id(None, "a").origin(), None);
+        assert_eq!(ObjectId::of_upload("version#us-west-1#v#k").origin(), None);
     }
 }

@@ -161,6 +161,10 @@ pub struct Entry {
     pub since: Timestamp,
     /// The multipart upload at the destination that a successor can go on with.
     pub multipart: Option<String>,
+    /// The last epoch whose copy was proved; 0 before that. What a later epoch put there and nobody
+    /// has proved may be taken away again.
+    #[serde(default)]
+    pub proved: u64,
 }
 
 impl Entry {
@@ -175,7 +179,36 @@ impl Entry {
             attempts: 0,
             since: now,
             multipart: None,
+            proved: 0,
         }
+    }
+
+    /// This row paid by another region from `source`, its own copy of the same bytes; `None` while a
+    /// claim on it holds, or once nothing is owed.
+    ///
+    /// The epoch rises, so that a worker of the silent region that comes back changes nothing.
+    #[must_use]
+    pub fn inherited(self, source: Source, now: Timestamp) -> Option<Self> {
+        match &self.phase {
+            Phase::Verified { .. } | Phase::Void { .. } => None,
+            Phase::Copying(claim) if claim.expires > now => None,
+            Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } => {
+                Some(Self { source, phase: Phase::Pending, epoch: self.epoch + 1, ..self })
+            }
+        }
+    }
+
+    /// This row owed once more: its copy may no longer be what the destination shows.
+    #[must_use]
+    pub fn reowed(self, now: Timestamp) -> Self {
+        Self { phase: Phase::Pending, since: now, ..self }
+    }
+
+    /// A fresh row in the place of this one. The epoch goes on, so that no worker of this row moves
+    /// the fresh one.
+    #[must_use]
+    pub fn replaced_by(&self, fresh: Self) -> Self {
+        Self { object: self.object.clone(), epoch: self.epoch, proved: self.proved, ..fresh }
     }
 
     /// When a sweep shall look at the row; `None` once nothing is owed.
@@ -253,6 +286,7 @@ impl Entry {
     pub fn verified(mut self, token: &Token, version_id: Option<String>) -> Result<Self, Refused> {
         self.held_by(token)?;
         self.phase = Phase::Verified { version_id };
+        self.proved = self.epoch;
         self.multipart = None;
         Ok(self)
     }

@@ -7,7 +7,9 @@ mod batch;
 mod encoding;
 mod event;
 mod identity;
+mod inventory;
 mod ledger;
+mod pace;
 mod plan;
 mod sequencer;
 
@@ -17,6 +19,8 @@ pub use identity::{
     InvalidOrigin, META_ORIGIN, META_REGIONS, META_UPLOAD, ObjectId, Origin, UPLOAD_ID_LEN_MAX, origin_value,
     regions_value,
 };
+pub use inventory::{Gaps, gaps};
 pub use ledger::{Claim, Entry, Phase, Refused, RetryPolicy, Source, Token};
+pub use pace::{Felt, Pace};
 pub use plan::{COPY_MAX, CopyPlan, Presence, destinations, owed, payer};
 pub use sequencer::{InvalidSequencer, Sequencer};

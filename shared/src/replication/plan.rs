@@ -118,7 +118,7 @@ mod tests {
             prop_assert_eq!(distinct.len(), chosen.len());
             prop_assert!(chosen.iter().all(|r| *r != here && full.contains(r) && wanted.iter().any(|w| region(*w) == *r)));
             prop_assert_eq!(destinations(&Origin::Plain, here, &full).len(), full.len() - 1);
-            let copy = Origin::Copy { region: region(0), version_id: "v".to_owned() };
+            let copy = Origin::Copy { region: region(0), version_id: "v".to_owned(), epoch: 1 };
             prop_assert!(destinations(&copy, here, &full).is_empty());
             prop_assert!(destinations(&Origin::System, here, &full).is_empty());
         }

@@ -4,6 +4,8 @@
 //! of its next try, and leaves it when it is settled. An unanswered or refused write is read
 //! back before it is judged: it may have been carried out.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Versioned, encode, versioned};
 use crate::{
     ports::{Cursor, Key, Row, Rows, RowsError, When},
@@ -28,6 +30,18 @@ pub struct Due {
     /// Ask again from here; `None` at the end. A short page is not the end.
     pub next: Option<Cursor>,
 }
+
+/// How far a region has compared its listing with those of others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Walked {
+    /// The last key that was compared; `None`: begin anew.
+    pub after: Option<String>,
+    /// When, on the clock of the region.
+    pub at: Option<Timestamp>,
+}
+
+/// The partition of what regions note of their walks.
+const WALKS: &str = "walk";
 
 /// The ledger through one region's replica.
 #[derive(Debug, Clone)]
@@ -128,6 +142,24 @@ impl<R: Rows> LedgerTable<R> {
             }
         }
         Ok(entries)
+    }
+
+    /// How far `region` has compared its listing; the beginning if it has not or the note is unreadable.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn walked(&self, region: RegionName) -> Result<Walked, RowsError> {
+        let row = self.rows.read(&Key::new(WALKS, region.as_str())).await?;
+        Ok(row.and_then(|row| serde_json::from_str(&row.body).ok()).unwrap_or_default())
+    }
+
+    /// Notes how far `region` has compared its listing. Two that note at once compare some of it twice.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn walk(&self, region: RegionName, walked: &Walked) -> Result<(), RowsError> {
+        let row = encode(Key::new(WALKS, region.as_str()), FIRST, walked)?;
+        self.rows.write(&row, When::Always).await
     }
 
     async fn indexed(

@@ -20,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use calls::CallName;
 pub use control::ControlTable;
 pub use health::HealthTable;
-pub use ledger::{Due, LedgerTable};
+pub use ledger::{Due, LedgerTable, Walked};
 pub use locks::LockRow;
 pub use marks::MarksTable;
 pub use worksets::{Conflict, Conflicts, Count, Filter, Held, History, Listed, WorksetTable, WriteError};

@@ -20,7 +20,7 @@ use super::*;
 use crate::{
     checksum::Checksum,
     memory::{Cloud, ManualClock, MemoryObjects},
-    ports::{Attributes, CopySource, Head, Stored},
+    ports::{Attributes, CopySource, Head, Listing, Onto, Stored, Tags},
     retry::RetryBudgets,
     transport::{
         Journals, Means, Order, Source,
@@ -167,8 +167,26 @@ impl Objects for Seen {
         self.life.call(self.inner.read(key, id, range)).await
     }
 
-    async fn copy(&self, source: &CopySource, key: &str, a: &Attributes) -> Result<Stored, ObjectsError> {
-        self.life.call(self.inner.copy(source, key, a)).await
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        self.life.call(self.inner.tags(key, version_id)).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        self.life.call(self.inner.list(prefix, after)).await
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        self.life.call(self.inner.remove(key, version_id)).await
+    }
+
+    async fn copy(
+        &self,
+        source: &CopySource,
+        key: &str,
+        a: &Attributes,
+        onto: &Onto,
+    ) -> Result<Stored, ObjectsError> {
+        self.life.call(self.inner.copy(source, key, a, onto)).await
     }
 
     async fn copy_part(

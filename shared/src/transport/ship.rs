@@ -249,7 +249,8 @@ fn attributes(source: &Source, order: &Order) -> Result<Attributes, InvalidOrigi
         Origin::of(*region, order.key.as_str(), &metadata)?;
     }
     let content_type = Some(source.content_type().to_owned());
-    Ok(Attributes { content_type, metadata, storage_class: order.storage_class })
+    let storage_class = order.storage_class.map(|class| class.as_str().to_owned());
+    Ok(Attributes { content_type, storage_class, metadata, ..Attributes::default() })
 }
 
 /// The lanes of an upload and what they left behind.

@@ -10,6 +10,7 @@ pub mod dice;
 pub mod drill;
 pub mod lambda;
 pub mod measure;
+pub mod replication;
 pub mod report;
 pub mod scenario;
 pub mod trace;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sealane::{
     checksum::Checksum,
-    ports::{Attributes, CopySource, Objects, ObjectsError, Part},
+    ports::{Attributes, CopySource, Headers, Objects, ObjectsError, Onto, Part},
 };
 
 /// The smallest part that S3 takes anywhere but at the end.
@@ -18,11 +18,18 @@ pub async fn keeps(near: &impl Objects, far: &impl Objects, scope: &str) {
     open_uploads_are_listed(near, &format!("{scope}/open")).await;
     what_is_not_there_is_missing(near, &format!("{scope}/none")).await;
     a_copy_is_pinned(near, far, &format!("{scope}/copy me+ü")).await;
+    a_listing_is_in_order_and_goes_on(near, &format!("{scope}/list")).await;
+    one_version_is_removed(near, &format!("{scope}/remove")).await;
 }
 
 fn attributes() -> Attributes {
     let metadata = [("sealane-upload".to_owned(), "u1".to_owned())].into();
-    Attributes { content_type: Some("text/plain".to_owned()), metadata, storage_class: None }
+    Attributes {
+        content_type: Some("text/plain".to_owned()),
+        headers: Headers { cache_control: Some("max-age=60".to_owned()), ..Headers::default() },
+        metadata,
+        ..Attributes::default()
+    }
 }
 
 async fn a_put_is_read_back(bucket: &impl Objects, key: &str) {
@@ -40,6 +47,36 @@ async fn a_put_is_read_back(bucket: &impl Objects, key: &str) {
 async fn a_wrong_checksum_is_refused(bucket: &impl Objects, key: &str) {
     let sent = bucket.put(key, Bytes::from_static(b"one"), Checksum::of(b"two"), &attributes()).await;
     assert!(matches!(sent, Err(ObjectsError::Mismatch { .. })), "{sent:?}");
+    assert_eq!(bucket.head(key, None).await.unwrap(), None);
+}
+
+async fn a_listing_is_in_order_and_goes_on(bucket: &impl Objects, prefix: &str) {
+    let body = Bytes::from_static(b"x");
+    for name in ["b", "a", "c"] {
+        let key = format!("{prefix}/{name}");
+        bucket.put(&key, body.clone(), Checksum::of(&body), &attributes()).await.unwrap();
+    }
+    let keys = async |after: Option<&str>| {
+        let listing = bucket.list(prefix, after).await.unwrap();
+        assert!(!listing.more && listing.objects.iter().all(|o| o.size_bytes == 1));
+        listing.objects.into_iter().map(|o| o.key).collect::<Vec<_>>()
+    };
+    let want = |names: &[&str]| names.iter().map(|name| format!("{prefix}/{name}")).collect::<Vec<_>>();
+    assert_eq!(keys(None).await, want(&["a", "b", "c"]));
+    assert_eq!(keys(Some(&format!("{prefix}/a"))).await, want(&["b", "c"]));
+}
+
+async fn one_version_is_removed(bucket: &impl Objects, key: &str) {
+    let put = async |body: &'static [u8]| {
+        let stored = bucket.put(key, Bytes::from_static(body), Checksum::of(body), &attributes()).await;
+        stored.unwrap().version_id.unwrap()
+    };
+    let (first, second) = (put(b"first").await, put(b"second").await);
+    for _ in 0..2 {
+        bucket.remove(key, &second).await.unwrap();
+    }
+    assert_eq!(bucket.read(key, None, 0..9).await.unwrap(), "first");
+    bucket.remove(key, &first).await.unwrap();
     assert_eq!(bucket.head(key, None).await.unwrap(), None);
 }
 
@@ -113,7 +150,7 @@ async fn a_copy_is_pinned(near: &impl Objects, far: &impl Objects, key: &str) {
         metadata: [("sealane-origin".to_owned(), "us-west-2/v1".to_owned())].into(),
         ..attributes()
     };
-    far.copy(&source, key, &marked).await.unwrap();
+    far.copy(&source, key, &marked, &Onto::Nothing).await.unwrap();
     assert_eq!(far.read(key, None, 0..9).await.unwrap(), body);
     assert_eq!(far.head(key, None).await.unwrap().unwrap().attributes, marked);
     let upload = far.begin(key, &marked).await.unwrap();
@@ -121,6 +158,7 @@ async fn a_copy_is_pinned(near: &impl Objects, far: &impl Objects, key: &str) {
     far.complete(key, &upload, &[part], None).await.unwrap();
     assert_eq!(far.read(key, None, 0..9).await.unwrap(), "irs");
     let stale = CopySource { etag: Some("\"00000000000000000000000000000000\"".to_owned()), ..source };
-    let refused = far.copy(&stale, key, &marked).await;
+    let onto = Onto::Tag(far.head(key, None).await.unwrap().unwrap().etag.unwrap());
+    let refused = far.copy(&stale, key, &marked, &onto).await;
     assert!(matches!(refused, Err(ObjectsError::Mismatch { .. })), "{refused:?}");
 }

@@ -8,6 +8,7 @@ pub mod cold;
 pub mod figures;
 pub mod http;
 pub mod pick;
+pub mod replication;
 pub mod runtime_api;
 
 use crate::{

@@ -20,6 +20,9 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
+/// The scenario that has a program of its own: it watches buckets and not who is active.
+pub const REPLICATION: &str = "replication";
+
 /// Processes that have to agree on the hash of every seed.
 const PROCESSES: usize = 3;
 
@@ -57,13 +60,25 @@ impl Drill {
         arguments
     }
 
+    /// What the program that tells the stories of replication is told.
+    fn stories(&self) -> Vec<String> {
+        match self.seed {
+            Some(seed) => vec!["--seed".to_owned(), seed.to_string()],
+            None => vec!["--seeds".to_owned(), self.seeds.to_string()],
+        }
+    }
+
     /// Builds the simulator and runs it; its exit code is the answer.
     ///
     /// # Errors
     /// When it cannot be built or started.
     pub fn simulate(&self, folder: &Folder) -> Result<ExitCode, CloudError> {
-        let status =
-            Command::new(program(folder)?).args(self.arguments()).status().doing("running `drill`")?;
+        let (name, arguments) = match self.scenarios.as_slice() {
+            [only] if only == REPLICATION => ("replication", self.stories()),
+            _ => ("drill", self.arguments()),
+        };
+        let program = program(folder, name)?;
+        let status = Command::new(program).args(arguments).status().doing(format!("running `{name}`"))?;
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
     }
@@ -73,7 +88,7 @@ impl Drill {
     /// # Errors
     /// When a process fails or two of them differ; the error names the first line that does.
     pub fn compare(&self, folder: &Folder, say: &dyn Fn(&str)) -> Result<(), CloudError> {
-        let program = program(folder)?;
+        let program = program(folder, "drill")?;
         let doing = || "running `drill --hashes`";
         let mut running = Vec::new();
         for _ in 0..PROCESSES {
@@ -98,10 +113,13 @@ impl Drill {
     }
 }
 
-/// The simulator's program, built.
-fn program(folder: &Folder) -> Result<PathBuf, CloudError> {
-    let arguments = ["build", "--locked", "--profile", "drill", "-p", "sealane-simulator", "--bin", "drill"];
-    functions::program(&functions::build(folder, &arguments)?, "drill")
+/// A program of the simulator, built.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn program(folder: &Folder, name: &str) -> Result<PathBuf, CloudError> {
+    let arguments = ["build", "--locked", "--profile", "drill", "-p", "sealane-simulator", "--bin", name];
+    functions::program(&functions::build(folder, &arguments)?, name)
 }
 
 /// The number of lines that all texts share, in order; else the first difference in words.

@@ -15,8 +15,8 @@ use sealane::{
     checksum::Checksum,
     memory::{MemoryObjects, MemoryRows},
     ports::{
-        Attributes, CopySource, Cursor, Head, Key, Objects, ObjectsError, Page, Part, Row, Rows, RowsError,
-        Silence, Stored, When,
+        Attributes, CopySource, Cursor, Head, Key, Listing, Objects, ObjectsError, Onto, Page, Part, Row,
+        Rows, RowsError, Silence, Stored, Tags, When,
     },
 };
 use std::sync::Arc;
@@ -183,6 +183,18 @@ impl Objects for Faulty<MemoryObjects> {
         Ok(head?.map(|h| Head { checksum: h.checksum.filter(|_| !hidden), ..h }))
     }
 
+    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.tags(key, version_id))
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.list(prefix, after))
+    }
+
+    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.remove(key, version_id))
+    }
+
     async fn read(
         &self,
         key: &str,
@@ -198,12 +210,23 @@ impl Objects for Faulty<MemoryObjects> {
         Ok(if rotten { bytes?.iter().map(|b| b ^ 1).collect() } else { bytes? })
     }
 
-    async fn copy(&self, source: &CopySource, key: &str, a: &Attributes) -> Result<Stored, ObjectsError> {
+    async fn copy(
+        &self,
+        source: &CopySource,
+        key: &str,
+        a: &Attributes,
+        onto: &Onto,
+    ) -> Result<Stored, ObjectsError> {
         let stored: Result<Stored, _> =
-            call!(self, silent_bucket(&self.inner), self.inner.copy(source, key, a));
+            call!(self, silent_bucket(&self.inner), self.inner.copy(source, key, a, onto));
+        let hidden = self.script.hide_sums.load(SeqCst);
+        let stored = stored.map(|s| Stored { checksum: s.checksum.filter(|_| !hidden), ..s });
         if self.script.damage.load(SeqCst) > 0 {
             self.script.damage.fetch_sub(1, SeqCst);
             self.inner.corrupt(key);
+            // The store says what it wrote.
+            let head = self.inner.head(key, None).await?;
+            return stored.map(|s| Stored { checksum: head.and_then(|h| h.checksum), ..s });
         }
         stored
     }

@@ -21,7 +21,7 @@ use sealane::{
     memory::{Cloud, ManualClock, MemoryObjects, MemoryRows},
     ports::{Attributes, Clock, Metadata, Objects},
     region::RegionName,
-    replication::{Entry, META_REGIONS, META_UPLOAD, Phase},
+    replication::{Entry, META_REGIONS, META_UPLOAD, Phase, origin_value},
     store::LedgerTable,
     time::Timestamp,
     units::ByteSize,
@@ -71,7 +71,13 @@ impl World {
             cloud: Cloud::default(),
             table: MemoryRows::default(),
             script: Arc::default(),
-            policy: Policy { upload_grace: Duration::ZERO, ..Policy::default() },
+            policy: Policy {
+                upload_grace: Duration::ZERO,
+                vigil: Duration::ZERO,
+                sampled_of: 1,
+                inventory_pages: 0,
+                ..Policy::default()
+            },
             config: Config::read(Some(&document), std::iter::empty()).unwrap(),
             clock: Shared(Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)))),
             requests: AtomicU64::new(0),
@@ -114,6 +120,7 @@ impl World {
             buckets: ALL.iter().map(door).collect::<BTreeMap<_, _>>(),
             ledger: LedgerTable::new(Faulty { inner: self.table.replica(), script: script() }),
             clock: self.clock.clone(),
+            pause: |_| Box::pin(std::future::ready(())),
             policy: self.policy,
         }
     }
@@ -191,7 +198,7 @@ impl World {
         let attributes = Attributes {
             content_type: Some("text/plain".to_owned()),
             metadata: metadata.iter().map(text).collect::<Metadata>(),
-            storage_class: None,
+            ..Attributes::default()
         };
         let body = bytes::Bytes::copy_from_slice(body);
         let sum = Checksum::of(&body);
@@ -215,6 +222,11 @@ impl World {
         let read = self.objects(here).read(key, None, 0..u64::MAX).now_or_never().unwrap();
         read.map(|b| b.to_vec()).unwrap_or_default()
     }
+}
+
+/// The mark of a copy that was made under its row's first claim.
+pub fn mark(key: &str, from: &str, version: &str, to: &str) -> String {
+    origin_value(region(from), version, 1, region(to), key)
 }
 
 pub fn message(id: &str, here: &str, key: &str, version: &str) -> Value {

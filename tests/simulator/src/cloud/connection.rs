@@ -205,6 +205,9 @@ impl Caller {
 impl Cloud {
     /// Takes a request to its service and the answer back; `None` for a reset connection.
     async fn carry(self, link: Link, request: HttpRequest, reply: oneshot::Sender<Option<Answer>>) {
+        if let Place::Region(_) = link.from {
+            *super::lock(&self.0.requests).entry(link.service).or_default() += 1;
+        }
         let (after, throttled, answered) = match self.network().send(&link) {
             Fate::Arrives { after, throttled, answered } => (after, throttled, answered),
             Fate::Lost => return self.note(&link, "request", "", "lost"),

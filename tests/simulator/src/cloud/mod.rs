@@ -121,6 +121,8 @@ struct Inner {
     apis: Mutex<ApiHandlers>,
     dice: Mutex<Dice>,
     panics: Mutex<Vec<Panicked>>,
+    repeats: Mutex<u64>,
+    requests: Mutex<BTreeMap<Service, u64>>,
 }
 
 impl fmt::Debug for Cloud {
@@ -155,6 +157,8 @@ impl Cloud {
             watchtower: Mutex::new(Watchtower::new(config, &dice)),
             apis: Mutex::default(),
             panics: Mutex::default(),
+            repeats: Mutex::default(),
+            requests: Mutex::default(),
             dice: Mutex::new(dice.fork("services")),
             config: config.clone(),
             trace,
@@ -224,6 +228,11 @@ impl Cloud {
     /// What happened.
     pub fn trace(&self) -> &Trace {
         &self.0.trace
+    }
+
+    /// How many requests functions have sent to a service, in all regions.
+    pub fn requests(&self, service: Service) -> u64 {
+        lock(&self.0.requests).get(&service).copied().unwrap_or_default()
     }
 
     fn door(&self, host: &str) -> Option<(RegionName, Service)> {

@@ -20,6 +20,8 @@ pub struct ObjectState {
     pub attributes: Attributes,
     /// When it was made, since the start.
     pub at: Duration,
+    /// Whether it is a delete marker, which hides the versions below.
+    pub is_marker: bool,
 }
 
 /// A part of an unfinished upload.
@@ -122,7 +124,8 @@ impl Buckets {
     ) -> Result<Arc<ObjectState>, S3Error> {
         let checksum = checked(&body, said)?;
         let version_id = self.next("v");
-        let made = ObjectState { version_id, etag: etag(&body), body, checksum, attributes, at };
+        let made =
+            ObjectState { version_id, etag: etag(&body), body, checksum, attributes, at, is_marker: false };
         let made = Arc::new(made);
         self.of(bucket)?.objects.entry(key.to_owned()).or_default().push(Arc::clone(&made));
         Ok(made)
@@ -194,6 +197,24 @@ impl Buckets {
         Ok(())
     }
 
+    /// Hides a key under a delete marker.
+    pub(super) fn hide(&mut self, region: RegionName, key: &str, at: Duration) {
+        let version_id = self.next("v");
+        let Some(bucket) = self.buckets.values_mut().find(|bucket| bucket.region == region) else { return };
+        let (body, attributes) = (Bytes::new(), Attributes::default());
+        let (etag, checksum) = (String::new(), Checksum::of(&[]));
+        let marker = ObjectState { version_id, etag, body, checksum, attributes, at, is_marker: true };
+        bucket.objects.entry(key.to_owned()).or_default().push(Arc::new(marker));
+    }
+
+    /// Removes a version for good.
+    pub(super) fn remove(&mut self, bucket: &str, key: &str, version: &str) -> Result<(), S3Error> {
+        if let Some(versions) = self.of(bucket)?.objects.get_mut(key) {
+            versions.retain(|v| v.version_id != version);
+        }
+        Ok(())
+    }
+
     /// The version that a copy reads, if it is the one that is meant.
     pub(super) fn source(
         &self,
@@ -237,7 +258,7 @@ impl Bucket {
     pub(super) fn object(&self, key: &str, version: Option<&str>) -> Result<&Arc<ObjectState>, S3Error> {
         let versions = self.objects.get(key).ok_or(NO_KEY)?;
         match version {
-            None => versions.last().ok_or(NO_KEY),
+            None => versions.last().filter(|newest| !newest.is_marker).ok_or(NO_KEY),
             Some(id) => versions.iter().find(|v| v.version_id == id).ok_or(NO_VERSION),
         }
     }

@@ -100,7 +100,11 @@ impl Cloud {
         let body = event(region, bucket, key, object, how).to_string();
         let now = self.now();
         let mut dice = lock(&self.0.dice);
-        let copies = if dice.chance(DOUBLED_PERCENT) { 2 } else { 1 };
+        let most = *lock(&self.0.repeats);
+        let copies = match most {
+            0 => 1 + u64::from(dice.chance(DOUBLED_PERCENT)),
+            most => 1 + dice.below(most),
+        };
         let mut queues = lock(&self.0.queues);
         let queue = queues.entry(region).or_default();
         for _ in 0..copies {
@@ -109,6 +113,11 @@ impl Cloud {
             let waiting = Waiting { body: body.clone(), sent: now + late, visible: now + late, receives: 0 };
             queue.waiting.insert(queue.serial, waiting);
         }
+    }
+
+    /// From now on S3 tells of each object up to `most` times; with 0 once, and seldom twice.
+    pub fn repeat_events(&self, most: u64) {
+        *lock(&self.0.repeats) = most;
     }
 
     /// Up to `max` messages of the region's queue, in no order that means anything; they are

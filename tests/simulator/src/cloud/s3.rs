@@ -1,10 +1,16 @@
 //! S3's protocol, as far as the adapter speaks it.
 
+mod listing;
+
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use sealane::{checksum::Checksum, ports::Attributes, region::RegionName};
+use sealane::{
+    checksum::Checksum,
+    ports::{Attributes, Headers},
+    region::RegionName,
+};
 use tokio::time::sleep;
 
 use super::{
@@ -38,13 +44,18 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+/// The pairs of a query, or of the header that names tags.
+fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (decoded(name), decoded(value)))
+}
+
 impl Asked {
     fn of(request: http::Request<Bytes>) -> Self {
         let path = request.uri().path().trim_start_matches('/');
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-        let pairs = request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let query = pairs.map(|(name, value)| (decoded(name), decoded(value))).collect();
+        let query = pairs(request.uri().query().unwrap_or_default()).collect();
         Self { bucket: bucket.to_owned(), key: decoded(key), query, request }
     }
 
@@ -75,10 +86,18 @@ impl Asked {
             let name = name.as_str().strip_prefix(METADATA)?;
             Some((name.to_owned(), value.to_str().ok()?.to_owned()))
         });
+        let text = |name: &str| self.header(name).map(str::to_owned);
         Attributes {
-            content_type: self.header("content-type").map(str::to_owned),
+            content_type: text("content-type"),
+            headers: Headers {
+                cache_control: text("cache-control"),
+                content_disposition: text("content-disposition"),
+                content_encoding: text("content-encoding"),
+                content_language: text("content-language"),
+            },
+            storage_class: text("x-amz-storage-class"),
             metadata: metadata.collect(),
-            storage_class: self.header("x-amz-storage-class").and_then(|class| class.parse().ok()),
+            tags: pairs(self.header("x-amz-tagging").unwrap_or_default()).collect(),
         }
     }
 
@@ -90,6 +109,9 @@ impl Asked {
             ("PUT", false, false, true) => Some("copy"),
             ("PUT", false, true, false) => Some("put-part"),
             ("PUT", false, true, true) => Some("copy-part"),
+            ("GET", false, false, false) if self.query.contains_key("tagging") => Some("tags"),
+            ("GET", false, false, false) if self.query.contains_key("list-type") => Some("list"),
+            ("DELETE", false, false, false) => Some("delete"),
             ("GET", false, false, false) => Some("get"),
             ("GET", false, true, false) => Some("parts"),
             ("GET", true, false, false) => Some("uploads"),
@@ -170,10 +192,11 @@ impl Cloud {
         if said.iter().any(|name| asked.header(name).is_some_and(|said| Some(said) != owner)) {
             return Err(S3Error(403, "AccessDenied"));
         }
-        if ["if-match", "if-none-match"].iter().any(|name| asked.header(name).is_some()) {
+        let conditions = ["if-match", "if-none-match"].iter().any(|name| asked.header(name).is_some());
+        if conditions && asked.operation() != Some("copy") {
             return Err(S3Error(501, "NotImplemented"));
         }
-        let of_bucket = asked.operation() == Some("uploads");
+        let of_bucket = asked.operation() == Some("uploads") || asked.query.contains_key("list-type");
         if asked.key.is_empty() != of_bucket || asked.key.len() > 1024 {
             return Err(S3Error(400, "KeyTooLongError"));
         }
@@ -192,8 +215,12 @@ impl Cloud {
             "copy" => {
                 let source = self.source(link, asked).await?;
                 moved(source.object.body.len()).await;
+                self.holds(asked)?;
                 let made = self.create(asked, source.object.body.clone(), None, "Copy")?;
-                let body = format!("<CopyObjectResult><ETag>{}</ETag></CopyObjectResult>", made.etag);
+                let body = format!(
+                    "<CopyObjectResult><ETag>{}</ETag><ChecksumCRC64NVME>{}</ChecksumCRC64NVME></CopyObjectResult>",
+                    made.etag, made.checksum
+                );
                 Ok((made.version_id.clone(), xml(body).with("x-amz-version-id", &made.version_id)))
             }
             "copy-part" => {
@@ -220,12 +247,26 @@ impl Cloud {
             "uploads" => self.uploads(asked),
             "parts" => self.parts(asked),
             "complete" => self.complete(asked),
+            "tags" => self.tags(asked),
+            "list" => self.list(asked),
+            "delete" => self.delete_version(asked),
             "abort" => {
                 lock(&self.0.buckets).abort(&asked.bucket, &asked.key, asked.upload())?;
                 Ok(("gone".to_owned(), Answer { status: 204, ..Answer::ok("") }))
             }
             _ => Err(S3Error(501, "NotImplemented")),
         }
+    }
+
+    /// Whether the key holds what the conditions of a write say.
+    fn holds(&self, asked: &Asked) -> Result<(), S3Error> {
+        let buckets = lock(&self.0.buckets);
+        let held = buckets.get(&asked.bucket)?.object(&asked.key, None).ok();
+        let tag = |text: &str| text.trim_matches('"').to_owned();
+        let lacks = asked.header("if-none-match").is_some_and(|_| held.is_some());
+        let differs = |wanted: &str| held.is_none_or(|held| tag(&held.etag) != tag(wanted));
+        let fails = lacks || asked.header("if-match").is_some_and(differs);
+        if fails { Err(S3Error(412, "PreconditionFailed")) } else { Ok(()) }
     }
 
     fn create(
@@ -349,21 +390,19 @@ impl Cloud {
         Ok((format!("{} parts", parts.len()), xml(body)))
     }
 
-    /// The open uploads below a prefix, with the time of the simulated world's beginning for all.
-    fn uploads(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
-        let prefix = asked.of_query("prefix").unwrap_or_default();
+    fn tags(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
         let buckets = lock(&self.0.buckets);
-        let open = buckets.get(&asked.bucket)?.open(prefix);
-        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
-        let rows = open.iter().map(|(key, id)| {
-            let key = escaped(key);
-            format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload>")
-        });
-        let rows: String = rows.collect();
-        let body = format!(
-            "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{rows}</ListMultipartUploadsResult>"
-        );
-        Ok((format!("{} uploads", open.len()), xml(body)))
+        let object = buckets.get(&asked.bucket)?.object(&asked.key, asked.of_query("versionId"))?;
+        let tags = object.attributes.tags.iter();
+        let tags: String =
+            tags.map(|(name, value)| format!("<Tag><Key>{name}</Key><Value>{value}</Value></Tag>")).collect();
+        Ok((object.version_id.clone(), xml(format!("<Tagging><TagSet>{tags}</TagSet></Tagging>"))))
+    }
+
+    fn delete_version(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
+        let Some(version) = asked.of_query("versionId") else { return Err(S3Error(501, "NotImplemented")) };
+        lock(&self.0.buckets).remove(&asked.bucket, &asked.key, version)?;
+        Ok((version.to_owned(), Answer { status: 204, ..Answer::ok("") }))
     }
 
     fn complete(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
@@ -382,6 +421,22 @@ impl Cloud {
     /// Every version of every object in the bucket of `region`, by key, oldest first.
     pub fn objects(&self, region: RegionName) -> BTreeMap<String, Vec<Arc<ObjectState>>> {
         lock(&self.0.buckets).in_region(region).map(|b| b.all().clone()).unwrap_or_default()
+    }
+
+    /// Writes an object as a user does, who is told at once, and S3 tells of it.
+    pub fn store(&self, region: RegionName, key: &str, body: Bytes) {
+        let Some(bucket) = self.0.config.region(region).and_then(|r| r.bucket.clone()) else { return };
+        let (now, attributes) = (self.now(), Attributes::default());
+        let made = lock(&self.0.buckets).put(&bucket, key, body, None, attributes, now);
+        if let Ok(made) = made {
+            self.announce(region, &bucket, key, &made, "Put");
+        }
+    }
+
+    /// Deletes an object as a user does: a delete marker hides its versions.
+    pub fn hide(&self, region: RegionName, key: &str) {
+        let now = self.now();
+        lock(&self.0.buckets).hide(region, key, now);
     }
 
     /// Keys of the uploads in `region` that are neither completed nor aborted.
@@ -407,7 +462,23 @@ fn attributed(mut answer: Answer, object: &ObjectState) -> Answer {
     if let Some(kind) = &object.attributes.content_type {
         answer = answer.with("content-type", kind);
     }
-    for (name, value) in &object.attributes.metadata {
+    let kept = &object.attributes;
+    let headers = [
+        ("cache-control", &kept.headers.cache_control),
+        ("content-disposition", &kept.headers.content_disposition),
+        ("content-encoding", &kept.headers.content_encoding),
+        ("content-language", &kept.headers.content_language),
+        ("x-amz-storage-class", &kept.storage_class),
+    ];
+    for (name, value) in headers {
+        if let Some(value) = value {
+            answer = answer.with(name, value);
+        }
+    }
+    if !kept.tags.is_empty() {
+        answer = answer.with("x-amz-tagging-count", kept.tags.len().to_string());
+    }
+    for (name, value) in &kept.metadata {
         answer = answer.with(format!("{METADATA}{name}"), value);
     }
     answer

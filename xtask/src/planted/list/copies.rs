@@ -89,8 +89,8 @@ pub(super) const FAULTS: [Planted; 10] = [
         name: "copy-not-proved",
         mistake: "a copy is called verified without a look at it",
         file: "functions/upload-orchestrator/src/job.rs",
-        find: "let version_id = self.prove(stored.version_id.as_deref()).await?;",
-        put: "let version_id = stored.version_id.clone();",
+        find: "let proved = self.prove(stored.version_id.as_deref()).await;",
+        put: "let proved = Ok(stored.version_id.clone());",
         suite: Suite::Orchestrator,
         tests: &[
             "bytes_that_differ_under_equal_checksums_are_found_out",

@@ -1,0 +1,100 @@
+//! Paying for a region that does not answer.
+//!
+//! Rule: a region steps in only for rows that are long overdue, whose payer does not answer it, and
+//! of whose object it is the first region to hold a whole copy: all that see the same pick the same.
+//! Two that see different things may both pay, and the one that comes later finds the copy there.
+
+use futures::{StreamExt as _, stream};
+use sealane::{
+    ports::{Clock, Objects, Rows, RowsError},
+    region::RegionName,
+    replication::{Entry, payer},
+    store::Versioned,
+    time::Timestamp,
+};
+
+use crate::{
+    Deps, Invocation,
+    intake::look,
+    source::{pinned, same_bytes},
+    trouble::chain,
+};
+
+/// Rows read with one call.
+const PAGE: usize = 100;
+/// Rows looked into at once.
+const AT_ONCE: usize = 16;
+
+/// Makes rows of silent regions this region's own, as far as it can pay them.
+pub(crate) async fn step_in<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    invocation: &Invocation,
+) -> Result<(), RowsError> {
+    let now = deps.clock.now();
+    let Some(overdue) = now.before(deps.policy.step_in_after) else { return Ok(()) };
+    for silent in deps.full().into_iter().filter(|region| *region != deps.here) {
+        let (mut from, mut is_silent) = (None, false);
+        while deps.has_time(invocation) {
+            let page = deps.ledger.due(silent, overdue, from.as_ref(), PAGE).await?;
+            let Some(first) = page.entries.first() else { break };
+            is_silent = is_silent || does_not_answer(deps, silent, &first.value).await;
+            if !is_silent {
+                break;
+            }
+            let rows = stream::iter(page.entries).map(|row| inherit(deps, row, now));
+            let inherited: usize =
+                rows.buffered(AT_ONCE).map(usize::from).collect::<Vec<_>>().await.iter().sum();
+            tracing::warn!(region.name = %silent, rows = inherited, "stepped in for a region that does not answer");
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the bucket that `row` would be copied from gives no answer.
+async fn does_not_answer<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    payer: RegionName,
+    row: &Entry,
+) -> bool {
+    match deps.buckets.get(&payer) {
+        Some(bucket) => bucket.head(&row.source.key, None).await.is_err_and(|error| error.is_outage()),
+        None => true,
+    }
+}
+
+/// Makes `row` this region's own, if it is for this region to pay; whether it did.
+async fn inherit<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    row: Versioned<Entry>,
+    now: Timestamp,
+) -> bool {
+    let (source, destination) = (&row.value.source, row.value.destination);
+    let Ok(own) = deps.own() else { return false };
+    if destination == deps.here {
+        return false;
+    }
+    let Ok(Some(head)) = own.head(&source.key, None).await else { return false };
+    let mine = pinned(own, deps.here, &source.key, &head);
+    if mine.checksum.is_none() || mine.checksum != source.checksum || !same_bytes(&mine, source) {
+        return false;
+    }
+    let full = deps.full();
+    let before = full.iter().copied().take_while(|region| *region != deps.here);
+    let others: Vec<_> = before.filter(|region| ![source.region, destination].contains(region)).collect();
+    let presence = look(deps, &source.key, &head, &others).await;
+    if payer(&full, &presence) != Some(deps.here) {
+        return false;
+    }
+    let Some(heir) = row.value.clone().inherited(mine, now) else { return false };
+    match deps.ledger.swap(&row, &heir).await {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::warn!(error = chain(&error), copy = %row.value, "could not step in for a row");
+            false
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Finding what events missed: listings of the regions, compared page by page.
+//!
+//! Rule: a gap is only a hint. What comes of it is what would have come of its event: the object says
+//! whether it is a copy, and the ledger whether it was shipped before. A copy that somebody deleted
+//! where it lay is not brought back.
+
+use futures::{StreamExt as _, future::join_all, stream};
+use sealane::{
+    ports::{Clock, Objects, ObjectsError, Rows, RowsError},
+    replication::gaps,
+    upload::is_system_key,
+};
+use serde::Serialize;
+
+use crate::{
+    Deps, Invocation,
+    intake::{IntakeError, owe},
+    trouble::chain,
+};
+
+/// Gaps that are looked into at once.
+const AT_ONCE: usize = 16;
+
+/// What a part of a walk found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Walk {
+    /// Keys that a listing lacked.
+    pub gaps: usize,
+    /// Copies that are owed for them now.
+    pub owed: usize,
+    /// Keys that could not be looked into, with the reason.
+    pub unread: Vec<String>,
+    /// Go on after this key; `None`: the end was reached.
+    pub next: Option<String>,
+}
+
+/// Why a walk could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalkError {
+    /// A bucket that was compared gave no listing. What cannot be seen is not called lacking.
+    #[error("a listing could not be read")]
+    Listing(#[from] ObjectsError),
+    /// This region has no bucket of its own.
+    #[error(transparent)]
+    NoBucket(#[from] crate::NoBucket),
+}
+
+/// Compares one page of this region's keys under `prefix`, after `after`, with the other regions, and
+/// writes down what is owed, unless `dry`.
+///
+/// # Errors
+/// When a listing cannot be read.
+pub async fn walk<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    prefix: &str,
+    after: Option<&str>,
+    dry: bool,
+) -> Result<Walk, WalkError> {
+    let own = deps.own()?;
+    let others = deps.full().into_iter().filter(|region| *region != deps.here);
+    let others =
+        others.filter_map(|region| deps.buckets.get(&region)).map(|bucket| bucket.list(prefix, after));
+    let (own_list, others) = futures::future::join(own.list(prefix, after), join_all(others)).await;
+    let others = others.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let found = gaps(&own_list?, &others);
+    let keys: Vec<_> = found.keys.into_iter().filter(|key| !is_system_key(key)).collect();
+    let mut walk = Walk { gaps: keys.len(), next: found.next, ..Walk::default() };
+    if dry {
+        return Ok(walk);
+    }
+    let looks = stream::iter(keys).map(|key| Box::pin(async move { (mend(deps, &key).await, key) }));
+    for (mended, key) in looks.buffered(AT_ONCE).collect::<Vec<_>>().await {
+        match mended {
+            Ok(owed) => walk.owed += owed,
+            Err(error) => walk.unread.push(format!("`{key}`: {}", chain(&error))),
+        }
+    }
+    Ok(walk)
+}
+
+/// Writes down what is owed for `key`, as if its event had come; how many copies that are.
+async fn mend<O: Objects, R: Rows, C: Clock>(deps: &Deps<O, R, C>, key: &str) -> Result<usize, IntakeError> {
+    let head = deps.own()?.head(key, None).await.map_err(IntakeError::Source)?;
+    let Some(head) = head else { return Ok(0) };
+    let rows = owe(deps, key, &head).await?;
+    Ok(rows.iter().filter(|row| row.value.is_owed()).count())
+}
+
+/// Goes on with this region's walk, a few pages at a time, if the last part of it is long enough ago.
+pub(crate) async fn go_on<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    invocation: &Invocation,
+) -> Result<(), RowsError> {
+    let (pages, now) = (deps.policy.inventory_pages, deps.clock.now());
+    let held = if pages == 0 { None } else { Some(deps.ledger.walked(deps.here).await?) };
+    let Some(mut walked) = held else { return Ok(()) };
+    if walked.at.is_some_and(|at| now.since(at) < deps.policy.inventory_every) {
+        return Ok(());
+    }
+    for _ in 0..pages {
+        if !deps.has_time(invocation) {
+            break;
+        }
+        match walk(deps, "", walked.after.as_deref(), false).await {
+            Ok(found) => {
+                walked.after = found.next;
+                if found.owed > 0 || !found.unread.is_empty() {
+                    tracing::warn!(
+                        owed = found.owed,
+                        unread = found.unread.len(),
+                        "found what events had missed"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::info!(error = chain(&error), "left the walk over the listings to a later sweep");
+                break;
+            }
+        }
+        if walked.after.is_none() {
+            break;
+        }
+    }
+    walked.at = Some(now);
+    deps.ledger.walk(deps.here, &walked).await
+}

@@ -1,0 +1,44 @@
+//! What a bucket holds, told in pages.
+
+use super::{Answer, Asked, Cloud, S3Error, lock, xml};
+
+/// Objects on one page of a listing.
+const KEYS_A_PAGE: usize = 1000;
+
+impl Cloud {
+    /// The open uploads below a prefix, with the time of the simulated world's beginning for all.
+    pub(super) fn uploads(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
+        let prefix = asked.of_query("prefix").unwrap_or_default();
+        let buckets = lock(&self.0.buckets);
+        let open = buckets.get(&asked.bucket)?.open(prefix);
+        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
+        let rows = open.iter().map(|(key, id)| {
+            let key = escaped(key);
+            format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload>")
+        });
+        let rows: String = rows.collect();
+        let body = format!(
+            "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{rows}</ListMultipartUploadsResult>"
+        );
+        Ok((format!("{} uploads", open.len()), xml(body)))
+    }
+
+    pub(super) fn list(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
+        let (prefix, after) = (asked.of_query("prefix").unwrap_or_default(), asked.of_query("start-after"));
+        let buckets = lock(&self.0.buckets);
+        let bucket = buckets.get(&asked.bucket)?;
+        let shown = |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
+        let keys = bucket.all().keys().filter(shown);
+        let mut newest = keys.filter_map(|key| Some((key, bucket.object(key, None).ok()?)));
+        let mut body = String::from("<ListBucketResult>");
+        for (key, object) in newest.by_ref().take(KEYS_A_PAGE) {
+            let key = key.replace('&', "&amp;").replace('<', "&lt;");
+            body += &format!("<Contents><Key>{key}</Key><Size>{}</Size></Contents>", object.body.len());
+        }
+        let more = newest.next().is_some();
+        Ok((
+            format!("more {more}"),
+            xml(format!("{body}<IsTruncated>{more}</IsTruncated></ListBucketResult>")),
+        ))
+    }
+}
