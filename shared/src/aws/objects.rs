@@ -18,7 +18,10 @@ use aws_sdk_s3::{
 use bytes::{Buf as _, Bytes, BytesMut};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::errors::{Failure, classify};
+use super::{
+    errors::{Failure, classify},
+    lean::{Fault, Lean},
+};
 use crate::{
     checksum::Checksum,
     ports::{Attributes, CopySource, Head, Objects, ObjectsError, Part, Silence, Stored},
@@ -36,6 +39,8 @@ pub struct S3Objects {
     kms_key: Option<String>,
     /// Longest wait for the bytes of one read.
     body_max: Duration,
+    /// The short way for bytes, where there is one.
+    lean: Option<Lean>,
 }
 
 impl S3Objects {
@@ -46,7 +51,12 @@ impl S3Objects {
         kms_key: Option<String>,
         body_max: Duration,
     ) -> Self {
-        Self { client, bucket, owner, kms_key, body_max }
+        Self { client, bucket, owner, kms_key, body_max, lean: None }
+    }
+
+    /// The same bucket, to which bytes go by `lean`.
+    pub(super) fn with(self, lean: Option<Lean>) -> Self {
+        Self { lean, ..self }
     }
 
     fn encryption(&self) -> Option<ServerSideEncryption> {
@@ -57,16 +67,43 @@ impl S3Objects {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
+        self.sorted(key, classify(&error), error.into())
+    }
+
+    fn fault(&self, key: &str, fault: Fault) -> ObjectsError {
+        self.sorted(key, fault.failure(), fault.into())
+    }
+
+    fn sorted(&self, key: &str, failure: Failure, source: Source) -> ObjectsError {
         let (bucket, key) = (self.bucket.clone(), key.to_owned());
-        match classify(&error) {
-            Failure::Condition => ObjectsError::Mismatch { bucket, key, source: error.into() },
+        match failure {
+            Failure::Condition => ObjectsError::Mismatch { bucket, key, source },
             Failure::Missing => ObjectsError::Missing { bucket, key },
-            Failure::Throttled => ObjectsError::Throttled { bucket, source: error.into() },
-            Failure::NoAnswer(how) => ObjectsError::NoAnswer { bucket, how, source: error.into() },
-            Failure::Refused => ObjectsError::Refused { bucket, key, source: error.into() },
+            Failure::Throttled => ObjectsError::Throttled { bucket, source },
+            Failure::NoAnswer(how) => ObjectsError::NoAnswer { bucket, how, source },
+            Failure::Refused => ObjectsError::Refused { bucket, key, source },
         }
     }
+
+    /// The headers of a new object.
+    fn headers(&self, attributes: &Attributes) -> impl Iterator<Item = (String, String)> {
+        let named = |name: &str, value: String| (name.to_owned(), value);
+        let content_type = attributes.content_type.clone().map(|value| named("content-type", value));
+        let key = self.kms_key.clone();
+        let encryption = key.iter().map(|_| named("x-amz-server-side-encryption", "aws:kms".to_owned()));
+        let encryption: Vec<_> = encryption.collect();
+        let key = key.map(|key| named("x-amz-server-side-encryption-aws-kms-key-id", key));
+        let metadata = attributes.metadata.iter();
+        let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone()));
+        content_type.into_iter().chain(encryption).chain(key).chain(metadata).chain(self.owner_header())
+    }
+
+    fn owner_header(&self) -> Option<(String, String)> {
+        Some(("x-amz-expected-bucket-owner".to_owned(), self.owner.clone()?))
+    }
 }
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The bucket, key and version of a copy's source, as its header wants them.
 fn source_header(source: &CopySource) -> String {
@@ -114,6 +151,11 @@ impl Objects for S3Objects {
         checksum: Checksum,
         attributes: &Attributes,
     ) -> Result<Stored, ObjectsError> {
+        if let Some(lean) = &self.lean {
+            let put = lean.put(key, None, self.headers(attributes), (body, checksum));
+            let took = put.await.map_err(|e| self.fault(key, e))?;
+            return Ok(Stored { version_id: took.version_id, etag: took.etag });
+        }
         let put = self
             .client
             .put_object()
@@ -126,6 +168,8 @@ impl Objects for S3Objects {
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone());
+        // The checksum says what the body is; hashing it once more for the signature costs more than sending it.
+        let put = put.customize().disable_payload_signing();
         let reply = put.send().await.map_err(|e| self.failed(key, e))?;
         Ok(Stored { version_id: reply.version_id, etag: reply.e_tag })
     }
@@ -160,6 +204,13 @@ impl Objects for S3Objects {
         checksum: Checksum,
     ) -> Result<Part, ObjectsError> {
         let size_bytes = body.len() as u64;
+        if let Some(lean) = &self.lean {
+            let headers = self.owner_header().into_iter();
+            let put = lean.put(key, Some((upload, part)), headers, (body, checksum));
+            let took = put.await.map_err(|e| self.fault(key, e))?;
+            let etag = took.etag.unwrap_or_default();
+            return Ok(Part { number: part, etag, size_bytes, checksum: Some(checksum) });
+        }
         let put = self
             .client
             .upload_part()
@@ -170,6 +221,7 @@ impl Objects for S3Objects {
             .body(ByteStream::from(body))
             .checksum_crc64_nvme(checksum.to_string())
             .set_expected_bucket_owner(self.owner.clone());
+        let put = put.customize().disable_payload_signing();
         let reply = put.send().await.map_err(|e| self.failed(key, e))?;
         Ok(Part { number: part, etag: reply.e_tag.unwrap_or_default(), size_bytes, checksum: Some(checksum) })
     }

@@ -13,6 +13,7 @@ mod leases;
 mod progress;
 mod proof;
 mod reading;
+mod room;
 mod ship;
 mod source;
 mod trip;

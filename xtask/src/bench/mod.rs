@@ -9,6 +9,7 @@ pub mod figures;
 pub mod http;
 pub mod pick;
 pub mod runtime_api;
+pub mod transfer;
 
 use crate::{
     cloud::{

@@ -73,6 +73,7 @@ pub(super) const KNOBS: [Knob; 75] = [
     knob("upload.sync_validation", "false"),
     knob("upload.part_size", "64 MiB"),
     knob("upload.concurrency", "8"),
+    knob("upload.memory", "64 MiB"),
     knob("upload.part_timeout", "33s"),
     knob("capacity.lease_ttl", "90s"),
     knob("monitoring.enabled", "false"),
