@@ -88,6 +88,18 @@ enum Bench {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
     },
+    /// What uploads cost, side by side with other clients, against a sink that discards
+    Transfer {
+        /// Writes the figures to this file, as JSON
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        /// Only this case; may be given more than once
+        #[arg(long = "case", value_name = "NAME")]
+        cases: Vec<bench::transfer::Case>,
+        /// Runs of each client in each case
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
+        runs: u8,
+    },
     /// What a pick of one region out of thirty costs, by every strategy
     Pick {
         /// Writes the figures to this file, as JSON
@@ -272,6 +284,9 @@ pub fn run(xtask: Xtask) -> Result<ExitCode, Box<dyn Error>> {
             if !missed.is_empty() {
                 return Err(missed.join("; ").into());
             }
+        }
+        Command::Bench { what: Bench::Transfer { report, cases, runs } } => {
+            bench::transfer::Bench { cases, runs: usize::from(runs), report }.run(&folder, &say)?;
         }
         Command::Bench { what: Bench::Pick { report } } => {
             let missed = bench::pick::pick(&folder, report.as_deref(), &say)?;

@@ -33,7 +33,8 @@ pub(super) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse
     }
 }
 
-fn by_code(code: Option<&str>, status: u16) -> Failure {
+/// Sorts an answer by its code and its status.
+pub(super) fn by_code(code: Option<&str>, status: u16) -> Failure {
     match (code.unwrap_or_default(), status) {
         (
             "ConditionalCheckFailedException"

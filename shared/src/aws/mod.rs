@@ -5,7 +5,9 @@
 
 mod budgets;
 mod connections;
+mod described;
 mod errors;
+mod lean;
 mod live;
 mod objects;
 mod resolver;
@@ -25,6 +27,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation,
 
 use budgets::Partitions;
 pub use connections::{Connections, Https};
+use lean::{Keys, Lean, Place};
 pub use live::HttpApis;
 pub use objects::S3Objects;
 pub use rows::DynamoRows;
@@ -101,6 +104,8 @@ pub struct Aws {
     sdk: SdkConfig,
     connections: Arc<dyn Connections>,
     partitions: Partitions,
+    /// Credentials for what goes the short way; `None` if there are none.
+    keys: Option<Arc<Keys>>,
 }
 
 impl fmt::Debug for Aws {
@@ -115,14 +120,19 @@ impl Aws {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .region(SdkRegion::new(home.to_owned()))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        Self { sdk: loader.load().await, connections: Arc::new(Https), partitions: Partitions::of(home) }
+        Self::new(loader.load().await, Arc::new(Https), Partitions::of(home))
     }
 
     /// Clients over `connections`, with the credentials, the clock and the jitter of `sdk`.
     pub fn over(sdk: &SdkConfig, connections: Arc<dyn Connections>) -> Self {
         let partitions = Partitions::of(sdk.region().map_or("", |home| home.as_ref()));
         let sdk = sdk.to_builder().http_client(connections.client()).build();
-        Self { sdk, connections, partitions }
+        Self::new(sdk, connections, partitions)
+    }
+
+    fn new(sdk: SdkConfig, connections: Arc<dyn Connections>, partitions: Partitions) -> Self {
+        let keys = Keys::of(&sdk).map(Arc::new);
+        Self { sdk, connections, partitions, keys }
     }
 
     /// The same credentials over connections of its own: a fault that only new
@@ -158,6 +168,20 @@ impl Aws {
         let client = self.s3(region, limits);
         let bucket = region.bucket.clone()?;
         Some(S3Objects::new(client, bucket, owner.map(str::to_owned), region.kms_key.clone(), limits.attempt))
+    }
+
+    /// As [`objects`](Self::objects), for callers that ship many bytes and repeat calls themselves:
+    /// what carries bytes goes past the SDK, over a pool of connections of its own, and is tried once.
+    pub fn shipping(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
+        let objects = self.objects(region, owner, limits)?;
+        let lean = || {
+            let place = Place::of(region, region.bucket.as_deref()?, &self.sdk)?;
+            // What stands in the configuration was checked there, and the SDK resolves it without more ado, too.
+            let anywhere = endpoint::Policy { allow_local: true, hosts: None };
+            let connector = self.connections.connector(limits, &anywhere);
+            Some(Lean { place, keys: self.keys.clone()?, connector, limit: limits.attempt })
+        };
+        Some(objects.with(lean()))
     }
 
     /// What a client of another service in `region` is built from.

@@ -12,13 +12,17 @@ use aws_sdk_s3::{
     primitives::{ByteStream, ByteStreamError},
     types::{
         ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-        MetadataDirective, ServerSideEncryption, StorageClass, TaggingDirective,
+        MetadataDirective, ServerSideEncryption, TaggingDirective,
     },
 };
 use bytes::{Buf as _, Bytes, BytesMut};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::errors::{Failure, classify};
+use super::{
+    described::{described, headers},
+    errors::{Failure, classify},
+    lean::{Fault, Lean},
+};
 use crate::{
     checksum::Checksum,
     ports::{
@@ -40,6 +44,8 @@ pub struct S3Objects {
     kms_key: Option<String>,
     /// Longest wait for the bytes of one read.
     body_max: Duration,
+    /// The short way for bytes, where there is one.
+    lean: Option<Lean>,
 }
 
 impl S3Objects {
@@ -50,7 +56,12 @@ impl S3Objects {
         kms_key: Option<String>,
         body_max: Duration,
     ) -> Self {
-        Self { client, bucket, owner, kms_key, body_max }
+        Self { client, bucket, owner, kms_key, body_max, lean: None }
+    }
+
+    /// The same bucket, to which bytes go by `lean`.
+    pub(super) fn with(self, lean: Option<Lean>) -> Self {
+        Self { lean, ..self }
     }
 
     fn encryption(&self) -> Option<ServerSideEncryption> {
@@ -61,44 +72,30 @@ impl S3Objects {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
+        self.sorted(key, classify(&error), error.into())
+    }
+
+    fn fault(&self, key: &str, fault: Fault) -> ObjectsError {
+        self.sorted(key, fault.failure(), fault.into())
+    }
+
+    fn sorted(&self, key: &str, failure: Failure, source: Source) -> ObjectsError {
         let (bucket, key) = (self.bucket.clone(), key.to_owned());
-        match classify(&error) {
-            Failure::Condition => ObjectsError::Mismatch { bucket, key, source: error.into() },
+        match failure {
+            Failure::Condition => ObjectsError::Mismatch { bucket, key, source },
             Failure::Missing => ObjectsError::Missing { bucket, key },
-            Failure::Throttled => ObjectsError::Throttled { bucket, source: error.into() },
-            Failure::NoAnswer(how) => ObjectsError::NoAnswer { bucket, how, source: error.into() },
-            Failure::Refused => ObjectsError::Refused { bucket, key, source: error.into() },
+            Failure::Throttled => ObjectsError::Throttled { bucket, source },
+            Failure::NoAnswer(how) => ObjectsError::NoAnswer { bucket, how, source },
+            Failure::Refused => ObjectsError::Refused { bucket, key, source },
         }
+    }
+
+    fn owner_header(&self) -> Option<(String, String)> {
+        Some(("x-amz-expected-bucket-owner".to_owned(), self.owner.clone()?))
     }
 }
 
-/// Sets on a request that makes an object what is kept besides its bytes.
-macro_rules! described {
-    ($attributes:expr, $request:expr) => {{
-        let kept: &Attributes = $attributes;
-        $request
-            .set_content_type(kept.content_type.clone())
-            .set_cache_control(kept.headers.cache_control.clone())
-            .set_content_disposition(kept.headers.content_disposition.clone())
-            .set_content_encoding(kept.headers.content_encoding.clone())
-            .set_content_language(kept.headers.content_language.clone())
-            .set_storage_class(kept.storage_class.as_deref().map(StorageClass::from))
-            .set_metadata(Some(kept.metadata.clone().into_iter().collect()))
-            .set_tagging(tagging(&kept.tags))
-    }};
-}
-
-/// Tags as their header wants them.
-fn tagging(tags: &Tags) -> Option<String> {
-    let pair = |(name, value): (&String, &String)| {
-        format!(
-            "{}={}",
-            utf8_percent_encode(name, NON_ALPHANUMERIC),
-            utf8_percent_encode(value, NON_ALPHANUMERIC)
-        )
-    };
-    (!tags.is_empty()).then(|| tags.iter().map(pair).collect::<Vec<_>>().join("&"))
-}
+type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The bucket, key and version of a copy's source, as its header wants them.
 fn source_header(source: &CopySource) -> String {
@@ -146,6 +143,16 @@ impl Objects for S3Objects {
         checksum: Checksum,
         attributes: &Attributes,
     ) -> Result<Stored, ObjectsError> {
+        if let Some(lean) = &self.lean {
+            let put = lean.put(
+                key,
+                None,
+                headers(attributes, self.kms_key.as_ref()).chain(self.owner_header()),
+                (body, checksum),
+            );
+            let took = put.await.map_err(|e| self.fault(key, e))?;
+            return Ok(Stored { version_id: took.version_id, etag: took.etag, checksum: None });
+        }
         let put = described!(attributes, self.client.put_object())
             .bucket(&self.bucket)
             .key(key)
@@ -154,6 +161,8 @@ impl Objects for S3Objects {
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone());
+        // The checksum says what the body is; hashing it once more for the signature costs more than sending it.
+        let put = put.customize().disable_payload_signing();
         let reply = put.send().await.map_err(|e| self.failed(key, e))?;
         Ok(Stored { version_id: reply.version_id, etag: reply.e_tag, checksum: None })
     }
@@ -184,6 +193,13 @@ impl Objects for S3Objects {
         checksum: Checksum,
     ) -> Result<Part, ObjectsError> {
         let size_bytes = body.len() as u64;
+        if let Some(lean) = &self.lean {
+            let headers = self.owner_header().into_iter();
+            let put = lean.put(key, Some((upload, part)), headers, (body, checksum));
+            let took = put.await.map_err(|e| self.fault(key, e))?;
+            let etag = took.etag.unwrap_or_default();
+            return Ok(Part { number: part, etag, size_bytes, checksum: Some(checksum) });
+        }
         let put = self
             .client
             .upload_part()
@@ -194,6 +210,7 @@ impl Objects for S3Objects {
             .body(ByteStream::from(body))
             .checksum_crc64_nvme(checksum.to_string())
             .set_expected_bucket_owner(self.owner.clone());
+        let put = put.customize().disable_payload_signing();
         let reply = put.send().await.map_err(|e| self.failed(key, e))?;
         Ok(Part { number: part, etag: reply.e_tag.unwrap_or_default(), size_bytes, checksum: Some(checksum) })
     }

@@ -24,6 +24,9 @@ const MODES: [&str; 3] = ["immediate", "graceful", "manual"];
 /// What S3 allows a part to be.
 const PART_SIZES: std::ops::RangeInclusive<ByteSize> = ByteSize::mib(5)..=ByteSize::gib(5);
 
+/// From two parts of the smallest size to more than pays.
+const MEMORY_SIZES: std::ops::RangeInclusive<ByteSize> = ByteSize::mib(10)..=ByteSize::gib(64);
+
 const ANY: std::ops::RangeInclusive<Duration> = Duration::ZERO..=DURATION_MAX;
 const SOME: std::ops::RangeInclusive<Duration> = DURATION_MIN..=DURATION_MAX;
 
@@ -146,6 +149,7 @@ pub(super) fn upload(group: &mut Group) -> upload::Policy {
         sync_validation: group.flag("upload.sync_validation").unwrap_or_default(),
         part_size: group.size("upload.part_size", PART_SIZES).unwrap_or_default(),
         concurrency: group.count("upload.concurrency", 1..=u32::MAX).unwrap_or_default() as usize,
+        memory: group.size("upload.memory", MEMORY_SIZES).unwrap_or_default(),
         part_timeout: group.duration("upload.part_timeout", SOME).unwrap_or_default(),
     }
 }

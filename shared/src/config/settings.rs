@@ -114,6 +114,7 @@ pub const SETTINGS: &[Setting] = &[
     value("upload.sync_validation", "true", "Whether each copy is read back and compared before it counts."),
     value("upload.part_size", "8MiB", "Size aimed at for a part, 5 MiB to 5 GiB."),
     value("upload.concurrency", "4", "Parts in flight in one region; at least 1."),
+    value("upload.memory", "40MiB", "Memory for parts that are read and not yet sent everywhere, 10 MiB to 64 GiB; two parts at least."),
     value("upload.part_timeout", "30s", "Longest wait for one part before its region is dropped."),
     derived("upload.state_folder", "`sealane/uploads` in `$XDG_STATE_HOME`, else in `~/.local/state`", "Folder in which `sealane upload` notes what a later run needs to go on after it was stopped."),
     value("capacity.lease_ttl", "60s", "Time after which the slot of an upload that no longer renews its lease is free again, 10 s to 1 h."),

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
+use super::room::{Buffer, Room};
 use crate::{
     checksum::{Checksum, Crc64, combine},
     units::ByteSize,
@@ -45,8 +46,9 @@ pub struct Whole {
 pub(super) struct Blocks<E> {
     emit: E,
     block_size: usize,
-    capacity: usize,
-    buffer: Vec<u8>,
+    room: Room,
+    /// The block that is being filled, once it has a byte.
+    filling: Option<Buffer>,
     sum: Crc64,
     number: u32,
     size: u64,
@@ -55,15 +57,14 @@ pub(super) struct Blocks<E> {
 }
 
 impl<E: FnMut(Block) -> ControlFlow<()>> Blocks<E> {
-    /// Blocks of `block_size` bytes from a stream of at most about `expected` bytes.
-    pub(super) fn new(block_size: ByteSize, expected: ByteSize, emit: E) -> Self {
+    /// Blocks of `block_size` bytes, in buffers of `room`, from a stream of at most about `expected` bytes.
+    pub(super) fn new(block_size: ByteSize, expected: ByteSize, room: Room, emit: E) -> Self {
         let bytes = |size: ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
-        let block_size = bytes(block_size).max(1);
         Self {
             emit,
-            block_size,
-            capacity: block_size.min(bytes(expected)),
-            buffer: Vec::new(),
+            block_size: bytes(block_size).min(bytes(expected)).max(1),
+            room,
+            filling: None,
             sum: Crc64::new(),
             number: 0,
             size: 0,
@@ -77,6 +78,24 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Blocks<E> {
         self.stopped
     }
 
+    /// Where the next bytes go, at most `most` and at least one; a block that is full is handed on first.
+    ///
+    /// What is put there counts only once it is [`filled`](Self::filled).
+    pub(super) fn space(&mut self, most: usize) -> io::Result<&mut [u8]> {
+        if self.filling.as_ref().is_some_and(|block| block.len() == self.block_size) {
+            self.hand_on(false)?;
+        }
+        let (room, size) = (&self.room, self.block_size);
+        Ok(self.filling.get_or_insert_with(|| room.take(size)).space(most))
+    }
+
+    /// Counts `n` bytes of the [`space`](Self::space), and sums them while they are hot.
+    pub(super) fn filled(&mut self, n: usize) {
+        if let Some(block) = &mut self.filling {
+            self.sum.update(block.fill(n));
+        }
+    }
+
     /// Hands on the last block; `None` if the receiver wanted no more.
     pub(super) fn finish(mut self, files: u64) -> Option<Whole> {
         self.hand_on(true).ok()?;
@@ -84,7 +103,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Blocks<E> {
     }
 
     fn hand_on(&mut self, last: bool) -> io::Result<()> {
-        let bytes = Bytes::from(mem::take(&mut self.buffer));
+        let bytes = self.filling.take().map(Bytes::from_owner).unwrap_or_default();
         let checksum = mem::take(&mut self.sum).finish();
         let len = bytes.len() as u64;
         self.whole = combine(self.whole, checksum, len);
@@ -103,16 +122,11 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Write for Blocks<E> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        if self.buffer.len() == self.block_size {
-            self.hand_on(false)?;
-        }
-        if self.buffer.capacity() == 0 {
-            self.buffer.reserve_exact(self.capacity);
-        }
-        let taken = &bytes[..bytes.len().min(self.block_size - self.buffer.len())];
-        self.buffer.extend_from_slice(taken);
-        self.sum.update(taken);
-        Ok(taken.len())
+        let space = self.space(bytes.len())?;
+        let taken = space.len();
+        space.copy_from_slice(&bytes[..taken]);
+        self.filled(taken);
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -127,7 +141,7 @@ mod tests {
 
     fn cut(block_size: u64, writes: &[Vec<u8>]) -> (Vec<Block>, Whole) {
         let mut taken = Vec::new();
-        let mut blocks = Blocks::new(ByteSize(block_size), ByteSize(64), |block| {
+        let mut blocks = Blocks::new(ByteSize(block_size), ByteSize(10_000), Room::endless(), |block| {
             taken.push(block);
             ControlFlow::Continue(())
         });
@@ -160,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_wants_no_more_stops_the_stream() {
-        let mut blocks = Blocks::new(ByteSize(2), ByteSize(9), |_| ControlFlow::Break(()));
+        let mut blocks = Blocks::new(ByteSize(2), ByteSize(9), Room::endless(), |_| ControlFlow::Break(()));
         assert!(blocks.write_all(b"abc").is_err());
         assert!(blocks.stopped());
         assert!(blocks.finish(1).is_none());

@@ -92,7 +92,7 @@ impl Item {
     /// Opens the file, if it is still the one that was listed.
     pub(super) fn open(&self) -> Result<Watched<'_>, SourceError> {
         let file = File::open(&self.path).map_err(|error| cannot_read(&self.path, error))?;
-        let watched = Watched { item: self, file, sum: Crc64::new(), failed: None };
+        let watched = Watched { item: self, file, read: 0, sum: Some(Crc64::new()), failed: None };
         watched.compare()?;
         Ok(watched)
     }
@@ -107,22 +107,35 @@ impl Item {
 pub(super) struct Watched<'a> {
     item: &'a Item,
     file: File,
-    sum: Crc64,
+    read: u64,
+    /// `None` where the reader sums the bytes itself.
+    sum: Option<Crc64>,
     failed: Option<io::Error>,
 }
 
 impl Watched<'_> {
+    /// The same file for a reader that sums the bytes itself: once is enough.
+    pub(super) fn unsummed(self) -> Self {
+        Self { sum: None, ..self }
+    }
+
+    /// Listed bytes that were not read so far.
+    pub(super) const fn left(&self) -> u64 {
+        self.item.size() - self.read
+    }
+
     /// The error that reading ended in, if it did.
     pub(super) fn failure(&mut self) -> Option<SourceError> {
         self.failed.take().map(|source| SourceError::Unreadable { path: self.item.path.clone(), source })
     }
 
-    /// The checksum of the bytes, if they were the whole file and it stayed as it was.
+    /// The checksum of the bytes, if they were the whole file and it stayed as it was; of none
+    /// where the reader summed them.
     pub(super) fn finish(mut self) -> Result<Checksum, SourceError> {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
-        let (listed, read) = (self.item.size(), self.sum.len());
+        let (listed, read) = (self.item.size(), self.read);
         if read < listed {
             return Err(self.item.changed(format!("it ended after {read} of {listed} bytes")));
         }
@@ -131,7 +144,7 @@ impl Watched<'_> {
             return Err(self.item.changed(format!("it has more than its {listed} bytes")));
         }
         self.compare()?;
-        Ok(self.sum.finish())
+        Ok(self.sum.unwrap_or_default().finish())
     }
 
     /// Compares the open file with what was listed.
@@ -146,12 +159,15 @@ impl Watched<'_> {
 
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.item.size() - self.sum.len()).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
         let room = left.min(buffer.len());
         loop {
             match self.file.read(&mut buffer[..room]) {
                 Ok(n) => {
-                    self.sum.update(&buffer[..n]);
+                    self.read += n as u64;
+                    if let Some(sum) = &mut self.sum {
+                        sum.update(&buffer[..n]);
+                    }
                     return Ok(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -17,6 +17,7 @@ mod proof;
 mod ranges;
 mod reading;
 mod resume;
+mod room;
 mod ship;
 mod source;
 mod trip;

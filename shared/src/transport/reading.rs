@@ -11,10 +11,14 @@ use std::{
 };
 
 use futures::future::join_all;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout},
+};
 
 use super::{
     blocks::{Block, Whole},
+    room::Room,
     source::{Source, SourceError},
     trip::Feed,
 };
@@ -31,7 +35,7 @@ impl Line {
     /// Hands on one piece, of which the source's first `read` bytes end; `None` when the
     /// trip is over, or is called off because it did not take the piece in time.
     async fn give(self, piece: Feed, read: u64, limit: Duration) -> Option<Self> {
-        match tokio::time::timeout(limit, self.feed.send(piece)).await {
+        match timeout(limit, self.feed.send(piece)).await {
             Ok(sent) => sent.is_ok().then_some(self),
             Err(_) => {
                 let behind = ByteSize(read.saturating_sub(self.acked.load(Ordering::Relaxed)));
@@ -40,6 +44,58 @@ impl Line {
                 None
             }
         }
+    }
+}
+
+/// How long lanes that have nothing to send wait for those that hold all the memory, as a share of
+/// the time that a roomful took so far, and at least.
+///
+/// What is held is let go of part by part, so a lane that is slower, but not several times slower,
+/// lets go of something in that time.
+const HELD_UP: (f64, Duration) = (1.5, Duration::from_millis(50));
+/// How often the lanes are looked at while nothing can be read.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Which lanes hold up the others.
+#[derive(Debug)]
+struct Pace {
+    began: Instant,
+    /// Bytes that may be held at once.
+    room: u64,
+    /// Since when some lane has sent everything and waits for others.
+    hungry: Option<Instant>,
+}
+
+impl Pace {
+    fn new(room: ByteSize) -> Self {
+        Self { began: Instant::now(), room: room.0, hungry: None }
+    }
+
+    /// Calls the lanes off that hold up others for too long, after `read` bytes.
+    fn look(&mut self, lines: Vec<Line>, read: u64) -> Vec<Line> {
+        let behind = |line: &Line| read.saturating_sub(line.acked.load(Ordering::Relaxed));
+        if lines.iter().all(|line| behind(line) > 0) {
+            self.hungry = None;
+            return lines;
+        }
+        let since = *self.hungry.get_or_insert_with(Instant::now);
+        if since.elapsed() <= self.patience(read, since) {
+            return lines;
+        }
+        let (kept, late): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| behind(line) == 0);
+        for line in late {
+            let behind = ByteSize(behind(&line));
+            let _ = line.call_off.send(Reason::FellBehind { behind });
+        }
+        kept
+    }
+
+    /// A share of the time that a roomful took the fastest, of those before `hungry`.
+    fn patience(&self, read: u64, hungry: Instant) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let roomfuls = (read as f64 / self.room.max(1) as f64).max(1.0);
+        let roomful = (hungry - self.began).div_f64(roomfuls);
+        roomful.mul_f64(HELD_UP.0).max(HELD_UP.1)
     }
 }
 
@@ -57,8 +113,14 @@ pub(super) async fn feed(
     limit: Duration,
 ) -> Result<Option<Whole>, SourceError> {
     let for_nobody = lines.is_empty();
-    let mut read = 0;
-    while let Some(block) = reading.blocks.recv().await {
+    let (mut read, mut pace) = (0, Pace::new(reading.room));
+    loop {
+        let Ok(next) = timeout(LOOK_EVERY, reading.blocks.recv()).await else {
+            lines = pace.look(lines, read);
+            continue;
+        };
+        pace.hungry = None;
+        let Some(block) = next else { break };
         read += block.bytes.len() as u64;
         lines = give_all(lines, Feed::Block(block), read, limit).await;
         if lines.is_empty() && !for_nobody {
@@ -81,19 +143,26 @@ pub(super) async fn feed(
 
 /// A source that is being read.
 pub(super) struct Reading {
+    /// Bytes that are held at most.
+    room: ByteSize,
     blocks: mpsc::Receiver<Block>,
     end: oneshot::Receiver<Result<Option<Whole>, SourceError>>,
 }
 
-/// Reads `source` on a thread of its own, one block ahead; it ends when nobody takes the blocks.
+/// Reads `source` on a thread of its own, as far ahead as `memory` holds blocks; it ends when nobody takes them.
 ///
 /// The runtime's pool is for short work, and this lasts as long as the upload.
-pub(super) fn read_aside(source: &Source, part_size: ByteSize) -> Result<Reading, SourceError> {
+pub(super) fn read_aside(
+    source: &Source,
+    part_size: ByteSize,
+    memory: ByteSize,
+) -> Result<Reading, SourceError> {
+    let room = Room::of(memory, part_size);
     let (send, blocks) = mpsc::channel(1);
     let (ended, end) = oneshot::channel();
     let reader = source.clone();
     let read = move || {
-        let whole = reader.read(part_size, |block| match send.blocking_send(block) {
+        let whole = reader.read_in(room, part_size, |block| match send.blocking_send(block) {
             Ok(()) => std::ops::ControlFlow::Continue(()),
             Err(_) => std::ops::ControlFlow::Break(()),
         });
@@ -104,13 +173,43 @@ pub(super) fn read_aside(source: &Source, part_size: ByteSize) -> Result<Reading
     let refused =
         |source_error| SourceError::Unreadable { path: source.path().to_owned(), source: source_error };
     spawned.map_err(refused)?;
-    Ok(Reading { blocks, end })
+    Ok(Reading { room: memory.max(part_size), blocks, end })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checksum::Checksum;
+
+    fn line(acked: u64) -> (Line, oneshot::Receiver<Reason>) {
+        let (feed, _) = mpsc::channel(1);
+        let (call_off, called_off) = oneshot::channel();
+        (Line { feed, call_off, acked: Arc::new(AtomicU64::new(acked)) }, called_off)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_holds_all_memory_while_others_wait_is_called_off() {
+        let mut pace = Pace::new(ByteSize(10));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let ((fast, _held), (slow, mut called_off)) = (line(20), line(12));
+        let mut lines = vec![fast, slow];
+        for _ in 0..76 {
+            lines = pace.look(lines, 20);
+            assert_eq!(lines.len(), 2, "two roomfuls took a second: three quarters of one are waited");
+            tokio::time::advance(LOOK_EVERY).await;
+        }
+        assert_eq!(pace.look(lines, 20).len(), 1);
+        assert_eq!(called_off.try_recv(), Ok(Reason::FellBehind { behind: ByteSize(8) }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lanes_that_are_all_slow_are_waited_for() {
+        let mut pace = Pace::new(ByteSize(10));
+        let ((one, _held), (other, _kept)) = (line(3), line(9));
+        let lines = pace.look(vec![one, other], 10);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(pace.look(lines, 10).len(), 2);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_region_that_holds_up_the_others_is_called_off() {

@@ -377,7 +377,7 @@ async fn pass<O: Objects, C: Clock>(
         lines.push(Line { feed, call_off, acked });
     }
     let fed = async {
-        let reading = read_aside(source, source.part_size(policy.part_size))?;
+        let reading = read_aside(source, source.part_size(policy.part_size), policy.memory)?;
         feed(source, reading, lines, expected, policy.part_timeout).await
     };
     join(fed, join_all(trips)).await

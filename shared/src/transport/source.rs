@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, Metadata},
-    io::{self, Read, Write},
+    io::{self, Read},
     ops::ControlFlow,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
@@ -18,6 +18,7 @@ use super::{
     archive,
     blocks::{Block, Blocks, Whole},
     item::{Item, cannot_read},
+    room::Room,
 };
 use crate::{
     checksum::Crc64,
@@ -31,7 +32,7 @@ use crate::{
 /// Where the manifest lies in an archive: its last entry.
 pub const MANIFEST_NAME: &str = ".sealane-manifest.json";
 
-/// Bytes read at a time.
+/// Bytes read at a time: so few that they are still in the processor's cache when they are summed.
 const CHUNK: usize = 256 << 10;
 
 /// Why a source cannot be shipped.
@@ -193,7 +194,7 @@ impl Source {
         }
     }
 
-    /// Reads the source once, in blocks of `part_size`, one at a time in memory.
+    /// Reads the source once, in blocks of `part_size`, as many at a time in memory as `emit` holds on to.
     ///
     /// `None` when `emit` breaks off. Blocks on the file system and in `emit`;
     /// what was emitted is good only once this returns the whole.
@@ -202,7 +203,17 @@ impl Source {
         part_size: ByteSize,
         emit: impl FnMut(Block) -> ControlFlow<()>,
     ) -> Result<Option<Whole>, SourceError> {
-        let blocks = Blocks::new(part_size, self.size_max(), emit);
+        self.read_in(Room::endless(), part_size, emit)
+    }
+
+    /// As [`read`](Self::read), in the buffers of `room`: waits for those that are held on to.
+    pub(super) fn read_in(
+        &self,
+        room: Room,
+        part_size: ByteSize,
+        emit: impl FnMut(Block) -> ControlFlow<()>,
+    ) -> Result<Option<Whole>, SourceError> {
+        let blocks = Blocks::new(part_size, self.size_max(), room, emit);
         match &*self.kind {
             Kind::File(item) => read_file(item, blocks),
             Kind::Folder { root, items } => archive::pack(root, items, blocks),
@@ -214,16 +225,13 @@ fn read_file<E: FnMut(Block) -> ControlFlow<()>>(
     item: &Item,
     mut blocks: Blocks<E>,
 ) -> Result<Option<Whole>, SourceError> {
-    let mut file = item.open()?;
-    let mut chunk = vec![0; CHUNK.min(usize::try_from(item.size()).unwrap_or(CHUNK))];
-    loop {
-        let n = match file.read(&mut chunk) {
+    let mut file = item.open()?.unsummed();
+    while file.left() > 0 {
+        let Ok(space) = blocks.space(CHUNK) else { return Ok(None) };
+        match file.read(space) {
             Ok(0) => break,
-            Ok(n) => n,
+            Ok(n) => blocks.filled(n),
             Err(error) => return Err(cannot_read(&item.path, error)),
-        };
-        if blocks.write_all(&chunk[..n]).is_err() {
-            return Ok(None);
         }
     }
     file.finish()?;

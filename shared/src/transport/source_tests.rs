@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
+    io::Write as _,
     os::unix::{ffi::OsStrExt, fs::symlink},
 };
 

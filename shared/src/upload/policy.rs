@@ -24,6 +24,9 @@ pub struct Policy {
     pub part_size: ByteSize,
     /// Parts in flight in one region. At least 1.
     pub concurrency: usize,
+    /// Memory for blocks that are read and not yet sent everywhere, of all regions together; room
+    /// for two parts at least.
+    pub memory: ByteSize,
     /// Longest wait for one part before its region is dropped.
     pub part_timeout: Duration,
 }
@@ -39,6 +42,7 @@ impl Default for Policy {
             sync_validation: true,
             part_size: ByteSize::mib(8),
             concurrency: 4,
+            memory: ByteSize::mib(40),
             part_timeout: Duration::from_secs(30),
         }
     }

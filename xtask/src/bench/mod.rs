@@ -10,6 +10,7 @@ pub mod http;
 pub mod pick;
 pub mod replication;
 pub mod runtime_api;
+pub mod transfer;
 
 use crate::{
     cloud::{

@@ -210,6 +210,11 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     ),
     ("upload.concurrency", "0", "`upload.concurrency` is `0`: want a whole number, 1 or more"),
     (
+        "upload.memory",
+        "1MiB",
+        "`upload.memory` is `1MiB`: want a size from 10 MiB to 64 GiB, such as `8MiB`, or bytes",
+    ),
+    (
         "upload.part_timeout",
         "0s",
         "`upload.part_timeout` is `0s`: want a duration from `1ms` to `24h`, such as `500ms` \

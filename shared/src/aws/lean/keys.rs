@@ -1,0 +1,88 @@
+//! Credentials, and signing with them.
+
+use std::{fmt, time::Duration};
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
+use aws_sigv4::{
+    http_request::{
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+        UriPathNormalizationMode, sign,
+    },
+    sign::v4,
+};
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_runtime_api::client::{identity::Identity, orchestrator::HttpRequest};
+use tokio::sync::Mutex;
+
+use super::{Fault, Place};
+
+/// How long before their end credentials are fetched anew.
+const RENEW_BEFORE: Duration = Duration::from_secs(120);
+
+/// The credentials of a process, fetched when they are wanted first and when they run out.
+pub(in super::super) struct Keys {
+    provider: SharedCredentialsProvider,
+    clock: SharedTimeSource,
+    held: Mutex<Option<Credentials>>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// The credentials that `sdk` names, if it names any.
+    pub(in super::super) fn of(sdk: &SdkConfig) -> Option<Self> {
+        let clock = sdk.time_source().unwrap_or_default();
+        Some(Self { provider: sdk.credentials_provider()?, clock, held: Mutex::default() })
+    }
+
+    async fn credentials(&self) -> Result<Credentials, Fault> {
+        let soon = self.clock.now() + RENEW_BEFORE;
+        let mut held = self.held.lock().await;
+        let good = |found: &&Credentials| found.expiry().is_none_or(|end| end > soon);
+        if let Some(found) = held.as_ref().filter(good) {
+            return Ok(found.clone());
+        }
+        match self.provider.provide_credentials().await {
+            Ok(found) => Ok(held.insert(found).clone()),
+            Err(error) => Err(Fault::Unsigned(error.into())),
+        }
+    }
+
+    /// Signs `request` with a body as `body` says; adds the headers that tell so.
+    pub(super) async fn sign(
+        &self,
+        request: &mut HttpRequest,
+        place: &Place,
+        body: SignableBody<'_>,
+    ) -> Result<(), Fault> {
+        let identity: Identity = self.credentials().await?.into();
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        let unsigned = |error: Box<dyn std::error::Error + Send + Sync>| Fault::Unsigned(error);
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(place.region.as_str())
+            .name("s3")
+            .time(self.clock.now())
+            .settings(settings)
+            .build();
+        let params = params.map_err(|error| unsigned(error.into()))?.into();
+        let signable = SignableRequest::new(request.method(), request.uri(), request.headers().iter(), body);
+        let signable = signable.map_err(|error| unsigned(error.into()))?;
+        let signed = sign(signable, &params).map_err(|error| unsigned(error.into()))?;
+        let (headers, _) = signed.into_parts().0.into_parts();
+        for header in headers {
+            let (name, value) = (header.name(), header.value().to_owned());
+            let added = request.headers_mut().try_insert(name, value);
+            added.map_err(|error| unsigned(error.into()))?;
+        }
+        Ok(())
+    }
+}
