@@ -97,15 +97,21 @@ impl Job {
 
     /// Forgets the upload if nothing is left to go on with, else says how to go on.
     pub(super) fn end(self, receipt: &Receipt) {
-        let Some(journal) = self.journal else { return };
-        let id = &receipt.upload_id;
-        if receipt.outcome.is_success() && journal.record().regions.is_empty() {
-            warn(&journal.close().err().map(|error| error.to_string()).into_iter().collect::<Vec<_>>());
-        } else if receipt.outcome.is_success() {
-            note(&format!("`sealane uploads abort {id}` frees what is left unfinished"));
-        } else {
-            note(&format!("`sealane upload --resume={id}` goes on with it"));
+        if let Some(journal) = self.journal {
+            ended(journal, receipt);
         }
+    }
+}
+
+/// Forgets the upload if nothing is left to go on with, else says how to go on.
+pub(super) fn ended(journal: JournalFile, receipt: &Receipt) {
+    let id = &receipt.upload_id;
+    if receipt.outcome.is_success() && journal.record().regions.is_empty() {
+        warn(&journal.close().err().map(|error| error.to_string()).into_iter().collect::<Vec<_>>());
+    } else if receipt.outcome.is_success() {
+        note(&format!("`sealane uploads abort {id}` frees what is left unfinished"));
+    } else {
+        note(&format!("`sealane upload --resume={id}` goes on with it"));
     }
 }
 
@@ -114,7 +120,7 @@ fn seed() -> u64 {
 }
 
 /// The journal of a fresh upload. One that cannot be kept stops nothing, and is told of.
-fn begun(journals: &Journals, order: &Order, source: &Source) -> Option<JournalFile> {
+pub(super) fn begun(journals: &Journals, order: &Order, source: &Source) -> Option<JournalFile> {
     let record = Record {
         format: JOURNAL_FORMAT,
         upload_id: order.upload_id.clone(),

@@ -1,5 +1,6 @@
 //! `sealane upload`: ships a file or a folder to several regions at once.
 
+mod each;
 mod estimate;
 mod job;
 mod send;
@@ -17,6 +18,7 @@ use sealane::{
     transport::{JournalFile, Journals, ShipError},
     upload::{Access, Leftover, ObjectKey, Outcome, Plan, Receipt, StorageClass},
 };
+use serde::Serialize;
 
 use crate::{
     console::{Console, note, warn},
@@ -88,6 +90,14 @@ pub(crate) struct Args {
     #[arg(conflicts_with_all = ["copies", "min_copies", "strategy", "prefer", "session", "storage_class", "access"])]
     resume: Option<String>,
 
+    /// Ship each file of a folder as an object of its own, below the key as a prefix, with one receipt for all
+    #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
+    each: bool,
+
+    /// Small files in flight at once with `--each` [default: 16]
+    #[arg(long, value_name = "N", requires = "each", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    jobs: Option<u16>,
+
     /// Send nothing; show the route, the requests, and what transfer and storage would cost
     #[arg(long, conflicts_with_all = ["resume", "receipt"])]
     dry_run: bool,
@@ -106,6 +116,9 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
     args.settle(&mut config)?;
     if let Some(file) = &args.receipt {
         writable(file)?;
+    }
+    if args.each {
+        return each::run(args, config, console).await;
     }
     if args.dry_run {
         return estimate::run(&args, config, console).await;
@@ -207,7 +220,7 @@ fn writable(file: &Path) -> Result<(), Fault> {
     if folder.is_dir() { Ok(()) } else { Err(refuse(io::ErrorKind::NotADirectory.into())) }
 }
 
-fn keep(receipt: &Receipt, file: PathBuf) -> Result<(), Fault> {
+fn keep(receipt: &impl Serialize, file: PathBuf) -> Result<(), Fault> {
     let written = serde_json::to_string_pretty(receipt).map_err(io::Error::from);
     let written = written.and_then(|text| fs::write(&file, text + "\n"));
     written.map_err(|source| Fault::File { path: file, verb: "written", source })
