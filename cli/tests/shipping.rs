@@ -313,3 +313,26 @@ fn the_files_of_a_folder_are_shipped_as_objects_with_one_receipt() {
     assert!(stdout.contains("missing"), "{stdout}");
     assert_eq!(stage.ends("uploads list", 0).0, "nothing is unfinished\n");
 }
+
+#[test]
+fn a_pipe_is_kept_until_it_is_shipped_and_outlives_its_process() {
+    use std::io::Write as _;
+    let stage = Stage::new();
+    let file = stage.file("run.bin", 3 * PART + 17);
+    for store in &stage.stores {
+        store.state().stalls_after = Some(1);
+    }
+    let mut child = stage.command("upload - --key piped").stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&fs::read(&file).unwrap()).unwrap();
+    stage.stores[0].wait(|state| !state.arrived.is_empty());
+    stage.stores[1].wait(|state| !state.arrived.is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stage.go_on();
+    stage.ends("upload --resume", 0);
+    stage.assert_holds("piped", &file);
+    let spool = stage.path(".local/state/sealane/uploads/spool");
+    assert_eq!(fs::read_dir(spool).unwrap().count(), 0, "the spool is freed");
+    let (_, stderr) = stage.ends("upload -", 2);
+    assert!(stderr.contains("`-` gives no object key"), "{stderr}");
+}

@@ -29,7 +29,7 @@ const JOBS: u16 = 16;
 /// Ships each file of a folder and prints the receipts.
 pub(super) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
     let journals = state::journals(args.state_folder.as_deref(), &config);
-    let job = Job::planned(&args, config).await?;
+    let job = Job::planned(args.path(), &args, config).await?;
     let prefix = job.order.key.as_str().strip_suffix(".tar.zst").unwrap_or(job.order.key.as_str()).to_owned();
     let objects = objects(&job, args.key.as_ref().map_or(prefix.as_str(), ObjectKey::as_str))?;
     let batch = sent(&job, &args, &journals, objects, console).await?;

@@ -4,6 +4,7 @@ mod each;
 mod estimate;
 mod job;
 mod send;
+mod spool;
 
 use std::{
     fs, io,
@@ -29,11 +30,12 @@ use crate::{
     state,
 };
 use job::Job;
+pub(crate) use spool::{Spool, SpoolError};
 
 /// Arguments of `sealane upload`.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// The file or folder; a folder is shipped as one `.tar.zst` archive
+    /// The file or folder; a folder is shipped as one `.tar.zst` archive. `-` is standard input, and needs `--key`
     #[arg(required_unless_present = "resume")]
     path: Option<PathBuf>,
 
@@ -98,6 +100,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", requires = "each", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     jobs: Option<u16>,
 
+    /// Most that is kept of standard input, in GiB, before it is shipped
+    #[arg(long, value_name = "GIB", default_value_t = 64)]
+    spool_max_gib: u64,
+
     /// Send nothing; show the route, the requests, and what transfer and storage would cost
     #[arg(long, conflicts_with_all = ["resume", "receipt"])]
     dry_run: bool,
@@ -126,8 +132,8 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
     let journals = state::journals(args.state_folder.as_deref(), &config);
     let earlier = args.resume.as_deref().map(|id| args.earlier(&journals, id)).transpose()?.flatten();
     let job = match earlier {
-        Some(journal) => Job::resumed(journal, config).await?,
-        None => Job::fresh(&args, journals, config).await?,
+        Some(journal) => Job::resumed(journal, &journals, config).await?,
+        None => Job::fresh(args.spooled(&journals)?, &args, journals, config).await?,
     };
     let shipped = send::shipped(&job, args.bandwidth, console).await;
     let receipt = shipped.inspect_err(|fault| warn(&left_behind(fault)))?.explaining(job.left_out());
@@ -157,6 +163,18 @@ impl Args {
     /// What is to be shipped. The command line has it, unless an earlier upload says it.
     fn path(&self) -> &Path {
         self.path.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// Standard input, kept beside the journals, if it is what is to be shipped.
+    fn spooled(&self, journals: &Journals) -> Result<Option<Spool>, Fault> {
+        if self.path() != Path::new("-") {
+            return Ok(None);
+        }
+        if self.key.is_none() {
+            return Err(Fault::NoKey { path: "-".into(), source: None });
+        }
+        let name = uuid::Uuid::now_v7().to_string();
+        Ok(Some(Spool::of(io::stdin().lock(), journals.folder(), &name, self.spool_max_gib)?))
     }
 
     /// The class that was asked for, or that fits how the copies will be read.
