@@ -97,7 +97,7 @@ mod tests {
             let batch = Batch::of("b".to_owned(), receipts, unshipped);
             let worst = if lost > 0 { 3 } else { picks.iter().copied().max().unwrap_or(0) };
             prop_assert_eq!(batch.outcome, all[worst]);
-            prop_assert_eq!(batch.files as usize, picks.len() + lost);
+            prop_assert_eq!(batch.files, (picks.len() + lost) as u64);
             let text = serde_json::to_string(&batch).unwrap();
             prop_assert_eq!(serde_json::from_str::<Batch>(&text).unwrap(), batch);
         }
