@@ -9,7 +9,9 @@ use sealane::{
     upload::{InvalidKey, PlanError, TooLarge},
 };
 
-use crate::{exit::Exit, named::UnknownRegion, settings::SettingsError, worksets::ApiFault};
+use crate::{
+    exit::Exit, named::UnknownRegion, settings::SettingsError, upload::SpoolError, worksets::ApiFault,
+};
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -167,6 +169,9 @@ pub(crate) enum Fault {
         /// Its path.
         path: PathBuf,
     },
+    /// Standard input could not be kept.
+    #[error(transparent)]
+    Spool(SpoolError),
     /// More than a bucket takes as one object.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
@@ -208,6 +213,7 @@ impl Fault {
             | Self::Unpack(_)
             | Self::Exists { .. }
             | Self::TooLarge(_)
+            | Self::Spool(_)
             | Self::NothingToResume { .. }
             | Self::SourceChanged { .. }
             | Self::Source(_)

@@ -19,6 +19,7 @@ use crate::{
     fault::Fault,
     state,
     table::Table,
+    upload::Spool,
     world::World,
 };
 
@@ -235,6 +236,8 @@ async fn abort_one<O: Objects>(
         .map(|line| if left(&line) { line } else { Line { standing: Standing::Aborted, ..line } })
         .collect();
     if tidied.is_empty() {
+        // What came through a pipe is kept for nobody else.
+        Spool::at(&journal.record().source.path, journals.folder()).iter().for_each(Spool::remove);
         journal.close()?;
     }
     Ok(lines)

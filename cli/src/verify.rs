@@ -7,7 +7,7 @@ use sealane::{
     ports::Objects,
     region::RegionName,
     transport::{Checked, Finding, recheck},
-    upload::{CopyLine, How, Receipt},
+    upload::{Batch, CopyLine, How, Receipt},
 };
 use serde::Serialize;
 
@@ -37,6 +37,9 @@ enum Claim {
 /// One copy, and what was found of it.
 #[derive(Debug, PartialEq, Serialize)]
 struct Line {
+    /// The object, where the receipt names several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     region: RegionName,
     claim: Claim,
     finding: Finding,
@@ -51,9 +54,13 @@ struct Report {
 
 /// Reads the copies that a receipt names.
 pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
-    let receipt = read(args.receipt)?;
-    let world = World::connect(config).await;
-    let report = check(&receipt, args.all_regions, &world.buckets()).await;
+    let receipts = read_all(args.receipt)?;
+    let buckets = World::connect(config).await.buckets();
+    let mut report = Report { copies: Vec::new() };
+    for receipt in &receipts {
+        let checked = check(receipt, args.all_regions, &buckets).await;
+        report.copies.extend(checked.copies.into_iter().map(|line| line.of(receipt, receipts.len())));
+    }
     console.show(&report)?;
     Ok(report.exit())
 }
@@ -65,6 +72,16 @@ pub(crate) fn read(path: PathBuf) -> Result<Receipt, Fault> {
     serde_json::from_str(&text).map_err(|source| Fault::Content { path, what: "a receipt", source })
 }
 
+/// The receipts in a file: those of a batch, or one.
+fn read_all(path: PathBuf) -> Result<Vec<Receipt>, Fault> {
+    let text = fs::read_to_string(&path);
+    let text = text.map_err(|source| Fault::File { path: path.clone(), verb: "read", source })?;
+    match serde_json::from_str::<Batch>(&text) {
+        Ok(batch) => Ok(batch.receipts),
+        Err(_) => read(path).map(|receipt| vec![receipt]),
+    }
+}
+
 async fn check<O: Objects>(receipt: &Receipt, owed_too: bool, buckets: &BTreeMap<RegionName, O>) -> Report {
     let mut copies = lines(recheck(receipt, buckets).await, Claim::Verified);
     if owed_too {
@@ -74,7 +91,10 @@ async fn check<O: Objects>(receipt: &Receipt, owed_too: bool, buckets: &BTreeMap
 }
 
 fn lines(checked: Vec<Checked>, claim: Claim) -> Vec<Line> {
-    checked.into_iter().map(|Checked { region, finding }| Line { region, claim, finding }).collect()
+    checked
+        .into_iter()
+        .map(|Checked { region, finding }| Line { key: None, region, claim, finding })
+        .collect()
 }
 
 /// The receipt as it would be if every owed copy were there, in whatever version.
@@ -93,6 +113,13 @@ fn as_if_paid<O: Objects>(receipt: &Receipt, buckets: &BTreeMap<RegionName, O>) 
         throughput_bytes_s: 0,
     });
     Receipt { copies: paid.collect(), ..receipt.clone() }
+}
+
+impl Line {
+    /// This line with its object, if there are several.
+    fn of(self, receipt: &Receipt, receipts: usize) -> Self {
+        Self { key: (receipts > 1).then(|| receipt.key.as_str().to_owned()), ..self }
+    }
 }
 
 impl Report {
@@ -116,7 +143,9 @@ impl fmt::Display for Report {
         if self.copies.is_empty() {
             return f.write_str("the receipt claims no copy");
         }
-        let mut table = Table::new(["region", "by the receipt", "found"]);
+        let several = self.copies.iter().any(|line| line.key.is_some());
+        let mut table =
+            Table::new(["region", "by the receipt", "found"].into_iter().chain(several.then_some("key")));
         for line in &self.copies {
             let (claim, found) = match (line.claim, &line.finding) {
                 (Claim::Verified, finding) => ("verified", finding.to_string()),
@@ -124,7 +153,8 @@ impl fmt::Display for Report {
                 (Claim::Owed, Finding::Missing) => ("owed", "not paid yet".to_owned()),
                 (Claim::Owed, finding) => ("owed", finding.to_string()),
             };
-            table.row(vec![line.region.to_string(), claim.to_owned(), found]);
+            let cells = [line.region.to_string(), claim.to_owned(), found];
+            table.row(cells.into_iter().chain(line.key.clone()).collect());
         }
         table.fmt(f)
     }
@@ -178,7 +208,7 @@ mod tests {
 
     fn report(findings: impl IntoIterator<Item = (Claim, Finding)>) -> Report {
         let region = "eu-west-1".parse().unwrap();
-        let line = |(claim, finding)| Line { region, claim, finding };
+        let line = |(claim, finding)| Line { key: None, region, claim, finding };
         Report { copies: findings.into_iter().map(line).collect() }
     }
 

@@ -289,3 +289,50 @@ fn standard_output_holds_the_receipt_and_standard_error_a_line_of_json_for_each_
         assert!(copy["attempts"] == 1 && copy["throughput_bytes_s"].as_u64().unwrap() > 0, "{copy}");
     }
 }
+
+#[test]
+fn the_files_of_a_folder_are_shipped_as_objects_with_one_receipt() {
+    let stage = Stage::new();
+    fs::create_dir_all(stage.path("run-7/reads")).unwrap();
+    for number in 0..40 {
+        fs::write(stage.path(&format!("run-7/reads/{number:02}")), vec![number; usize::from(number)])
+            .unwrap();
+    }
+    stage.file("run-7/large", PART + 1);
+    let (stdout, _) = stage.ends("upload run-7 --each --jobs 8 --receipt batch.json", 0);
+    assert!(stdout.contains("41 of 41 objects"), "{stdout}");
+    for store in &stage.stores {
+        let state = store.state();
+        assert_eq!((state.objects.len(), state.open.len()), (41, 0));
+        assert_eq!(state.objects["run-7/reads/07"].body, [7; 7]);
+    }
+    let (stdout, _) = stage.ends("verify batch.json", 0);
+    assert_eq!(stdout.lines().count(), 1 + 2 * 41, "{stdout}");
+    stage.stores[0].state().objects.remove("run-7/reads/07");
+    let (stdout, _) = stage.ends("verify batch.json", 1);
+    assert!(stdout.contains("missing"), "{stdout}");
+    assert_eq!(stage.ends("uploads list", 0).0, "nothing is unfinished\n");
+}
+
+#[test]
+fn a_pipe_is_kept_until_it_is_shipped_and_outlives_its_process() {
+    use std::io::Write as _;
+    let stage = Stage::new();
+    let file = stage.file("run.bin", 3 * PART + 17);
+    for store in &stage.stores {
+        store.state().stalls_after = Some(1);
+    }
+    let mut child = stage.command("upload - --key piped").stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&fs::read(&file).unwrap()).unwrap();
+    stage.stores[0].wait(|state| !state.arrived.is_empty());
+    stage.stores[1].wait(|state| !state.arrived.is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stage.go_on();
+    stage.ends("upload --resume", 0);
+    stage.assert_holds("piped", &file);
+    let spool = stage.path(".local/state/sealane/uploads/spool");
+    assert_eq!(fs::read_dir(spool).unwrap().count(), 0, "the spool is freed");
+    let (_, stderr) = stage.ends("upload -", 2);
+    assert!(stderr.contains("`-` gives no object key"), "{stderr}");
+}

@@ -427,7 +427,7 @@ pub trait Objects: Sync {
     /// Gives up a multipart upload and frees its parts. Fine if it is gone already.
     async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError>;
 
-    /// The multipart uploads that are open for keys that begin with `prefix`.
+    /// The multipart uploads that are open for keys that begin with `prefix`, by key.
     async fn uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>, ObjectsError>;
 
     /// What the store says of an object, or `None` if there is none.

@@ -94,7 +94,8 @@ fn assert_commands_exist(start: &str, folder: &str) {
             seen += 1;
             assert!(known.contains(first), "`{name}` names `{start}{first}`, and there are {known:?}");
             for option in words.filter_map(|word| word.trim_start_matches('[').strip_prefix("--")) {
-                let option = option.trim_end_matches(|c: char| !c.is_alphanumeric());
+                let option =
+                    option.split('=').next().unwrap().trim_end_matches(|c: char| !c.is_alphanumeric());
                 let field = format!("{}:", option.replace('-', "_"));
                 let renamed = format!("long = \"{option}\"");
                 let exists = option == "help" || sources.contains(&field) || sources.contains(&renamed);

@@ -41,7 +41,7 @@ struct Report {
 
 /// Plans the upload, sends nothing of it, and shows what it would cost.
 pub(super) async fn run(args: &Args, config: Config, console: Console) -> Result<Exit, Fault> {
-    let job = Job::planned(args, config).await?;
+    let job = Job::planned(args.path(), args, config).await?;
     let (order, size_max) = (&job.order, job.source.size_max());
     let class = order.storage_class.unwrap_or(StorageClass::Standard);
     let layout = Layout::new(size_max, order.policy.part_size)?;

@@ -1,6 +1,6 @@
 //! One upload to be made: fresh from the command line, or taken up from an earlier run.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use sealane::{
     config::Config,
@@ -14,7 +14,7 @@ use sealane::{
 };
 use uuid::Uuid;
 
-use super::Args;
+use super::{Args, spool::Spool};
 use crate::{
     console::{note, warn},
     fault::Fault,
@@ -34,19 +34,28 @@ pub(super) struct Job {
     pub(super) route: Option<Route>,
     /// The region that the data is sent from.
     pub(super) data_in: Option<RegionName>,
+    /// Where standard input was kept, if it is the source.
+    spool: Option<Spool>,
 }
 
 impl Job {
     /// What the command line asks for.
-    pub(super) async fn fresh(args: &Args, journals: Journals, config: Config) -> Result<Self, Fault> {
-        let job = Self::planned(args, config).await?;
+    pub(super) async fn fresh(
+        spool: Option<Spool>,
+        args: &Args,
+        journals: Journals,
+        config: Config,
+    ) -> Result<Self, Fault> {
+        let path = spool.as_ref().map_or(args.path(), Spool::path);
+        let job =
+            Self::planned(path, args, config).await.inspect_err(|_| spool.iter().for_each(Spool::remove))?;
         let journal = begun(&journals, &job.order, &job.source);
-        Ok(Self { journal, ..job })
+        Ok(Self { journal, spool, ..job })
     }
 
     /// What the command line asks for, before anything of it is written down.
-    pub(super) async fn planned(args: &Args, config: Config) -> Result<Self, Fault> {
-        let (source, key) = (Source::open(args.path())?, args.key()?);
+    pub(super) async fn planned(path: &Path, args: &Args, config: Config) -> Result<Self, Fault> {
+        let (source, key) = (Source::open(path)?, args.key()?);
         let eligible = eligible(&config);
         // What can never fit is refused before anything is asked of the network.
         Plan::new(&config.upload, &eligible, &eligible)?;
@@ -65,11 +74,15 @@ impl Job {
             storage_class: args.class(),
             seed: seed(),
         };
-        Ok(Self { world, source, order, journal: None, route: Some(route), data_in })
+        Ok(Self { world, source, order, journal: None, route: Some(route), data_in, spool: None })
     }
 
     /// What an earlier run did not finish, if its source is what it was.
-    pub(super) async fn resumed(journal: JournalFile, config: Config) -> Result<Self, Fault> {
+    pub(super) async fn resumed(
+        journal: JournalFile,
+        journals: &Journals,
+        config: Config,
+    ) -> Result<Self, Fault> {
         let Record { upload_id, key, plan, part_size, storage_class, source: was, .. } = journal.record();
         let source = Source::open(&was.path)?;
         if let Some(detail) = was.difference(&source.identity()) {
@@ -80,8 +93,9 @@ impl Job {
         let policy =
             Policy { copies, min_copies: Some(min_copies), allow_degraded, part_size, ..config.upload };
         let order = Order { upload_id, key, plan, policy, storage_class, seed: seed() };
+        let spool = Spool::at(&was.path, journals.folder());
         let world = World::connect(config).await;
-        Ok(Self { world, source, order, journal: Some(journal), route: None, data_in: None })
+        Ok(Self { world, source, order, journal: Some(journal), route: None, data_in: None, spool })
     }
 
     /// Why the route left a region out, in words.
@@ -97,16 +111,27 @@ impl Job {
 
     /// Forgets the upload if nothing is left to go on with, else says how to go on.
     pub(super) fn end(self, receipt: &Receipt) {
-        let Some(journal) = self.journal else { return };
-        let id = &receipt.upload_id;
-        if receipt.outcome.is_success() && journal.record().regions.is_empty() {
-            warn(&journal.close().err().map(|error| error.to_string()).into_iter().collect::<Vec<_>>());
-        } else if receipt.outcome.is_success() {
-            note(&format!("`sealane uploads abort {id}` frees what is left unfinished"));
-        } else {
-            note(&format!("`sealane upload --resume={id}` goes on with it"));
+        let Some(journal) = self.journal else {
+            return self.spool.iter().for_each(Spool::remove);
+        };
+        if ended(journal, receipt) {
+            self.spool.iter().for_each(Spool::remove);
         }
     }
+}
+
+/// Forgets the upload if nothing is left to go on with, else says how to go on. Whether nobody
+/// has to read the source again.
+pub(super) fn ended(journal: JournalFile, receipt: &Receipt) -> bool {
+    let id = &receipt.upload_id;
+    if receipt.outcome.is_success() && journal.record().regions.is_empty() {
+        warn(&journal.close().err().map(|error| error.to_string()).into_iter().collect::<Vec<_>>());
+    } else if receipt.outcome.is_success() {
+        note(&format!("`sealane uploads abort {id}` frees what is left unfinished"));
+    } else {
+        note(&format!("`sealane upload --resume={id}` goes on with it"));
+    }
+    receipt.outcome.is_success()
 }
 
 fn seed() -> u64 {
@@ -114,7 +139,7 @@ fn seed() -> u64 {
 }
 
 /// The journal of a fresh upload. One that cannot be kept stops nothing, and is told of.
-fn begun(journals: &Journals, order: &Order, source: &Source) -> Option<JournalFile> {
+pub(super) fn begun(journals: &Journals, order: &Order, source: &Source) -> Option<JournalFile> {
     let record = Record {
         format: JOURNAL_FORMAT,
         upload_id: order.upload_id.clone(),

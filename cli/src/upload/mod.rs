@@ -1,8 +1,10 @@
 //! `sealane upload`: ships a file or a folder to several regions at once.
 
+mod each;
 mod estimate;
 mod job;
 mod send;
+mod spool;
 
 use std::{
     fs, io,
@@ -17,6 +19,7 @@ use sealane::{
     transport::{JournalFile, Journals, ShipError},
     upload::{Access, Leftover, ObjectKey, Outcome, Plan, Receipt, StorageClass},
 };
+use serde::Serialize;
 
 use crate::{
     console::{Console, note, warn},
@@ -27,11 +30,12 @@ use crate::{
     state,
 };
 use job::Job;
+pub(crate) use spool::{Spool, SpoolError};
 
 /// Arguments of `sealane upload`.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// The file or folder; a folder is shipped as one `.tar.zst` archive
+    /// The file or folder; a folder is shipped as one `.tar.zst` archive. `-` is standard input, and needs `--key`
     #[arg(required_unless_present = "resume")]
     path: Option<PathBuf>,
 
@@ -88,6 +92,18 @@ pub(crate) struct Args {
     #[arg(conflicts_with_all = ["copies", "min_copies", "strategy", "prefer", "session", "storage_class", "access"])]
     resume: Option<String>,
 
+    /// Ship each file of a folder as an object of its own, below the key as a prefix, with one receipt for all
+    #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
+    each: bool,
+
+    /// Small files in flight at once with `--each` [default: 16]
+    #[arg(long, value_name = "N", requires = "each", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    jobs: Option<u16>,
+
+    /// Most that is kept of standard input, in GiB, before it is shipped
+    #[arg(long, value_name = "GIB", default_value_t = 64)]
+    spool_max_gib: u64,
+
     /// Send nothing; show the route, the requests, and what transfer and storage would cost
     #[arg(long, conflicts_with_all = ["resume", "receipt"])]
     dry_run: bool,
@@ -107,14 +123,17 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
     if let Some(file) = &args.receipt {
         writable(file)?;
     }
+    if args.each {
+        return each::run(args, config, console).await;
+    }
     if args.dry_run {
         return estimate::run(&args, config, console).await;
     }
     let journals = state::journals(args.state_folder.as_deref(), &config);
     let earlier = args.resume.as_deref().map(|id| args.earlier(&journals, id)).transpose()?.flatten();
     let job = match earlier {
-        Some(journal) => Job::resumed(journal, config).await?,
-        None => Job::fresh(&args, journals, config).await?,
+        Some(journal) => Job::resumed(journal, &journals, config).await?,
+        None => Job::fresh(args.spooled(&journals)?, &args, journals, config).await?,
     };
     let shipped = send::shipped(&job, args.bandwidth, console).await;
     let receipt = shipped.inspect_err(|fault| warn(&left_behind(fault)))?.explaining(job.left_out());
@@ -144,6 +163,18 @@ impl Args {
     /// What is to be shipped. The command line has it, unless an earlier upload says it.
     fn path(&self) -> &Path {
         self.path.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// Standard input, kept beside the journals, if it is what is to be shipped.
+    fn spooled(&self, journals: &Journals) -> Result<Option<Spool>, Fault> {
+        if self.path() != Path::new("-") {
+            return Ok(None);
+        }
+        if self.key.is_none() {
+            return Err(Fault::NoKey { path: "-".into(), source: None });
+        }
+        let name = uuid::Uuid::now_v7().to_string();
+        Ok(Some(Spool::of(io::stdin().lock(), journals.folder(), &name, self.spool_max_gib)?))
     }
 
     /// The class that was asked for, or that fits how the copies will be read.
@@ -207,7 +238,7 @@ fn writable(file: &Path) -> Result<(), Fault> {
     if folder.is_dir() { Ok(()) } else { Err(refuse(io::ErrorKind::NotADirectory.into())) }
 }
 
-fn keep(receipt: &Receipt, file: PathBuf) -> Result<(), Fault> {
+fn keep(receipt: &impl Serialize, file: PathBuf) -> Result<(), Fault> {
     let written = serde_json::to_string_pretty(receipt).map_err(io::Error::from);
     let written = written.and_then(|text| fs::write(&file, text + "\n"));
     written.map_err(|source| Fault::File { path: file, verb: "written", source })

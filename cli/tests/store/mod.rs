@@ -216,19 +216,24 @@ fn act(asked: &Asked, shared: &Mutex<State>) -> Answer {
             note_headers(&mut state, asked);
             store(&mut state, &asked.key, asked.body.clone(), kept(asked))
         }
-        ("GET", None, _) if asked.query.contains_key("uploads") => {
-            let prefix = query("prefix").unwrap_or_default();
-            let open = state.open.iter().filter(|(_, open)| open.key.starts_with(&prefix));
-            let rows: String = open
-                .map(|(id, open)| format!("<Upload><Key>{}</Key><UploadId>{id}</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload>", open.key))
-                .collect();
-            xml(format!(
-                "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{rows}</ListMultipartUploadsResult>"
-            ))
-        }
+        ("GET", None, _) if asked.query.contains_key("uploads") => uploads(&state, asked),
         ("GET" | "HEAD", None, _) => get(&mut state, asked),
         _ => refused(501, "NotImplemented"),
     }
+}
+
+fn uploads(state: &State, asked: &Asked) -> Answer {
+    let prefix = asked.query.get("prefix").cloned().unwrap_or_default();
+    let open = state.open.iter().filter(|(_, open)| open.key.starts_with(&prefix));
+    let row = |(id, Open { key, .. }): (&String, &Open)| {
+        format!(
+            "<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload>"
+        )
+    };
+    let rows: String = open.map(row).collect();
+    xml(format!(
+        "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{rows}</ListMultipartUploadsResult>"
+    ))
 }
 
 /// Keeps a part waiting for as long as the store is told to.

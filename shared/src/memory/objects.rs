@@ -305,7 +305,9 @@ impl Objects for MemoryObjects {
                 let (key, upload) = (open.key.clone(), id.clone());
                 OpenUpload { key, upload, begun: open.begun }
             };
-            Ok(open.map(listed).collect())
+            let mut open: Vec<OpenUpload> = open.map(listed).collect();
+            open.sort_by(|a, b| (&a.key, a.begun).cmp(&(&b.key, b.begun)));
+            Ok(open)
         })
     }
 

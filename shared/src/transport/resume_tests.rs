@@ -404,3 +404,27 @@ async fn a_source_that_changed_is_told_from_what_it_was() {
     fs::write(&path, vec![1; 99]).unwrap();
     assert!(was.difference(&Source::open(&path).unwrap().identity()).unwrap().contains("99"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_parts_are_found_again_and_only_what_differs_is_not() {
+    let stage = Stage::of(&BIG.1);
+    let journal = stage.journals().begin(stage.record()).unwrap();
+    let (bucket, at) = (stage.bucket(0), Timestamp::from_millis(1_000));
+    let upload = bucket.begin(KEY, &Attributes::default()).await.unwrap();
+    let byte = |number: u32| Bytes::from(vec![number.to_le_bytes()[0]]);
+    for number in 1..=10_000 {
+        let sum = Checksum::of(&byte(number));
+        bucket.put_part(KEY, &upload, number, byte(number), sum).await.unwrap();
+    }
+    journal.note(Note::Beginning { region: region(0), bucket: bucket.bucket().to_owned(), at });
+    journal.note(Note::Begun { region: region(0), upload: upload.clone(), doubled: false });
+    drop(journal);
+    let journal = stage.journals().resume("u-1").unwrap().unwrap();
+    let patience = Patience { limit: TIDY_LIMIT, seed: 7, purse: None };
+    let (found, held) = earlier(&bucket, KEY, region(0), &journal, patience).await.unwrap().unwrap();
+    assert_eq!(found, upload);
+    let block = |number, bytes: Bytes| Block { number, checksum: Checksum::of(&bytes), bytes, last: false };
+    assert!((1..=10_000).all(|number| held.part(&block(number, byte(number))).is_some()));
+    assert!(held.part(&block(10_001, byte(1))).is_none());
+    assert!(held.part(&block(5, byte(6))).is_none() && held.part(&block(5, Bytes::new())).is_none());
+}

@@ -159,6 +159,18 @@ impl Source {
         self.totals
     }
 
+    /// Each file of a folder by itself, with its name below the folder; a file has only itself.
+    pub fn each(&self) -> Vec<(String, Self)> {
+        let one = |item: &Item| {
+            let totals = Totals { files: 1, size: ByteSize(item.size()) };
+            (item.name.clone(), Self { kind: Arc::new(Kind::File(item.clone())), totals })
+        };
+        match &*self.kind {
+            Kind::File(item) => vec![one(item)],
+            Kind::Folder { items, .. } => items.iter().filter(|item| !item.is_folder).map(one).collect(),
+        }
+    }
+
     /// What tells it from what it may become.
     pub fn identity(&self) -> Identity {
         let mut print = Crc64::new();

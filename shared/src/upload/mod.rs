@@ -4,6 +4,7 @@
 //! bytes is left to the transport; this module decides.
 
 pub mod backoff;
+mod batch;
 mod class;
 pub mod cost;
 mod journal;
@@ -17,6 +18,7 @@ mod reason;
 mod receipt;
 
 pub use backoff::{backoff, jitter};
+pub use batch::{Batch, Unshipped};
 pub use class::{Access, InvalidClass, StorageClass};
 pub use journal::{Begun, Identity, JOURNAL_FORMAT, Note, Record};
 pub use key::{InvalidKey, KEY_LEN_MAX, ObjectKey, SYSTEM_PREFIX, is_system_key};

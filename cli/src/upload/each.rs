@@ -1,0 +1,221 @@
+//! `sealane upload --each`: the files of a folder as objects of their own, with one receipt for all.
+//!
+//! Small files go several at a time over the same connections, a file of several parts by itself, so
+//! that memory stays that of one upload. A region is entered once for all of them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::stream::{self, StreamExt as _};
+use sealane::{
+    aws::SystemClock,
+    config::Config,
+    lease::Outcome as LeaseOutcome,
+    ports::Clock as _,
+    region::RegionName,
+    retry::RetryBudgets,
+    time::Timestamp,
+    transport::{Gate, Journal, Journals, Leases, Means, Order, Progress, Source, Unkept, ship_with},
+    units::ByteSize,
+    upload::{Batch, ObjectKey, Reason, Receipt, Unshipped},
+};
+use tokio::sync::Mutex;
+
+use super::{Args, Job, job};
+use crate::{console::Console, exit::Exit, fault::Fault, signals, state, telling::Telling};
+
+/// Small files in flight at once unless `--jobs` says otherwise.
+const JOBS: u16 = 16;
+
+/// Ships each file of a folder and prints the receipts.
+pub(super) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
+    let journals = state::journals(args.state_folder.as_deref(), &config);
+    let job = Job::planned(args.path(), &args, config).await?;
+    let prefix = job.order.key.as_str().strip_suffix(".tar.zst").unwrap_or(job.order.key.as_str()).to_owned();
+    let objects = objects(&job, args.key.as_ref().map_or(prefix.as_str(), ObjectKey::as_str))?;
+    let batch = sent(&job, &args, &journals, objects, console).await?;
+    let batch = explained(batch, &job);
+    console.show(&batch)?;
+    args.receipt.map(|file| super::keep(&batch, file)).transpose()?;
+    let of_receipt = |receipt: &Receipt| super::exit(receipt, &job.order.plan);
+    let exits = batch.receipts.iter().map(of_receipt);
+    let lost = (!batch.unshipped.is_empty()).then_some(Exit::Failed);
+    Ok(exits.chain(lost).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Done))
+}
+
+/// Which of several exits is the one to tell.
+const fn severity(exit: Exit) -> u8 {
+    match exit {
+        Exit::Done => 0,
+        Exit::Degraded => 1,
+        Exit::Unknown => 2,
+        Exit::Usage | Exit::Failed => 3,
+        Exit::Stopped => 4,
+    }
+}
+
+fn explained(batch: Batch, job: &Job) -> Batch {
+    let receipts = batch.receipts.into_iter().map(|receipt| receipt.explaining(job.left_out())).collect();
+    Batch { receipts, ..batch }
+}
+
+/// Each file with its order: the keys are the prefix and the names below the folder.
+fn objects(job: &Job, prefix: &str) -> Result<Vec<(Source, Order)>, Fault> {
+    let one = |(number, (name, source)): (usize, (String, Source))| {
+        let key = format!("{prefix}/{name}").parse();
+        let refuse = |invalid| Fault::NoKey { path: source.path().to_owned(), source: Some(invalid) };
+        let upload_id = format!("{}-{number}", job.order.upload_id);
+        let order = Order { key: key.map_err(refuse)?, upload_id, ..job.order.clone() };
+        Ok((source, order))
+    };
+    job.source.each().into_iter().enumerate().map(one).collect()
+}
+
+/// Ships all objects, with one lease a region for all of them.
+async fn sent(
+    job: &Job,
+    args: &Args,
+    journals: &Journals,
+    objects: Vec<(Source, Order)>,
+    console: Console,
+) -> Result<Batch, Fault> {
+    let (world, id) = (&job.world, job.order.upload_id.clone());
+    let telling = Telling::new(console.is_json(), job.source.totals().size);
+    let holder = format!("sealane upload {}", job.order.key.as_str());
+    let leases = Leases::new(&world.config, world.leases(), &SystemClock, &id, &holder, args.bandwidth);
+    let doors = Doors { gate: &leases, began: SystemClock.now(), entered: Mutex::default() };
+    let shared = Shared {
+        job,
+        doors: &doors,
+        budgets: RetryBudgets::default(),
+        telling: &telling,
+        shipped: Mutex::default(),
+    };
+    let jobs = usize::from(args.jobs.unwrap_or(JOBS));
+    let done = tokio::select! {
+        done = shared.all(journals, objects, jobs) => done,
+        never = leases.keep() => match never {},
+        () = signals::stop() => {
+            telling.clear();
+            leases.give_all_back().await;
+            return Err(Fault::Stopped { resume: None });
+        }
+    };
+    telling.clear();
+    doors.leave(&*shared.shipped.lock().await).await;
+    let (mut receipts, mut unshipped) = (Vec::new(), Vec::new());
+    for (key, one) in done {
+        match one {
+            Ok(receipt) => receipts.push(receipt.without_leases(leases.without())),
+            Err(fault) => unshipped.push(Unshipped { key, reason: fault.on_one_line() }),
+        }
+    }
+    Ok(Batch::of(id, receipts, unshipped))
+}
+
+/// What the uploads of one batch share.
+struct Shared<'a, G> {
+    job: &'a Job,
+    doors: &'a Doors<'a, G>,
+    budgets: RetryBudgets,
+    telling: &'a Telling,
+    /// Bytes that each region has whole.
+    shipped: Mutex<BTreeMap<RegionName, ByteSize>>,
+}
+
+impl<G: Gate> Shared<'_, G> {
+    /// Every object, in order: first those of several parts, one after the other, then the small ones.
+    async fn all(
+        &self,
+        journals: &Journals,
+        objects: Vec<(Source, Order)>,
+        jobs: usize,
+    ) -> Vec<(String, Result<Receipt, Fault>)> {
+        let buckets = self.job.world.buckets();
+        let ship = async |(place, (source, order)): (usize, (Source, Order))| {
+            let (key, large) = (order.key.as_str().to_owned(), is_large(&source, &order));
+            let journal = large.then(|| job::begun(journals, &order, &source)).flatten();
+            let kept: &dyn Journal = journal.as_ref().map_or(&Unkept, |journal| journal);
+            let means = Means { gate: self.doors, budgets: &self.budgets, journal: kept };
+            let size = source.totals().size;
+            let verified = std::sync::Mutex::new(Vec::new());
+            let progress = |news: Progress| match news {
+                Progress::Verified { region } => held(&verified).push(region),
+                Progress::Dropped { .. } | Progress::Moved { .. } => self.telling.show(news),
+                Progress::Began { .. }
+                | Progress::Sent { .. }
+                | Progress::Received { .. }
+                | Progress::Verifying { .. } => {}
+            };
+            let receipt = ship_with(&means, &source, &buckets, &order, &progress, &SystemClock).await;
+            let regions = std::mem::take(&mut *held(&verified));
+            self.count(regions, size).await;
+            if let (Ok(receipt), Some(journal)) = (&receipt, journal) {
+                job::ended(journal, receipt);
+            }
+            (place, key, receipt.map_err(Fault::from))
+        };
+        let (large, small): (Vec<_>, Vec<_>) =
+            objects.into_iter().enumerate().partition(|(_, (source, order))| is_large(source, order));
+        let mut done = Vec::new();
+        for one in large {
+            done.push(ship(one).await);
+        }
+        done.extend(
+            stream::iter(small.into_iter().map(&ship)).buffer_unordered(jobs).collect::<Vec<_>>().await,
+        );
+        done.sort_by_key(|(place, ..)| *place);
+        done.into_iter().map(|(_, key, receipt)| (key, receipt)).collect()
+    }
+
+    /// Tells of the bytes that regions have whole by now.
+    async fn count(&self, regions: Vec<RegionName>, size: ByteSize) {
+        let mut shipped = self.shipped.lock().await;
+        for region in regions {
+            let bytes = shipped.entry(region).or_insert(ByteSize(0));
+            bytes.0 += size.0;
+            self.telling.show(Progress::Sent { region, bytes: *bytes });
+        }
+    }
+}
+
+fn is_large(source: &Source, order: &Order) -> bool {
+    source.size_max() > order.policy.part_size
+}
+
+fn held<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Enters each region once for the whole batch.
+struct Doors<'a, G> {
+    gate: &'a G,
+    began: Timestamp,
+    entered: Mutex<BTreeMap<RegionName, Result<(), Reason>>>,
+}
+
+impl<G: Gate> Doors<'_, G> {
+    /// Leaves every region that was entered.
+    async fn leave(&self, shipped: &BTreeMap<RegionName, ByteSize>) {
+        let took: Duration = SystemClock.now().since(self.began);
+        for (region, entered) in &*self.entered.lock().await {
+            if entered.is_ok() {
+                let whole = shipped.get(region).map(|size| LeaseOutcome::Shipped { size: *size, took });
+                self.gate.leave(*region, whole.unwrap_or(LeaseOutcome::Failed)).await;
+            }
+        }
+    }
+}
+
+impl<G: Gate> Gate for Doors<'_, G> {
+    async fn enter(&self, region: RegionName) -> Result<(), Reason> {
+        let mut entered = self.entered.lock().await;
+        if let Some(known) = entered.get(&region) {
+            return known.clone();
+        }
+        let result = self.gate.enter(region).await;
+        entered.insert(region, result.clone());
+        result
+    }
+
+    async fn leave(&self, _region: RegionName, _outcome: LeaseOutcome) {}
+}
