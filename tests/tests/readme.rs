@@ -7,9 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
+    "docs/API.md",
     "docs/OPERATIONS.md",
     "docs/LOCAL_CLOUD.md",
     "docs/CONFIGURATION.md",

@@ -1,5 +1,7 @@
 //! Every route against everybody who may not use it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::world::{World, called, scoped};
@@ -10,6 +12,7 @@ fn routes() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let token = || json!({"token": 1});
     vec![
         ("GET", "/", "read", none.clone()),
+        ("GET", "/openapi.json", "read", none.clone()),
         ("GET", "/problems/internal", "read", none.clone()),
         ("GET", "/v1/ready", "read", none.clone()),
         ("GET", "/v1/regions", "read", none.clone()),
@@ -76,6 +79,22 @@ async fn no_scope_stands_for_another() {
         let (status, kind) = call(&world, scoped("lab", route.2), &route).await;
         assert!(status != 401 && status != 403, "{route:?}: {status} {kind}");
     }
+}
+
+/// The document names every route of this matrix with its scope, and no other.
+#[test]
+fn the_matrix_and_the_document_name_the_same_routes() {
+    let matrix = routes().into_iter().map(|(method, target, scope, _)| {
+        let path = target.replace("ws-001", "{id}").replace("/problems/internal", "/problems/{name}");
+        (method.to_lowercase(), path, scope.to_owned())
+    });
+    let matrix: BTreeSet<_> =
+        matrix.chain([("get".to_owned(), "/v1/live".to_owned(), String::new())]).collect();
+    let document: BTreeSet<_> = workset_api::openapi::ROUTES
+        .iter()
+        .map(|route| (route.method.to_owned(), route.path.to_owned(), route.scope.to_owned()))
+        .collect();
+    assert_eq!(matrix, document);
 }
 
 /// Whoever asks with another tenant's ids learns nothing of them and changes nothing.

@@ -201,6 +201,35 @@ async fn a_read_says_how_stale_it_may_be_or_that_this_is_not_known() {
 }
 
 #[tokio::test]
+async fn the_document_is_the_one_that_the_code_makes_and_is_served() {
+    let made = format!("{:#}\n", workset_api::openapi::document());
+    let served = world_document().await;
+    assert!(
+        made == served,
+        "write `docs/openapi.json` anew: cargo run -q -p workset-api --no-default-features --example openapi"
+    );
+    let document: Value = serde_json::from_str(&served).unwrap();
+    let text = document["paths"].to_string();
+    for kind in workset_api::Kind::ALL {
+        let anywhere = ["no-such-route", "method-not-allowed", "misconfigured"].contains(&kind.name());
+        assert!(
+            anywhere || text.contains(&format!("`{}`", kind.name())),
+            "no route tells of `{}`",
+            kind.name()
+        );
+    }
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for part in document.to_string().split("#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(schemas.contains_key(name), "`{name}` is not described");
+    }
+}
+
+async fn world_document() -> String {
+    World::steady().await.get("/openapi.json").await.text
+}
+
+#[tokio::test]
 async fn every_problem_has_a_page_and_the_document_has_all_of_them() {
     let world = World::steady().await;
     let document =
