@@ -145,12 +145,24 @@ fn a_query_shows_what_it_finds_and_a_wrong_one_is_refused_before_any_call() {
 #[test]
 fn an_amendment_names_the_version_that_it_was_decided_on() {
     let (west, log) = serve(&[(200, WORKSET), (200, WORKSET)]);
-    let output = sealane(&west, "http://127.0.0.1:1", "worksets amend ws-001 --priority low");
+    let output = sealane(&west, "http://127.0.0.1:1", "worksets amend ws-001 --priority low --lock-token 7");
     assert!(output.status.success(), "{}", text(&output.stderr));
     let request = log.join().unwrap().remove(1);
     assert!(request.starts_with("PATCH /v1/worksets/ws-001 HTTP/1.1"), "{request}");
     assert!(
-        request.contains("if-match: \"1-us-west-2\"") && request.ends_with(r#"{"priority":"low"}"#),
+        request.contains("if-match: \"1-us-west-2\"") && request.ends_with(r#"{"priority":"low","token":7}"#),
         "{request}"
     );
+}
+
+/// The token of a lock is not the token of the caller.
+#[test]
+fn a_lock_is_given_back_by_its_own_token() {
+    const FREE: &str = r#"{"served_by":"us-west-2","id":"ws-001","lock":null,"token_last":7}"#;
+    let (west, log) = serve(&[(200, FREE)]);
+    let output = sealane(&west, "http://127.0.0.1:1", "worksets release ws-001 --lock-token 7 --output json");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let request = log.join().unwrap().remove(0);
+    assert!(request.to_lowercase().contains("authorization: bearer secret"), "{request}");
+    assert!(request.ends_with(r#"{"token":7}"#), "{request}");
 }

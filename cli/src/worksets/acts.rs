@@ -42,7 +42,7 @@ pub(super) enum Act {
         /// Its id
         id: WorksetId,
         /// The token of the lock
-        #[arg(long)]
+        #[arg(id = "lock_token", long = "lock-token", value_name = "NUMBER")]
         token: u64,
         /// How long it is held from now on, such as 30m [default: 1h]
         #[arg(long, value_parser = lease)]
@@ -53,7 +53,7 @@ pub(super) enum Act {
         /// Its id
         id: WorksetId,
         /// The token of the lock
-        #[arg(long)]
+        #[arg(id = "lock_token", long = "lock-token", value_name = "NUMBER")]
         token: u64,
     },
     /// Take the lock from whoever holds it; needs the scope `operate`
@@ -72,7 +72,7 @@ pub(super) enum Act {
         #[arg(long, value_name = "TEXT")]
         message: Option<String>,
         /// The token of the lock
-        #[arg(long)]
+        #[arg(id = "lock_token", long = "lock-token", value_name = "NUMBER")]
         token: Option<u64>,
     },
     /// Retry after an error, or make a workset ready whose delay is over
@@ -104,7 +104,7 @@ pub(super) struct Why {
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<Text<1024>>,
     /// The token of the lock, if it is held
-    #[arg(long)]
+    #[arg(id = "lock_token", long = "lock-token", value_name = "NUMBER")]
     token: Option<u64>,
 }
 
@@ -142,7 +142,7 @@ struct Whys {
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<Text<1024>>,
     /// The token of the lock, if it is held
-    #[arg(long)]
+    #[arg(id = "lock_token", long = "lock-token", value_name = "NUMBER")]
     token: Option<u64>,
 }
 

@@ -10,6 +10,7 @@ mod caller;
 mod dress;
 mod etag;
 mod extract;
+mod limit;
 mod once;
 pub mod openapi;
 mod page;

@@ -16,8 +16,14 @@ use crate::problem::Kind;
 pub(crate) const DOCUMENT: &str = include_str!("../../../../docs/openapi.json");
 
 /// What any route may answer besides its own.
-const ANYWHERE: [Kind; 5] =
-    [Kind::InvalidQuery, Kind::Unauthenticated, Kind::NoTenant, Kind::MissingScope, Kind::Internal];
+const ANYWHERE: [Kind; 6] = [
+    Kind::InvalidQuery,
+    Kind::Unauthenticated,
+    Kind::NoTenant,
+    Kind::MissingScope,
+    Kind::RateLimited,
+    Kind::Internal,
+];
 
 /// The document, made anew.
 pub fn document() -> Value {

@@ -134,6 +134,9 @@ kinds! {
     /// Other writers came first too often.
     Contended = "contended", CONFLICT, Some(1), "others write the same workset",
         "Nothing was written. Send the call again.";
+    /// The tenant has asked too often.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, Some(1), "the tenant asks too often",
+        "Wait as `retry-after` says. The headers `ratelimit` and `ratelimit-policy` tell the limit.";
     /// It is not known which region takes the writes.
     PrimaryUnknown = "primary-unknown", SERVICE_UNAVAILABLE, Some(10), "no region takes writes",
         "It is not known which region takes the writes. Nothing was written; read meanwhile, and send the call again.";

@@ -127,6 +127,29 @@ async fn another_tenant_s_ids_are_not_there() {
     assert_eq!(claimed["workset"], Value::Null);
 }
 
+#[tokio::test]
+async fn a_tenant_that_asks_too_often_waits_and_others_do_not() {
+    let world = World::with(&[("SEALANE_API_RATE_LIMIT", "2"), ("SEALANE_API_RATE_BURST", "3")]);
+    world.record(sealane::failover::Phase::Steady).await;
+    for left in ["2", "1", "0"] {
+        let reply = world.get("/v1/worksets").await;
+        assert_eq!((reply.status.as_u16(), reply.header("ratelimit-policy")), (200, "\"tenant\";q=3;w=2"));
+        assert!(
+            reply.header("ratelimit").starts_with(&format!("\"tenant\";r={left};t=")),
+            "{}",
+            reply.header("ratelimit")
+        );
+    }
+    let refused = world.get("/v1/worksets").await;
+    refused.problem(429, "rate-limited");
+    assert_eq!((refused.header("retry-after"), refused.header("ratelimit")), ("1", "\"tenant\";r=0;t=1"));
+    assert_eq!(world.call("other", "GET", "/v1/worksets", Value::Null).await.status.as_u16(), 200);
+    assert_eq!(world.send(called(None, "GET", "/v1/live", "")).await.status.as_u16(), 200);
+    world.at(1_795_166_130_512 + 500);
+    assert_eq!(world.get("/v1/worksets").await.status.as_u16(), 200);
+    world.get("/v1/worksets").await.problem(429, "rate-limited");
+}
+
 /// A signed request is judged by the policies of its signer, which the gateway has asked.
 #[tokio::test]
 async fn a_signed_request_has_the_tenant_of_its_account() {

@@ -28,7 +28,7 @@ const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitu
 /// Endpoints that AWS does not have need leave.
 const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
 
-pub(super) const KNOBS: [Knob; 75] = [
+pub(super) const KNOBS: [Knob; 77] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -81,6 +81,8 @@ pub(super) const KNOBS: [Knob; 75] = [
     knob("security.endpoint_hosts", "[example.com]"),
     knob("api.open_tenant", "lab"),
     knob("api.cache_ttl", "1s"),
+    knob("api.rate_limit", "5"),
+    knob("api.rate_burst", "7"),
     beside(
         "regions.2",
         "{name: lab-rack-1, bucket: lane-lab, residency: [lab, hipaa], endpoints: {s3: 'http://127.0.0.1:9000'}}",
