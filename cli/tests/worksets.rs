@@ -166,3 +166,18 @@ fn a_lock_is_given_back_by_its_own_token() {
     assert!(request.to_lowercase().contains("authorization: bearer secret"), "{request}");
     assert!(request.ends_with(r#"{"token":7}"#), "{request}");
 }
+
+#[test]
+fn a_failed_run_is_reported_with_its_kind_and_the_token_of_its_lock() {
+    let (west, log) = serve(&[(200, WORKSET), (200, WORKSET)]);
+    let arguments =
+        "worksets transition ws-001 --to error --category transient --details lost --lock-token 7";
+    let output = sealane(&west, "http://127.0.0.1:1", arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let request = log.join().unwrap().remove(1);
+    let sent = r#"{"error":{"category":"transient","details":"lost"},"if_version":1,"to":"error","token":7}"#;
+    let body: serde_json::Value = serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body, serde_json::from_str::<serde_json::Value>(sent).unwrap());
+    let half = sealane(&west, "http://127.0.0.1:1", "worksets transition ws-001 --to error --category data");
+    assert_eq!(half.status.code(), Some(2), "{}", text(&half.stderr));
+}

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Subcommand;
 use sealane::{
     region::RegionName,
-    workset::{Lease, Priority, Text, WorksetId},
+    workset::{ErrorCategory, Failure, InvalidText, Lease, Priority, State, Text, Transition, WorksetId},
 };
 use serde_json::{Value, json};
 
@@ -116,6 +116,44 @@ pub(super) struct Paged {
     /// Where to go on: the `next` of the page before
     #[arg(long)]
     cursor: Option<String>,
+}
+
+/// Where a workset is moved, and what is to be said of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Next {
+    /// Its id
+    pub(super) id: WorksetId,
+    /// The state that shall follow
+    #[arg(long, value_name = "STATE")]
+    to: State,
+    /// What kind of error it was: transient, resource, configuration, data or permanent
+    #[arg(long, requires = "details")]
+    category: Option<ErrorCategory>,
+    /// What a person needs to mend the error
+    #[arg(long, value_name = "TEXT", requires = "category", value_parser = details)]
+    details: Option<Text<4096>>,
+    /// Where the results lie
+    #[arg(long, value_name = "URI", value_parser = uri)]
+    results_uri: Option<Text<2048>>,
+    #[command(flatten)]
+    why: Whys,
+}
+
+impl Next {
+    /// The move.
+    pub(super) fn transition(self) -> Transition {
+        let Whys { reason, token } = self.why;
+        let error = self.category.zip(self.details).map(|(category, details)| Failure { category, details });
+        Transition { reason, token, error, results_uri: self.results_uri, ..Transition::to(self.to) }
+    }
+}
+
+fn details(text: &str) -> Result<Text<4096>, InvalidText> {
+    text.to_owned().try_into()
+}
+
+fn uri(text: &str) -> Result<Text<2048>, InvalidText> {
+    text.to_owned().try_into()
 }
 
 /// What is to be changed of a workset.

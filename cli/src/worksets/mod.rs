@@ -15,7 +15,7 @@ use sealane::{
     config::Config,
     region::{Capability, RegionName},
     route::Request,
-    workset::{By, InvalidText, Kind, Priority, Registration, State, Text, Transition, WorksetId, register},
+    workset::{By, InvalidText, Kind, Priority, Registration, State, Text, WorksetId, register},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ pub(crate) use fault::ApiFault;
 use crate::{
     console::Console, exit::Exit, fault::Fault, named, route::ranked, settings::TOKEN_VARIABLE, world::World,
 };
-use acts::{Act, Amend};
+use acts::{Act, Amend, Next};
 use api::{Call, Method};
 use http::HttpApi;
 use report::Listed;
@@ -85,16 +85,7 @@ enum Command {
         limit: u16,
     },
     /// Move a workset to another state
-    Transition {
-        /// Its id
-        id: WorksetId,
-        /// The state that shall follow
-        #[arg(long, value_name = "STATE")]
-        to: State,
-        /// Why, for its history
-        #[arg(long, value_name = "TEXT", value_parser = reason)]
-        reason: Option<Text<1024>>,
-    },
+    Transition(Next),
     /// Change the priority, the samples or the preferred region of a workset
     Amend(Amend),
     /// Delete an archived workset, but for its history; needs the scope `operate`
@@ -148,10 +139,10 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
             let order = order(config, &api, Purpose::Read).await;
             console.show(&Listed(flow::list(&api, &order, (state, priority), limit.into()).await?))?;
         }
-        Command::Transition { id, to, reason } => {
+        Command::Transition(next) => {
             let order = order(config, &api, Purpose::Write).await;
-            let transition = Transition { reason, ..Transition::to(to) };
-            console.show(&flow::transition(&api, &order, &id, transition).await?)?;
+            let id = next.id.clone();
+            console.show(&flow::transition(&api, &order, &id, next.transition()).await?)?;
         }
         Command::Amend(amend) => {
             let (id, body) = (amend.id.clone(), amend.body()?);
