@@ -112,3 +112,72 @@ fn a_refusal_is_told_as_the_api_tells_it() {
     let stderr = text(&output.stderr);
     assert!(stderr.contains("refused the call with status 404: there is no workset `ws-001`"), "{stderr}");
 }
+
+#[test]
+fn a_claim_is_sent_with_its_key_and_shows_the_lock() {
+    const CLAIMED: &str = r#"{"served_by":"us-west-2","workset":{"id":"ws-001","state":"ready"},"lock":{"owner":"ada","token":7,"expires_ms":9}}"#;
+    let (west, _) = serve(&[(503, DOWN)]);
+    let (east, east_log) = serve(&[(201, CLAIMED)]);
+    let output = sealane(&west, &east, "worksets claim --priority urgent --lease 30m");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    assert!(stdout.contains("token: 7") && stdout.contains("id: ws-001"), "{stdout}");
+    let request = east_log.join().unwrap().remove(0);
+    assert!(
+        request.starts_with("POST /v1/worksets:claim HTTP/1.1") && request.contains("idempotency-key: "),
+        "{request}"
+    );
+    assert!(request.ends_with(r#"{"lease_s":1800,"priority":"urgent"}"#), "{request}");
+}
+
+#[test]
+fn a_query_shows_what_it_finds_and_a_wrong_one_is_refused_before_any_call() {
+    let (west, _) = serve(&[(200, WORKSET)]);
+    let output = sealane(&west, "http://127.0.0.1:1", "worksets get ws-001 --query workset.[id,state]");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown, serde_json::json!(["ws-001", "ready"]));
+    let refused =
+        sealane("http://127.0.0.1:1", "http://127.0.0.1:1", "worksets get ws-001 --query workset.[");
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn an_amendment_names_the_version_that_it_was_decided_on() {
+    let (west, log) = serve(&[(200, WORKSET), (200, WORKSET)]);
+    let output = sealane(&west, "http://127.0.0.1:1", "worksets amend ws-001 --priority low --lock-token 7");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let request = log.join().unwrap().remove(1);
+    assert!(request.starts_with("PATCH /v1/worksets/ws-001 HTTP/1.1"), "{request}");
+    assert!(
+        request.contains("if-match: \"1-us-west-2\"") && request.ends_with(r#"{"priority":"low","token":7}"#),
+        "{request}"
+    );
+}
+
+/// The token of a lock is not the token of the caller.
+#[test]
+fn a_lock_is_given_back_by_its_own_token() {
+    const FREE: &str = r#"{"served_by":"us-west-2","id":"ws-001","lock":null,"token_last":7}"#;
+    let (west, log) = serve(&[(200, FREE)]);
+    let output = sealane(&west, "http://127.0.0.1:1", "worksets release ws-001 --lock-token 7 --output json");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let request = log.join().unwrap().remove(0);
+    assert!(request.to_lowercase().contains("authorization: bearer secret"), "{request}");
+    assert!(request.ends_with(r#"{"token":7}"#), "{request}");
+}
+
+#[test]
+fn a_failed_run_is_reported_with_its_kind_and_the_token_of_its_lock() {
+    let (west, log) = serve(&[(200, WORKSET), (200, WORKSET)]);
+    let arguments =
+        "worksets transition ws-001 --to error --category transient --details lost --lock-token 7";
+    let output = sealane(&west, "http://127.0.0.1:1", arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let request = log.join().unwrap().remove(1);
+    let sent = r#"{"error":{"category":"transient","details":"lost"},"if_version":1,"to":"error","token":7}"#;
+    let body: serde_json::Value = serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body, serde_json::from_str::<serde_json::Value>(sent).unwrap());
+    let half = sealane(&west, "http://127.0.0.1:1", "worksets transition ws-001 --to error --category data");
+    assert_eq!(half.status.code(), Some(2), "{}", text(&half.stderr));
+}

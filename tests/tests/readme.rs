@@ -10,6 +10,7 @@ use std::{
 const DOCUMENTS: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
+    "docs/API.md",
     "docs/OPERATIONS.md",
     "docs/LOCAL_CLOUD.md",
     "docs/CONFIGURATION.md",

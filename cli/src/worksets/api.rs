@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sealane::{
     ports::Silence,
     region::RegionName,
-    workset::{Registration, State, Transition, WorksetId},
+    workset::{Priority, Registration, State, Transition, WorksetId},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -46,13 +46,39 @@ impl From<Silence> for Lost {
 pub(super) struct Call {
     /// The path, with its query.
     pub(super) path: String,
-    /// What is sent with `POST`; without it the call is a `GET`.
+    /// What is sent; without it the call is a `GET`.
     pub(super) write: Option<Write>,
+}
+
+/// The method of a call that writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    /// Does something; sent again with the same key, it is done once.
+    Post,
+    /// Changes what is there.
+    Patch,
+    /// Takes away what is there.
+    Delete,
+}
+
+impl Method {
+    /// The name in a request.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// What a call would change.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Write {
+    /// How.
+    pub(super) method: Method,
+    /// The tag of the version that the change was decided on.
+    pub(super) if_match: Option<String>,
     /// The body.
     pub(super) body: Value,
     /// The same for every repetition.
@@ -75,9 +101,14 @@ impl Call {
         Self { path: format!("/v1/worksets/{}{forced}", id.as_str()), write: None }
     }
 
-    /// Lists worksets, all or those in `state`, from `cursor` on.
-    pub(super) fn list(state: Option<State>, limit: usize, cursor: Option<&str>) -> Self {
-        let state = state.map(|state| format!("&state={state}")).unwrap_or_default();
+    /// Lists worksets, all or those in `state` or of `priority`, from `cursor` on.
+    pub(super) fn list(
+        (state, priority): (Option<State>, Option<Priority>),
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Self {
+        let state = state.map(|state| format!("&state={state}")).unwrap_or_default()
+            + &priority.map(|priority| format!("&priority={priority}")).unwrap_or_default();
         let from = |cursor| format!("&cursor={}", utf8_percent_encode(cursor, NON_ALPHANUMERIC));
         let cursor = cursor.map(from).unwrap_or_default();
         Self { path: format!("/v1/worksets?limit={limit}{state}{cursor}"), write: None }
@@ -94,8 +125,34 @@ impl Call {
         Ok(Self::post(path, serde_json::to_value(transition)?))
     }
 
-    fn post(path: String, body: Value) -> Self {
-        Self { path, write: Some(Write { body, idempotency_key: Uuid::new_v4().to_string() }) }
+    /// Reads a part of a workset, from `cursor` on.
+    pub(super) fn part(id: &WorksetId, part: &str, cursor: Option<&str>) -> Self {
+        let from = |cursor| format!("?cursor={}", utf8_percent_encode(cursor, NON_ALPHANUMERIC));
+        let from = cursor.map(from).unwrap_or_default();
+        Self { path: format!("/v1/worksets/{id}/{part}{from}"), write: None }
+    }
+
+    /// Counts the queue, in the replica of `region` if one is named.
+    pub(super) fn queue(region: Option<RegionName>) -> Self {
+        let forced = region.map(|region| format!("?region={region}")).unwrap_or_default();
+        Self { path: format!("/v1/queue{forced}"), write: None }
+    }
+
+    /// Does `verb` with a workset.
+    pub(super) fn of(id: &WorksetId, verb: &str, body: Value) -> Self {
+        Self::post(format!("/v1/worksets/{id}/{verb}"), body)
+    }
+
+    /// Changes or deletes a workset, as it was decided on the version of that tag.
+    pub(super) fn tagged(method: Method, id: &WorksetId, tag: String, body: Value) -> Self {
+        let call = Self::post(format!("/v1/worksets/{id}"), body);
+        Self { write: call.write.map(|write| Write { method, if_match: Some(tag), ..write }), ..call }
+    }
+
+    /// Sends `body` to be acted on once.
+    pub(super) fn post(path: String, body: Value) -> Self {
+        let idempotency_key = Uuid::new_v4().to_string();
+        Self { path, write: Some(Write { method: Method::Post, if_match: None, body, idempotency_key }) }
     }
 }
 

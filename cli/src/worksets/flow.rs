@@ -6,12 +6,13 @@
 
 use sealane::{
     region::RegionName,
-    workset::{Registration, State, Transition, Workset, WorksetId},
+    workset::{Priority, Registration, State, Transition, Workset, WorksetId},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
-    api::{Answer, Api, Call, Lost},
+    api::{Answer, Api, Call, Lost, Method},
     fault::ApiFault,
 };
 
@@ -53,16 +54,16 @@ pub(super) async fn read<T: DeserializeOwned>(
     accepted(region, answer)
 }
 
-/// Up to `limit` worksets in `state`, page by page.
+/// Up to `limit` worksets of a state and a priority, page by page.
 pub(super) async fn list(
     api: &impl Api,
     order: &[RegionName],
-    state: Option<State>,
+    filter: (Option<State>, Option<Priority>),
     limit: usize,
 ) -> Result<Vec<Workset>, ApiFault> {
     let (mut worksets, mut cursor) = (Vec::new(), None::<String>);
     while worksets.len() < limit {
-        let call = Call::list(state, PAGE_MAX.min(limit - worksets.len()), cursor.as_deref());
+        let call = Call::list(filter, PAGE_MAX.min(limit - worksets.len()), cursor.as_deref());
         let page: Page = read(api, order, &call).await?;
         worksets.extend(page.worksets);
         cursor = page.next;
@@ -116,6 +117,36 @@ pub(super) async fn transition(
         None => Ok(Found::NotDone),
     })
     .await
+}
+
+/// Changes or deletes a workset, from the version that is read first.
+pub(super) async fn change(
+    api: &impl Api,
+    order: &[RegionName],
+    id: &WorksetId,
+    (method, body): (Method, Value),
+) -> Result<One, ApiFault> {
+    let look = Call::get(id, None);
+    let One { workset: before, .. } = read(api, order, &look).await?;
+    let tag = format!("\"{}-{}\"", before.version, before.written_in);
+    let call = Call::tagged(method, id, tag, body);
+    write(api, order, &call, &look, |held| match held {
+        Some(held) if held.workset.version <= before.version => Ok(Found::NotDone),
+        // The next version may be another's; whether it is ours, nobody can tell from here.
+        Some(held) => Err(changed(&held)),
+        None => Ok(Found::NotDone),
+    })
+    .await
+}
+
+/// Sends a call that is acted on once to one region after the other, until one answers: it has a
+/// key, so that what took effect behind a lost answer is told again and not done again.
+pub(super) async fn send(api: &impl Api, order: &[RegionName], call: &Call) -> Result<Value, ApiFault> {
+    match first_answer(api, order, call).await {
+        Ok((region, answer)) => accepted(region, answer),
+        Err(ApiFault::Silent(silences)) if call.write.is_some() => Err(ApiFault::Doubtful(silences)),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Sends a write to the regions in turn, and looks at the workset before each repetition.

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use sealane::{ports::Silence, time::Timestamp, workset::By};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
@@ -135,9 +135,9 @@ async fn a_listing_follows_its_pages_to_the_limit() {
         Ok(Answer { status: 200, body: json!({"worksets": worksets, "next": next}) })
     };
     let api = Script::new([page(Some("c1")), page(Some("c2"))]);
-    assert_eq!(list(&api, &order(), Some(State::Ready), 3).await.unwrap().len(), 3);
+    assert_eq!(list(&api, &order(), (Some(State::Ready), None), 3).await.unwrap().len(), 3);
     let api = Script::new([page(Some("c1")), page(None)]);
-    assert_eq!(list(&api, &order(), None, 50).await.unwrap().len(), 4);
+    assert_eq!(list(&api, &order(), (None, None), 50).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -152,4 +152,29 @@ async fn a_refusal_after_a_loss_may_be_that_of_ones_own_success() {
     let api = Script::new([found(&before), LOST, found(&before), refused(412), found(&before)]);
     let fault = transition(&api, &order(), &id, Transition::to(State::InProgress)).await.unwrap_err();
     assert!(matches!(fault, ApiFault::Refused { status: 412, .. }), "{fault}");
+}
+
+#[tokio::test]
+async fn a_call_with_a_key_is_sent_on_without_a_look_and_the_same() {
+    let claimed =
+        Ok(Answer { status: 201, body: json!({"workset": {"id": "ws-001"}, "lock": {"token": 1}}) });
+    let api = Script::new([LOST, claimed]);
+    let call = Call::post("/v1/worksets:claim".to_owned(), json!({"lease_s": 60}));
+    assert_eq!(send(&api, &order(), &call).await.unwrap()["lock"]["token"], 1);
+    assert_eq!(api.asked(), ["us-west-2 POST", "us-east-1 POST"]);
+    let api = Script::new([LOST, LOST]);
+    assert!(matches!(send(&api, &order(), &call).await, Err(ApiFault::Doubtful(_))));
+    let api = Script::new([LOST, LOST]);
+    assert!(matches!(send(&api, &order(), &Call::queue(None)).await, Err(ApiFault::Silent(_))));
+}
+
+#[tokio::test]
+async fn a_change_names_the_version_that_was_read() {
+    let api = Script::new([found(&workset(3, State::Ready)), found(&workset(4, State::Ready))]);
+    let id = "ws-001".parse().unwrap();
+    let changed = change(&api, &order(), &id, (Method::Patch, json!({"priority": "low"}))).await.unwrap();
+    assert_eq!(changed.workset.version, 4);
+    let call = Call::tagged(Method::Delete, &id, "\"3-us-west-2\"".to_owned(), json!({}));
+    let write = call.write.unwrap();
+    assert_eq!((write.method.as_str(), write.if_match.as_deref()), ("DELETE", Some("\"3-us-west-2\"")));
 }

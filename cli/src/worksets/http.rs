@@ -80,7 +80,10 @@ impl HttpApi {
         let mut request = HttpRequest::new(body.map_or_else(SdkBody::empty, SdkBody::from));
         request.set_uri(format!("{}{}", endpoint.trim_end_matches('/'), call.path))?;
         if let Some(write) = &call.write {
-            request.set_method("POST")?;
+            request.set_method(write.method.as_str())?;
+            if let Some(tag) = &write.if_match {
+                request.headers_mut().insert("if-match", tag.clone());
+            }
             request.headers_mut().insert("content-type", "application/json");
             request.headers_mut().insert("idempotency-key", write.idempotency_key.clone());
         }

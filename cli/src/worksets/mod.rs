@@ -1,20 +1,23 @@
 //! `sealane worksets`: registers, reads and moves worksets over the API of the regions.
 
+mod acts;
 mod api;
 mod fault;
 mod flow;
 mod http;
 mod report;
+mod shown;
 
-use std::{fs, path::PathBuf};
+use std::{fmt::Display, fs, path::PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use sealane::{
     config::Config,
     region::{Capability, RegionName},
     route::Request,
-    workset::{By, InvalidText, Kind, Priority, Registration, State, Text, Transition, WorksetId, register},
+    workset::{By, InvalidText, Kind, Priority, Registration, State, Text, WorksetId, register},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub(crate) use fault::ApiFault;
@@ -22,9 +25,11 @@ pub(crate) use fault::ApiFault;
 use crate::{
     console::Console, exit::Exit, fault::Fault, named, route::ranked, settings::TOKEN_VARIABLE, world::World,
 };
-use api::Call;
+use acts::{Act, Amend, Next};
+use api::{Call, Method};
 use http::HttpApi;
 use report::Listed;
+use shown::Shown;
 
 /// Arguments of `sealane worksets`.
 ///
@@ -38,6 +43,10 @@ pub(crate) struct Args {
     /// Form of the result; `--json` means the same as `json`
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     output: Output,
+
+    /// Show only what this JMESPath expression finds in the result, as JSON
+    #[arg(long, global = true, value_name = "EXPRESSION", value_parser = jmespath::compile)]
+    query: Option<jmespath::Expression<'static>>,
 
     #[command(subcommand)]
     command: Command,
@@ -68,21 +77,24 @@ enum Command {
         /// Only those in this state
         #[arg(long)]
         state: Option<State>,
+        /// Only those of this priority
+        #[arg(long)]
+        priority: Option<Priority>,
         /// Most worksets to list
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
         limit: u16,
     },
     /// Move a workset to another state
-    Transition {
+    Transition(Next),
+    /// Change the priority, the samples or the preferred region of a workset
+    Amend(Amend),
+    /// Delete an archived workset, but for its history; needs the scope `operate`
+    Delete {
         /// Its id
         id: WorksetId,
-        /// The state that shall follow
-        #[arg(long, value_name = "STATE")]
-        to: State,
-        /// Why, for its history
-        #[arg(long, value_name = "TEXT", value_parser = reason)]
-        reason: Option<Text<1024>>,
     },
+    #[command(flatten)]
+    Act(Act),
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,7 +121,7 @@ struct New {
 
 /// Registers, reads or moves worksets.
 pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
-    let console = console.or_json(args.output == Output::Json);
+    let console = Results { console: console.or_json(args.output == Output::Json), query: args.query };
     let api = HttpApi::new(&config.regions, args.token)?;
     match args.command {
         Command::Register(new) => {
@@ -123,17 +135,50 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
             order.sort_by_key(|region| forced.is_some_and(|forced| *region != forced));
             console.show(&flow::read::<flow::One>(&api, &order, &Call::get(&id, forced)).await?)?;
         }
-        Command::List { state, limit } => {
+        Command::List { state, priority, limit } => {
             let order = order(config, &api, Purpose::Read).await;
-            console.show(&Listed(flow::list(&api, &order, state, limit.into()).await?))?;
+            console.show(&Listed(flow::list(&api, &order, (state, priority), limit.into()).await?))?;
         }
-        Command::Transition { id, to, reason } => {
+        Command::Transition(next) => {
             let order = order(config, &api, Purpose::Write).await;
-            let transition = Transition { reason, ..Transition::to(to) };
-            console.show(&flow::transition(&api, &order, &id, transition).await?)?;
+            let id = next.id.clone();
+            console.show(&flow::transition(&api, &order, &id, next.transition()).await?)?;
+        }
+        Command::Amend(amend) => {
+            let (id, body) = (amend.id.clone(), amend.body()?);
+            let order = order(config, &api, Purpose::Write).await;
+            console.show(&flow::change(&api, &order, &id, (Method::Patch, body)).await?)?;
+        }
+        Command::Delete { id } => {
+            let order = order(config, &api, Purpose::Write).await;
+            console.show(&flow::change(&api, &order, &id, (Method::Delete, json!({}))).await?)?;
+        }
+        Command::Act(act) => {
+            let purpose = if act.writes() { Purpose::Write } else { Purpose::Read };
+            let order = order(config, &api, purpose).await;
+            console.show(&Shown(flow::send(&api, &order, &act.call()).await?))?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Where results go, and what of them.
+#[derive(Debug)]
+struct Results {
+    console: Console,
+    query: Option<jmespath::Expression<'static>>,
+}
+
+impl Results {
+    /// Prints a result, or what the query finds in it.
+    fn show<T: Serialize + Display>(&self, result: &T) -> Result<(), Fault> {
+        let Some(query) = &self.query else { return self.console.show(result) };
+        let found = serde_json::to_value(result)
+            .and_then(|value| query.search(value).map_err(serde::ser::Error::custom))
+            .and_then(serde_json::to_value);
+        let found = found.map_err(|e| Fault::Output(e.into()))?;
+        self.console.or_json(true).show(&Shown(found))
+    }
 }
 
 /// What the API is asked for.

@@ -22,7 +22,10 @@ use sealane::{
     time::Timestamp,
 };
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    limit::Buckets,
+    problem::{Kind, Problem},
+};
 
 /// How old the last look may be by which a read says how stale its answer may be.
 const GLANCE_EVERY: Duration = Duration::from_secs(30);
@@ -54,6 +57,7 @@ pub(crate) struct App<R, C> {
     /// What this process met in the replicas that it read.
     passive: sync::Mutex<Passive>,
     budgets: RetryBudgets,
+    pub(crate) buckets: Buckets,
 }
 
 /// The last look, and what is remembered for the next.
@@ -77,6 +81,7 @@ impl<R, C: Clock> App<R, C> {
             requests: AtomicU64::new(0),
             passive: sync::Mutex::default(),
             budgets: RetryBudgets::default(),
+            buckets: Buckets::default(),
         }
     }
 

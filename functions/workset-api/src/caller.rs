@@ -19,6 +19,7 @@ use sealane::{
 
 use crate::{
     app::App,
+    limit::Slip,
     problem::{Kind, Problem},
 };
 
@@ -172,7 +173,13 @@ macro_rules! allowed {
 
             async fn from_request_parts(parts: &mut Parts, app: &Arc<App<R, C>>) -> Result<Self, Problem> {
                 let open = app.deps.config.api.open_tenant.as_deref();
-                Caller::verified(Identity::of(&parts.extensions), open, $scope).map(Self)
+                let caller = Caller::verified(Identity::of(&parts.extensions), open, $scope)?;
+                let told = app.buckets.take(&caller.tenant, &app.deps.config.api, app.now())?;
+                if let Some(slip) = parts.extensions.get::<Slip>() {
+                    // A request asks once; were it to ask again, the first answer stands.
+                    let _ = slip.set(told);
+                }
+                Ok(Self(caller))
             }
         }
     };

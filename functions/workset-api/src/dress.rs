@@ -17,6 +17,7 @@ use sealane::{
 use crate::{
     app::App,
     caller,
+    limit::{self, Slip},
     problem::{Kind, Problem},
     replica::SERVED_BY,
 };
@@ -41,6 +42,8 @@ where
     let began = app.now();
     let id = caller::request_id(request.extensions()).unwrap_or_else(|| app.next_request_id());
     request.extensions_mut().insert(RequestId(id.clone()));
+    let slip = Slip::default();
+    request.extensions_mut().insert(Arc::clone(&slip));
     let method = request.method().clone();
     // The pattern and not the path: ids of worksets are not for the log.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
@@ -58,6 +61,10 @@ where
         if let (Ok(value), false) = (value, headers.contains_key(&name)) {
             headers.insert(name, value);
         }
+    }
+    let limited = problem.as_ref().is_some_and(|problem| problem.kind() == Kind::RateLimited);
+    if limited || slip.get().is_some() {
+        limit::headers(slip.get(), &app.deps.config.api, headers);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -10,7 +10,9 @@ mod caller;
 mod dress;
 mod etag;
 mod extract;
+mod limit;
 mod once;
+pub mod openapi;
 mod page;
 mod problem;
 mod replica;
@@ -52,6 +54,7 @@ where
         .route("/v1/route", get(status::route::<R, C>))
         .route("/v1/failovers", get(status::failovers::<R, C>))
         .route("/v1/copies/owed", get(status::owed::<R, C>))
+        .route("/openapi.json", get(status::openapi::<R, C>))
         .route("/problems/{name}", get(status::problem::<R, C>))
         .merge(worksets::routes::<R, C>())
         .fallback(no_such_route)

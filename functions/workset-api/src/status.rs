@@ -48,6 +48,14 @@ pub(crate) async fn live<R: Rows, C: Clock>(State(app): Shared<R, C>) -> Json<Li
     Json(Live { region: app.deps.home, status: "live" })
 }
 
+/// `GET /openapi.json`
+pub(crate) async fn openapi<R: Rows, C: Clock>(
+    State(_app): Shared<R, C>,
+    _: Reads,
+) -> ([(HeaderName, &'static str); 1], &'static str) {
+    ([(header::CONTENT_TYPE, "application/json")], crate::openapi::DOCUMENT)
+}
+
 /// `GET /problems/{name}`: the page of a problem's type.
 pub(crate) async fn problem<R: Rows, C: Clock>(
     State(_app): Shared<R, C>,

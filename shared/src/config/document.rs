@@ -66,7 +66,12 @@ impl Config {
                 "allow_local_endpoints": self.security.allow_local,
                 "endpoint_hosts": self.security.hosts,
             },
-            "api": { "open_tenant": self.api.open_tenant, "cache_ttl": text(self.api.cache_ttl) },
+            "api": {
+                "open_tenant": self.api.open_tenant,
+                "cache_ttl": text(self.api.cache_ttl),
+                "rate_limit": self.api.rate_limit,
+                "rate_burst": self.api.rate_burst,
+            },
         });
         leave_out_defaults(&mut document, "");
         document.to_string()

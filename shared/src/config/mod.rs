@@ -76,6 +76,10 @@ pub struct Api {
     pub open_tenant: Option<String>,
     /// How long the API may serve the last route and verdicts that it read.
     pub cache_ttl: Duration,
+    /// Requests a second that one tenant may send to one sandbox in the long run. At least 1.
+    pub rate_limit: u32,
+    /// Requests that a tenant may send at once after a pause. At least 1.
+    pub rate_burst: u32,
 }
 
 impl Api {

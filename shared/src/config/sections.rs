@@ -180,6 +180,8 @@ pub(super) fn api(group: &mut Group) -> Api {
     Api {
         open_tenant: group.text("api.open_tenant", want, is_tenant),
         cache_ttl: group.duration("api.cache_ttl", ANY).unwrap_or_default(),
+        rate_limit: group.count("api.rate_limit", 1..=1_000).unwrap_or(1),
+        rate_burst: group.count("api.rate_burst", 1..=100_000).unwrap_or(1),
     }
 }
 

@@ -122,6 +122,8 @@ pub const SETTINGS: &[Setting] = &[
     value("monitoring.metrics_interval", "10s", "Time between two metric lines."),
     derived("api.open_tenant", "calls without a verified tenant are refused", "Tenant of every caller where the gateway has no authorizer."),
     value("api.cache_ttl", "5s", "How long the API may serve the last route and verdicts that it read."),
+    value("api.rate_limit", "50", "Requests a second of one tenant that one sandbox of the API answers in the long run, 1 to 1000; the rest is 429. A tenant is served by as many sandboxes as it keeps busy."),
+    value("api.rate_burst", "100", "Requests of one tenant that one sandbox answers at once after a pause, 1 to 100000."),
     value("security.allow_local_endpoints", "false", "Whether `endpoints` may be plain `http`, of any host and at private addresses, as a local cloud's are."),
     list("security.endpoint_hosts", Fallback::Derived("AWS's own hosts for its services, any public name for an API"), "The only hosts that `endpoints` may have, with all that lie below them, such as `[example.com]`."),
 ];

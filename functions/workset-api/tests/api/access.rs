@@ -1,5 +1,7 @@
 //! Every route against everybody who may not use it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::world::{World, called, scoped};
@@ -10,6 +12,7 @@ fn routes() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let token = || json!({"token": 1});
     vec![
         ("GET", "/", "read", none.clone()),
+        ("GET", "/openapi.json", "read", none.clone()),
         ("GET", "/problems/internal", "read", none.clone()),
         ("GET", "/v1/ready", "read", none.clone()),
         ("GET", "/v1/regions", "read", none.clone()),
@@ -78,6 +81,22 @@ async fn no_scope_stands_for_another() {
     }
 }
 
+/// The document names every route of this matrix with its scope, and no other.
+#[test]
+fn the_matrix_and_the_document_name_the_same_routes() {
+    let matrix = routes().into_iter().map(|(method, target, scope, _)| {
+        let path = target.replace("ws-001", "{id}").replace("/problems/internal", "/problems/{name}");
+        (method.to_lowercase(), path, scope.to_owned())
+    });
+    let matrix: BTreeSet<_> =
+        matrix.chain([("get".to_owned(), "/v1/live".to_owned(), String::new())]).collect();
+    let document: BTreeSet<_> = workset_api::openapi::ROUTES
+        .iter()
+        .map(|route| (route.method.to_owned(), route.path.to_owned(), route.scope.to_owned()))
+        .collect();
+    assert_eq!(matrix, document);
+}
+
 /// Whoever asks with another tenant's ids learns nothing of them and changes nothing.
 #[tokio::test]
 async fn another_tenant_s_ids_are_not_there() {
@@ -106,6 +125,29 @@ async fn another_tenant_s_ids_are_not_there() {
     assert_eq!(listed["worksets"], json!([]));
     let claimed = world.call("other", "POST", "/v1/worksets:claim", json!({})).await.json();
     assert_eq!(claimed["workset"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_tenant_that_asks_too_often_waits_and_others_do_not() {
+    let world = World::with(&[("SEALANE_API_RATE_LIMIT", "2"), ("SEALANE_API_RATE_BURST", "3")]);
+    world.record(sealane::failover::Phase::Steady).await;
+    for left in ["2", "1", "0"] {
+        let reply = world.get("/v1/worksets").await;
+        assert_eq!((reply.status.as_u16(), reply.header("ratelimit-policy")), (200, "\"tenant\";q=3;w=2"));
+        assert!(
+            reply.header("ratelimit").starts_with(&format!("\"tenant\";r={left};t=")),
+            "{}",
+            reply.header("ratelimit")
+        );
+    }
+    let refused = world.get("/v1/worksets").await;
+    refused.problem(429, "rate-limited");
+    assert_eq!((refused.header("retry-after"), refused.header("ratelimit")), ("1", "\"tenant\";r=0;t=1"));
+    assert_eq!(world.call("other", "GET", "/v1/worksets", Value::Null).await.status.as_u16(), 200);
+    assert_eq!(world.send(called(None, "GET", "/v1/live", "")).await.status.as_u16(), 200);
+    world.at(1_795_166_130_512 + 500);
+    assert_eq!(world.get("/v1/worksets").await.status.as_u16(), 200);
+    world.get("/v1/worksets").await.problem(429, "rate-limited");
 }
 
 /// A signed request is judged by the policies of its signer, which the gateway has asked.

@@ -201,6 +201,35 @@ async fn a_read_says_how_stale_it_may_be_or_that_this_is_not_known() {
 }
 
 #[tokio::test]
+async fn the_document_is_the_one_that_the_code_makes_and_is_served() {
+    let made = format!("{:#}\n", workset_api::openapi::document());
+    let served = world_document().await;
+    assert!(
+        made == served,
+        "write `docs/openapi.json` anew: cargo run -q -p workset-api --no-default-features --example openapi"
+    );
+    let document: Value = serde_json::from_str(&served).unwrap();
+    let text = document["paths"].to_string();
+    for kind in workset_api::Kind::ALL {
+        let anywhere = ["no-such-route", "method-not-allowed", "misconfigured"].contains(&kind.name());
+        assert!(
+            anywhere || text.contains(&format!("`{}`", kind.name())),
+            "no route tells of `{}`",
+            kind.name()
+        );
+    }
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for part in document.to_string().split("#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(schemas.contains_key(name), "`{name}` is not described");
+    }
+}
+
+async fn world_document() -> String {
+    World::steady().await.get("/openapi.json").await.text
+}
+
+#[tokio::test]
 async fn every_problem_has_a_page_and_the_document_has_all_of_them() {
     let world = World::steady().await;
     let document =
@@ -215,4 +244,72 @@ async fn every_problem_has_a_page_and_the_document_has_all_of_them() {
         assert!(page.status.is_success() && document.contains(&page.text), "{}", kind.name());
     }
     world.get("/problems/nothing").await.problem(404, "no-such-route");
+}
+
+/// Every field of a reply is described, and every field that is promised is there.
+#[tokio::test]
+async fn replies_have_the_shape_that_the_document_gives_them() {
+    let world = World::steady().await;
+    let document = workset_api::openapi::document();
+    let body = json!({
+        "id": "ws-001", "bucket": "my-bucket", "prefix": "p/", "metadata": {"samples": ["s"]}, "preferred_region": EU,
+    });
+    let registered = world.post("/v1/worksets", body).await.json();
+    let claimed = world.post("/v1/worksets:claim", json!({})).await.json();
+    let token = claimed["lock"]["token"].clone();
+    let begin = json!({"to": "in_progress", "token": token, "reason": "x", "progress": {"step": "a"}});
+    let moved = world.post("/v1/worksets/ws-001/transitions", begin).await.json();
+    let locked = world.post("/v1/worksets/ws-001/lock/renew", json!({"token": token})).await.json();
+    let error = json!({"category": "transient", "details": "d"});
+    let failed = json!({"to": "error", "error": error, "metrics": {"n": 1}, "token": token});
+    world.post("/v1/worksets/ws-001/transitions", failed).await;
+    world.post("/v1/worksets/ws-001/retry", json!({"token": token})).await;
+    let shown = async |target: &str| world.get(target).await.json();
+    for (schema, reply) in [
+        ("OneWritten", registered),
+        ("Claimed", claimed),
+        ("OneWritten", moved),
+        ("LockReply", locked),
+        ("One", shown("/v1/worksets/ws-001").await),
+        ("Many", shown("/v1/worksets").await),
+        ("Events", shown("/v1/worksets/ws-001/events").await),
+        ("Conflicts", shown("/v1/worksets/ws-001/conflicts").await),
+        ("Queue", shown("/v1/queue").await),
+        ("LockShown", shown("/v1/worksets/ws-001/lock").await),
+        ("Problem", shown("/v1/worksets/ws-404").await),
+        ("Standing", shown("/v1/live").await),
+    ] {
+        fits(&document["components"]["schemas"], &json!({"$ref": format!("/{schema}")}), &reply, schema);
+    }
+}
+
+/// Asserts that `value` has the fields of `schema`, and those in it theirs.
+fn fits(schemas: &Value, schema: &Value, value: &Value, at: &str) {
+    let named = schema["$ref"].as_str().map(|name| &schemas[name.rsplit('/').next().unwrap()]);
+    let schema = named.unwrap_or(schema);
+    if let Some(of) = schema["oneOf"].as_array() {
+        if !value.is_null() {
+            fits(schemas, &of[0], value, at);
+        }
+        return;
+    }
+    if let Some(names) = schema["enum"].as_array() {
+        assert!(names.contains(value), "{at}: {value}");
+    }
+    if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
+        values.iter().for_each(|value| fits(schemas, items, value, at));
+    }
+    if let (Some(known), Some(fields)) = (schema["properties"].as_object(), value.as_object()) {
+        let required = schema["required"].as_array().unwrap();
+        required
+            .iter()
+            .for_each(|name| assert!(fields.contains_key(name.as_str().unwrap()), "{at} lacks {name}"));
+        for (name, value) in fields {
+            let described =
+                known.get(name).or_else(|| schema.get("additionalProperties").filter(|s| s.is_object()));
+            let free = at == "Metadata" || ["metadata", "metrics"].contains(&at);
+            assert!(free || described.is_some(), "{at} has `{name}`, which is not described");
+            described.into_iter().for_each(|schema| fits(schemas, schema, value, name));
+        }
+    }
 }

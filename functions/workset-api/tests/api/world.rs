@@ -34,7 +34,7 @@ pub(crate) const EU: &str = "eu-west-1";
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) const DOCUMENT: &str =
-    "{primary_region: us-west-2, control_regions: [us-west-2, us-east-1], api: {cache_ttl: 0s},
+    "{primary_region: us-west-2, control_regions: [us-west-2, us-east-1], api: {cache_ttl: 0s, rate_burst: 100000},
     regions: [{name: us-west-2, bucket: bucket-west, endpoints: {api: 'https://west.example'}},
               {name: us-east-1, bucket: bucket-east, endpoints: {api: 'https://east.example'}},
               {name: eu-west-1, bucket: bucket-eu, endpoints: {api: 'https://eu.example'}},

@@ -83,6 +83,8 @@ pub(super) const KNOBS: [Knob; 77] = [
     knob("security.endpoint_hosts", "[example.com]"),
     knob("api.open_tenant", "lab"),
     knob("api.cache_ttl", "1s"),
+    knob("api.rate_limit", "5"),
+    knob("api.rate_burst", "7"),
     beside(
         "regions.2",
         "{name: lab-rack-1, bucket: lane-lab, residency: [lab, hipaa], endpoints: {s3: 'http://127.0.0.1:9000'}}",

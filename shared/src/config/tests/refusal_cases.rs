@@ -243,6 +243,8 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "a#b",
         "`api.open_tenant` is `a#b`: want a tenant of 1 to 64 lower-case letters, digits, `_` or `-`",
     ),
+    ("api.rate_limit", "0", "`api.rate_limit` is `0`: want a whole number from 1 to 1000"),
+    ("api.rate_burst", "0", "`api.rate_burst` is `0`: want a whole number from 1 to 100000"),
     (
         "health_check_interval",
         "30",

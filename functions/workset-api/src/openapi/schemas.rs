@@ -1,0 +1,184 @@
+//! The shapes of bodies and replies.
+
+use sealane::workset::{ErrorCategory, Kind, Priority, State};
+use serde_json::{Value, json};
+
+use super::reference;
+use crate::extract::LIMIT_MAX;
+
+/// The media type in which a schema travels.
+pub(super) fn media_type(schema: &str) -> &'static str {
+    match schema {
+        "Page" => "text/html",
+        "Markdown" => "text/markdown",
+        _ => "application/json",
+    }
+}
+
+/// The schema of a query parameter.
+pub(super) fn parameter(name: &str) -> Value {
+    match name {
+        "state" => reference("State"),
+        "priority" => reference("Priority"),
+        "limit" => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
+        "lat" | "lon" => json!({ "type": "number" }),
+        _ => json!({ "type": "string" }),
+    }
+}
+
+/// Every schema, by name.
+pub(super) fn all() -> Value {
+    let mut all = names();
+    for more in [worksets(), bodies(), replies(), problems()] {
+        if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
+            all.extend(more);
+        }
+    }
+    all
+}
+
+fn names() -> Value {
+    json!({
+        "Anything": {},
+        "Page": { "type": "string" },
+        "Markdown": { "type": "string" },
+        "WorksetId": { "type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{2,63}$" },
+        "Region": { "type": "string", "examples": ["eu-west-1"] },
+        "Ms": { "type": "integer", "minimum": 0, "description": "Milliseconds since the Unix epoch." },
+        "State": { "type": "string", "enum": State::ALL.map(State::as_str) },
+        "Priority": { "type": "string", "enum": Priority::ALL.map(Priority::as_str) },
+        "Type": { "type": "string", "enum": Kind::ALL.map(Kind::as_str) },
+        "ErrorCategory": { "type": "string", "enum": ErrorCategory::ALL.map(ErrorCategory::as_str) },
+        "Metadata": {
+            "type": "object", "required": ["samples"],
+            "properties": { "samples": { "type": "array", "minItems": 1 } },
+        },
+    })
+}
+
+fn text(most: usize) -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": most })
+}
+
+fn count() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+/// An object of these properties, and of no others.
+fn closed(required: &[&str], properties: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties })
+}
+
+/// An object that has these properties at least.
+fn open(required: &[&str], properties: Value) -> Value {
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn nullable(schema: &str) -> Value {
+    json!({ "oneOf": [reference(schema), { "type": "null" }] })
+}
+
+fn worksets() -> Value {
+    let (ms, region, state) = (reference("Ms"), reference("Region"), reference("State"));
+    json!({
+        "Progress": closed(&["step"], json!({ "step": text(64), "message": text(1024) })),
+        "Failure": closed(&["category", "details"], json!({ "category": reference("ErrorCategory"), "details": text(4096) })),
+        "Workset": open(
+            &["tenant", "id", "bucket", "prefix", "state", "priority", "type", "created_ms", "updated_ms", "version", "written_in"],
+            json!({
+                "tenant": { "type": "string" }, "id": reference("WorksetId"), "bucket": { "type": "string" },
+                "prefix": { "type": "string" }, "state": state, "priority": reference("Priority"), "type": reference("Type"),
+                "metadata": reference("Metadata"), "preferred_region": region, "progress": reference("Progress"),
+                "error": reference("Failure"), "retry_count": count(), "next_retry_ms": ms, "created_ms": ms, "updated_ms": ms,
+                "started_ms": ms, "finished_ms": ms, "results_uri": text(2048), "metrics": { "type": "object" },
+                "fence": count(), "version": { "type": "integer", "minimum": 1 }, "written_in": region,
+            }),
+        ),
+        "Lock": closed(&["owner", "token", "expires_ms"], json!({ "owner": text(256), "token": count(), "expires_ms": ms })),
+        "Event": open(
+            &["version", "to", "at_ms", "region", "actor", "request"],
+            json!({
+                "version": count(), "from": state, "to": state, "at_ms": ms, "region": region, "after": region,
+                "reason": text(1024), "actor": { "type": "string" }, "request": { "type": "string" },
+            }),
+        ),
+        "Conflict": closed(&["version", "kept", "writes"], json!({
+            "version": count(), "kept": nullable("Region"), "writes": { "type": "array", "minItems": 1, "items": reference("Event") },
+        })),
+    })
+}
+
+fn bodies() -> Value {
+    let (token, lease) = (count(), json!({ "type": "integer", "minimum": 1, "maximum": 86_400 }));
+    let why = json!({ "reason": text(1024), "token": token });
+    json!({
+        "Nothing": closed(&[], json!({})),
+        "Reasoned": closed(&[], why),
+        "Registration": closed(&["id", "bucket", "prefix"], json!({
+            "id": reference("WorksetId"), "bucket": text(63), "prefix": text(512), "priority": reference("Priority"),
+            "type": reference("Type"), "metadata": reference("Metadata"), "preferred_region": reference("Region"),
+        })),
+        "Transition": closed(&["to"], json!({
+            "to": reference("State"), "reason": text(1024), "error": reference("Failure"), "progress": reference("Progress"),
+            "results_uri": text(2048), "metrics": { "type": "object" }, "token": token, "if_version": count(),
+        })),
+        "Report": closed(&["progress"], json!({
+            "progress": reference("Progress"), "metrics": { "type": "object" }, "token": token, "if_version": count(),
+        })),
+        "Amendment": closed(&[], json!({
+            "priority": reference("Priority"), "metadata": reference("Metadata"), "preferred_region": reference("Region"),
+            "reason": text(1024), "token": token,
+        })),
+        "ClaimAsk": closed(&[], json!({ "lease_s": lease, "priority": reference("Priority") })),
+        "LockAsk": closed(&[], json!({ "lease_s": lease })),
+        "LockRenewal": closed(&["token"], json!({ "token": token, "lease_s": lease })),
+        "LockRelease": closed(&["token"], json!({ "token": token })),
+    })
+}
+
+fn replies() -> Value {
+    let by = reference("Region");
+    let stale = json!({ "type": ["integer", "null"], "description": "How far the replica may be behind the writes; null: not known." });
+    let next =
+        json!({ "type": ["string", "null"], "description": "Send it as `cursor` to go on; null: the end." });
+    let many = |of: &str| json!({ "type": "array", "items": reference(of) });
+    json!({
+        "Standing": closed(&["region", "status"], json!({ "region": by, "status": { "type": "string" } })),
+        "One": closed(&["served_by", "staleness_ms", "workset"], json!({ "served_by": by, "staleness_ms": stale, "workset": reference("Workset") })),
+        "OneWritten": closed(&["served_by", "workset"], json!({ "served_by": by, "workset": reference("Workset") })),
+        "Many": closed(&["served_by", "staleness_ms", "worksets", "next"], json!({
+            "served_by": by, "staleness_ms": stale, "worksets": many("Workset"), "next": next,
+        })),
+        "Events": closed(&["served_by", "staleness_ms", "events", "collisions", "next"], json!({
+            "served_by": by, "staleness_ms": stale, "events": many("Event"), "next": next,
+            "collisions": { "type": "array", "items": count() },
+        })),
+        "Conflicts": closed(&["served_by", "conflicts", "next"], json!({ "served_by": by, "conflicts": many("Conflict"), "next": next })),
+        "Queue": closed(&["served_by", "depth", "more_than_counted", "next_ready", "next_ready_age_ms"], json!({
+            "served_by": by, "depth": { "type": "object", "additionalProperties": count() },
+            "more_than_counted": many("State"), "next_ready": nullable("WorksetId"),
+            "next_ready_age_ms": { "type": ["integer", "null"] },
+        })),
+        "Claimed": closed(&["served_by", "workset", "lock"], json!({ "served_by": by, "workset": nullable("Workset"), "lock": nullable("Lock") })),
+        "LockReply": closed(&["served_by", "id", "lock", "token_last"], json!({
+            "served_by": by, "id": reference("WorksetId"), "lock": nullable("Lock"), "token_last": count(),
+        })),
+        "LockShown": closed(&["id", "lock", "is_expired", "token_last"], json!({
+            "id": reference("WorksetId"), "lock": nullable("Lock"), "is_expired": { "type": "boolean" }, "token_last": count(),
+        })),
+    })
+}
+
+fn problems() -> Value {
+    let wrong = closed(
+        &["field", "problem"],
+        json!({ "field": { "type": "string" }, "problem": { "type": "string" } }),
+    );
+    json!({
+        "Problem": open(&["type", "title", "status", "detail", "request_id"], json!({
+            "type": { "type": "string", "format": "uri-reference" }, "title": { "type": "string" },
+            "status": { "type": "integer" }, "detail": { "type": "string" }, "request_id": { "type": "string" },
+            "errors": { "type": "array", "items": wrong },
+        })),
+    })
+}

@@ -1,0 +1,197 @@
+//! What a call costs: the requests that it makes of the tables, once the sandbox is warm.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::Router;
+use sealane::{
+    config::Config,
+    failover::Record,
+    memory::MemoryRows,
+    ports::{Cursor, Key, Page, Row, Rows, RowsError, When},
+    region::RegionName,
+    store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use workset_api::{Deps, router};
+
+use super::world::{DOCUMENT, SharedClock, WEST, called, token};
+
+type Log = Arc<Mutex<Vec<&'static str>>>;
+
+/// Notes every request: a read or write of a call's record apart from those of worksets and locks.
+#[derive(Clone)]
+struct Counted {
+    rows: MemoryRows,
+    log: Log,
+}
+
+impl Counted {
+    fn note(&self, key: &str, what: [&'static str; 2]) {
+        self.log.lock().unwrap().push(what[usize::from(key.starts_with("~call#"))]);
+    }
+}
+
+impl Rows for Counted {
+    async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
+        self.note(&key.partition, ["read", "call read"]);
+        self.rows.read(key).await
+    }
+
+    async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
+        self.note(&row.key.partition, ["write", "call write"]);
+        self.rows.write(row, when).await
+    }
+
+    async fn list(
+        &self,
+        p: &str,
+        newest: bool,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError> {
+        self.note(p, ["query", "query"]);
+        self.rows.list(p, newest, from, limit).await
+    }
+
+    async fn list_index(
+        &self,
+        p: &str,
+        up_to: Option<&str>,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, RowsError> {
+        self.note(p, ["query", "query"]);
+        self.rows.list_index(p, up_to, from, limit).await
+    }
+}
+
+async fn world() -> (Router, Log, Counted) {
+    let log = Log::default();
+    let west: RegionName = WEST.parse().unwrap();
+    let table = || Counted { rows: MemoryRows::default(), log: Arc::clone(&log) };
+    let (control, worksets) = (ControlTable::new(vec![table()]), table());
+    control.swap(None, &Record::first(west, Timestamp::default())).await.unwrap();
+    let router = router(Deps {
+        config: Config::read(
+            Some(DOCUMENT),
+            [("SEALANE_API_CACHE_TTL".to_owned(), "5s".to_owned())].into_iter(),
+        )
+        .unwrap(),
+        home: west,
+        worksets: BTreeMap::from([(west, WorksetTable::new(worksets.clone()))]),
+        ledger: BTreeMap::from([(west, LedgerTable::new(table()))]),
+        health: vec![HealthTable::new(table())],
+        control,
+        clock: SharedClock::default(),
+    });
+    (router, log, worksets)
+}
+
+/// What a call asks of the tables: how often each, and the reply.
+async fn cost(
+    router: &Router,
+    log: &Log,
+    method: &str,
+    target: &str,
+    body: Value,
+) -> (BTreeMap<&'static str, usize>, Value) {
+    log.lock().unwrap().clear();
+    let reply =
+        router.clone().oneshot(called(token("lab"), method, target, &body.to_string())).await.unwrap();
+    assert!(reply.status().is_success(), "{method} {target}: {}", reply.status());
+    let text = axum::body::to_bytes(reply.into_body(), usize::MAX).await.unwrap();
+    let mut counts = BTreeMap::new();
+    log.lock().unwrap().iter().for_each(|what| *counts.entry(*what).or_default() += 1);
+    (counts, serde_json::from_slice(&text).unwrap())
+}
+
+fn new(id: &str) -> Value {
+    json!({"id": id, "bucket": "my-bucket", "prefix": "p/"})
+}
+
+/// The record of a call is one read and two writes more; that is what taking effect once costs.
+#[tokio::test]
+async fn a_call_makes_no_more_requests_than_it_needs() {
+    let (router, log, _) = world().await;
+    let of = |method, target, body| cost(&router, &log, method, target, body);
+    of("GET", "/v1/worksets", Value::Null).await;
+    let kept = [("call read", 1), ("call write", 2)];
+    let with = |more: &[(&'static str, usize)]| {
+        kept.into_iter().chain(more.iter().copied()).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(of("POST", "/v1/worksets", new("ws-001")).await.0, with(&[("write", 2)]), "register");
+    assert_eq!(of("GET", "/v1/worksets/ws-001", Value::Null).await.0, BTreeMap::from([("read", 1)]), "get");
+    assert_eq!(
+        of("GET", "/v1/worksets?state=ready", Value::Null).await.0,
+        BTreeMap::from([("query", 1)]),
+        "list"
+    );
+    let claimed = of("POST", "/v1/worksets:claim", json!({})).await;
+    assert_eq!(claimed.0, with(&[("query", 1), ("write", 1), ("read", 1)]), "claim");
+    let begin = json!({"to": "in_progress", "token": claimed.1["lock"]["token"]});
+    let moved = of("POST", "/v1/worksets/ws-001/transitions", begin).await.0;
+    assert_eq!(
+        moved,
+        with(&[("read", 2), ("write", 3)]),
+        "workset and lock; the last event, the row, its event"
+    );
+}
+
+#[tokio::test]
+async fn a_repetition_costs_one_read() {
+    let (router, log, _) = world().await;
+    for wanted in [None, Some(BTreeMap::from([("call read", 1)]))] {
+        log.lock().unwrap().clear();
+        let mut request = called(token("lab"), "POST", "/v1/worksets", &new("ws-001").to_string());
+        request.headers_mut().insert("idempotency-key", "k1".parse().unwrap());
+        assert_eq!(router.clone().oneshot(request).await.unwrap().status().as_u16(), 201);
+        let mut counts = BTreeMap::<_, usize>::new();
+        log.lock().unwrap().iter().for_each(|what| *counts.entry(*what).or_default() += 1);
+        if let Some(wanted) = wanted {
+            assert_eq!(counts, wanted);
+        }
+    }
+}
+
+/// A page asks for what it shows and one row more, however many there are behind it.
+#[tokio::test]
+async fn a_page_of_ten_thousand_costs_what_a_page_costs() {
+    let (router, log, table) = world().await;
+    for n in 0..10_000_u32 {
+        let id = format!("ws-{n:05}");
+        let row = json!({"workset": {
+            "tenant": "lab", "id": id, "bucket": "my-bucket", "prefix": "p/", "state": "ready", "priority": "normal",
+            "type": "ruo", "created_ms": n, "updated_ms": n, "version": 1, "written_in": WEST,
+        }, "last": {"version": 1, "to": "ready", "at_ms": n, "region": WEST, "actor": "ada", "request": ""}});
+        let key = Key::new(format!("lab#{id}"), "meta");
+        let index = Some(Key::new("lab#ready", format!("1#{n:013}#{id}")));
+        let row = Row { key, version: 1, body: row.to_string(), index };
+        table.rows.write(&row, When::Absent).await.unwrap();
+    }
+    let (mut cursor, mut seen, mut queries) = (String::new(), 0, 0);
+    // The first, the second, and one after a jump far into the list.
+    for step in 0..3 {
+        let target = format!("/v1/worksets?state=ready&limit=100{cursor}");
+        let (counts, page) = cost(&router, &log, "GET", &target, Value::Null).await;
+        queries += counts["query"].min(2);
+        seen += page["worksets"].as_array().unwrap().len();
+        assert!(page.to_string().len() < 64 << 10);
+        cursor = format!("&cursor={}", page["next"].as_str().unwrap());
+        if step == 1 {
+            let far = sealane::workset::Cursor {
+                state: sealane::workset::State::Ready,
+                priority: sealane::workset::Priority::Normal,
+                created_at: Timestamp::from_millis(9_000),
+                id: "ws-09000".parse().unwrap(),
+            };
+            cursor = format!("&cursor={far}");
+        }
+    }
+    assert_eq!(seen, 300);
+    assert!(queries <= 6, "{queries}");
+}
