@@ -28,7 +28,7 @@ const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitu
 /// Endpoints that AWS does not have need leave.
 const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
 
-pub(super) const KNOBS: [Knob; 75] = [
+pub(super) const KNOBS: [Knob; 76] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
