@@ -87,7 +87,7 @@ impl World {
         // Shipping repeats calls itself, and within a budget: one owner of retries.
         let limits = Limits::data(self.config.upload.part_timeout).once();
         let owner = self.config.account_id.as_deref();
-        let bucket = |r: &Region| Some((r.name, self.aws.objects(r, owner, limits)?));
+        let bucket = |r: &Region| Some((r.name, self.aws.shipping(r, owner, limits)?));
         self.config.full_regions().filter_map(bucket).collect()
     }
 

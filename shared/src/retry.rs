@@ -10,6 +10,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use crate::{
@@ -86,7 +87,11 @@ impl RetryBudget {
 
 /// The budgets of a process: it is in one place, so one each region that it asks.
 #[derive(Debug, Default)]
-pub struct RetryBudgets(Mutex<BTreeMap<RegionName, RetryBudget>>);
+pub struct RetryBudgets {
+    budgets: Mutex<BTreeMap<RegionName, RetryBudget>>,
+    /// When each region last answered.
+    answered: Mutex<BTreeMap<RegionName, Timestamp>>,
+}
 
 impl RetryBudgets {
     /// Counts a request to `to` that is no repeat.
@@ -102,6 +107,17 @@ impl RetryBudgets {
         if self.change(to, now, |budget| budget.retried(now)) { Ok(()) } else { Err(Spent { to }) }
     }
 
+    /// Notes that `to` answered.
+    pub fn answered(&self, to: RegionName, now: Timestamp) {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(to, now);
+    }
+
+    /// Whether `to` answered anyone in this process less than `within` ago.
+    pub fn answered_within(&self, to: RegionName, within: Duration, now: Timestamp) -> bool {
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.get(&to).is_some_and(|at| now.since(*at) < within)
+    }
+
     fn change(
         &self,
         to: RegionName,
@@ -109,7 +125,7 @@ impl RetryBudgets {
         change: impl Fn(RetryBudget) -> Option<RetryBudget>,
     ) -> bool {
         // Whoever panicked with it left a whole budget behind: it is replaced in one step.
-        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
         let budget = budgets.entry(to).or_insert_with(|| RetryBudget::full(now));
         let changed = change(*budget);
         *budget = changed.unwrap_or(*budget);
@@ -128,6 +144,16 @@ mod tests {
 
     fn name(i: usize) -> RegionName {
         format!("xx-region-{i}").parse().unwrap()
+    }
+
+    #[test]
+    fn an_answer_stands_for_its_own_region_and_for_a_moment() {
+        let (budgets, moment) = (RetryBudgets::default(), Duration::from_secs(1));
+        assert!(!budgets.answered_within(name(1), moment, at(5_000)));
+        budgets.answered(name(1), at(5_000));
+        assert!(budgets.answered_within(name(1), moment, at(5_999)));
+        assert!(!budgets.answered_within(name(1), moment, at(6_000)));
+        assert!(!budgets.answered_within(name(2), moment, at(5_000)));
     }
 
     proptest! {

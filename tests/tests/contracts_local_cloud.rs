@@ -65,5 +65,10 @@ async fn objects_in_s3_keep_the_contract() {
             cloud.aws.objects(region, None, Limits::data(std::time::Duration::from_secs(20))).unwrap()
         };
         objects_contract::keeps(&bucket(near), &bucket(far), &format!("{}-{}", cloud.scope, near.name)).await;
+        let shipping = |region| {
+            cloud.aws.shipping(region, None, Limits::data(std::time::Duration::from_secs(20)).once()).unwrap()
+        };
+        let scope = format!("{}-shipping-{}", cloud.scope, near.name);
+        objects_contract::keeps(&shipping(near), &shipping(far), &scope).await;
     }
 }

@@ -99,6 +99,9 @@ enum Bench {
         /// Runs of each client in each case
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
         runs: u8,
+        /// Takes the sink and the Rust clients from this folder instead of building them
+        #[arg(long, value_name = "FOLDER")]
+        programs: Option<PathBuf>,
     },
     /// What a pick of one region out of thirty costs, by every strategy
     Pick {
@@ -285,8 +288,8 @@ pub fn run(xtask: Xtask) -> Result<ExitCode, Box<dyn Error>> {
                 return Err(missed.join("; ").into());
             }
         }
-        Command::Bench { what: Bench::Transfer { report, cases, runs } } => {
-            bench::transfer::Bench { cases, runs: usize::from(runs), report }.run(&folder, &say)?;
+        Command::Bench { what: Bench::Transfer { report, cases, runs, programs } } => {
+            bench::transfer::Bench { cases, runs: usize::from(runs), report, programs }.run(&folder, &say)?;
         }
         Command::Bench { what: Bench::Pick { report } } => {
             let missed = bench::pick::pick(&folder, report.as_deref(), &say)?;

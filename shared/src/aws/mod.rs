@@ -24,6 +24,7 @@ use aws_config::{
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryPartition};
+use aws_smithy_runtime_api::client::http::http_client_fn;
 
 use budgets::Partitions;
 pub use connections::{Connections, Https};
@@ -173,12 +174,15 @@ impl Aws {
     /// As [`objects`](Self::objects), for callers that ship many bytes and repeat calls themselves:
     /// what carries bytes goes past the SDK, over a pool of connections of its own, and is tried once.
     pub fn shipping(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
-        let objects = self.objects(region, owner, limits)?;
+        // What stands in the configuration was checked there, and the SDK resolves it without more ado, too.
+        let anywhere = endpoint::Policy { allow_local: true, hosts: None };
+        let connector = self.connections.connector(limits, &anywhere);
+        // One pool for both ways, so that a question warms the connection for what follows it.
+        let pool = connector.clone();
+        let sdk = self.sdk.to_builder().http_client(http_client_fn(move |_, _| pool.clone())).build();
+        let objects = Self { sdk, ..self.clone() }.objects(region, owner, limits)?;
         let lean = || {
             let place = Place::of(region, region.bucket.as_deref()?, &self.sdk)?;
-            // What stands in the configuration was checked there, and the SDK resolves it without more ado, too.
-            let anywhere = endpoint::Policy { allow_local: true, hosts: None };
-            let connector = self.connections.connector(limits, &anywhere);
             Some(Lean { place, keys: self.keys.clone()?, connector, limit: limits.attempt })
         };
         Some(objects.with(lean()))

@@ -149,6 +149,10 @@ pub(super) struct Reading {
     end: oneshot::Receiver<Result<Option<Whole>, SourceError>>,
 }
 
+/// Most bytes that are read where they are wanted, as a file's from the system's cache: a thread
+/// costs more than that.
+const AT_ONCE: ByteSize = ByteSize(256 << 10);
+
 /// Reads `source` on a thread of its own, as far ahead as `memory` holds blocks; it ends when nobody takes them.
 ///
 /// The runtime's pool is for short work, and this lasts as long as the upload.
@@ -160,6 +164,15 @@ pub(super) fn read_aside(
     let room = Room::of(memory, part_size);
     let (send, blocks) = mpsc::channel(1);
     let (ended, end) = oneshot::channel();
+    let reading = Reading { room: memory.max(part_size), blocks, end };
+    if source.size_max() <= AT_ONCE.min(part_size) {
+        let whole = source.read_in(room, part_size, |block| match send.try_send(block) {
+            Ok(()) => std::ops::ControlFlow::Continue(()),
+            Err(_) => std::ops::ControlFlow::Break(()),
+        });
+        let _ = ended.send(whole);
+        return Ok(reading);
+    }
     let reader = source.clone();
     let read = move || {
         let whole = reader.read_in(room, part_size, |block| match send.blocking_send(block) {
@@ -173,7 +186,7 @@ pub(super) fn read_aside(
     let refused =
         |source_error| SourceError::Unreadable { path: source.path().to_owned(), source: source_error };
     spawned.map_err(refused)?;
-    Ok(Reading { room: memory.max(part_size), blocks, end })
+    Ok(reading)
 }
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ const ABORT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a look at what the store holds may take; it moves no bytes.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a region that answered is taken to be there.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// What a trip is fed with.
 #[derive(Debug, Clone)]
 pub(super) enum Feed {
@@ -221,17 +224,21 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
 
     /// Stores the one block that there is.
     ///
-    /// A region that does not answer a question first is sent nothing: so the fate
-    /// of a copy is in doubt only where the region was there a moment ago.
+    /// A region that did not just answer another upload, and does not answer a question first, is
+    /// sent nothing: so the fate of a copy is in doubt only where the region was there a moment ago.
     async fn put(&self, bytes: Bytes, whole: Whole) -> Result<Option<String>, Failed> {
-        let Errand { key, attributes, .. } = self.errand;
-        let asked = proof::look(self.bucket, key, None, self.patience.at_most(LOOK_LIMIT)).await;
-        // A refusal is an answer too: not everyone who may write may look.
-        if let Err(silent @ Failed { in_doubt: true, .. }) = asked {
-            return Err(Failed { in_doubt: false, ..silent });
+        let Errand { key, attributes, budgets, clock, .. } = self.errand;
+        if !budgets.answered_within(self.region, MOMENT, clock.now()) {
+            let asked = proof::look(self.bucket, key, None, self.patience.at_most(LOOK_LIMIT)).await;
+            // A refusal is an answer too: not everyone who may write may look.
+            if let Err(silent @ Failed { in_doubt: true, .. }) = asked {
+                return Err(Failed { in_doubt: false, ..silent });
+            }
+            budgets.answered(self.region, clock.now());
         }
         let version_id =
             self.settle(whole, || self.bucket.put(key, bytes.clone(), whole.checksum, attributes)).await?;
+        budgets.answered(self.region, clock.now());
         self.acknowledge(whole.size.0);
         Ok(version_id)
     }

@@ -40,6 +40,10 @@ async fn objects_in_simulated_s3_keep_the_contract() {
     let bucket =
         |name: &str| aws.objects(&region(&cloud, name), None, Limits::data(Duration::from_secs(20))).unwrap();
     objects_contract::keeps(&bucket("us-west-2"), &bucket("us-east-1"), "contract").await;
+    let shipping = |name: &str| {
+        aws.shipping(&region(&cloud, name), None, Limits::data(Duration::from_secs(20)).once()).unwrap()
+    };
+    objects_contract::keeps(&shipping("us-west-2"), &shipping("us-east-1"), "shipping").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use futures::{
     stream::{self, StreamExt as _, TryStreamExt as _},
 };
 use object_store::{
-    Certificate, ClientOptions, MultipartUpload as _, ObjectStore, ObjectStoreExt as _,
+    Certificate, ClientOptions, MultipartUpload as _, ObjectStoreExt as _,
     aws::{AmazonS3, AmazonS3Builder, Checksum},
     path::Path,
 };

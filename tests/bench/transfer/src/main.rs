@@ -124,6 +124,7 @@ fn configuration(args: &Args) -> Result<Config, Box<dyn Error>> {
         "primary_region": "eu-bench-1",
         "regions": args.endpoints.iter().enumerate().map(region).collect::<Vec<_>>(),
         "control_regions": ["eu-bench-1"],
+        "health": { "voters_min": 1 },
         "security": { "allow_local_endpoints": true },
         "upload": {
             "copies": args.copies.unwrap_or(args.endpoints.len()),

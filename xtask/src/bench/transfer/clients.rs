@@ -80,6 +80,24 @@ pub struct Task {
     pub copies: Option<usize>,
 }
 
+/// What is built in Rust.
+const BINARIES: [&str; 4] = ["transfer-sink", "transfer-meter", "transfer-ours", "sealane-bench-peers"];
+
+/// Builds the sink, our client and the Rust peers; says so where these cannot be built.
+fn built(folder: &Folder, place: &Path, say: &dyn Fn(&str)) -> Result<BTreeMap<String, PathBuf>, CloudError> {
+    let mut binaries = build(folder, &["build", "--locked", "--release", "-p", "sealane-bench-sink"])?;
+    // Together with what is deployed, so that what they share is compiled once.
+    let packages = FUNCTIONS.iter().copied().chain([CLI.0, "sealane-bench-transfer"]).flat_map(|p| ["-p", p]);
+    let ours = ["build", "--locked", "--release", "--bin", "transfer-ours"].into_iter().chain(packages);
+    binaries.append(&mut build(folder, &ours.collect::<Vec<_>>())?);
+    let manifest = place.join("Cargo.toml").display().to_string();
+    match build(folder, &["build", "--locked", "--release", "--manifest-path", &manifest]) {
+        Ok(mut peers) => binaries.append(&mut peers),
+        Err(error) => say(&format!("the Rust peers are left out: {error}")),
+    }
+    Ok(binaries)
+}
+
 /// The programs of all clients that could be had.
 #[derive(Debug)]
 pub struct Programs {
@@ -89,23 +107,17 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds and installs the clients, pinned; says what cannot be had.
+    /// Builds and installs the clients, pinned; says what cannot be had. `from`: a folder with
+    /// what would be built.
     ///
     /// # Errors
     /// When our own cannot be built.
-    pub fn install(folder: &Folder, say: &dyn Fn(&str)) -> Result<Self, CloudError> {
+    pub fn install(folder: &Folder, from: Option<&Path>, say: &dyn Fn(&str)) -> Result<Self, CloudError> {
         let place = folder.workspace().join("tests/bench/peers");
-        let mut binaries = build(folder, &["build", "--locked", "--release", "-p", "sealane-bench-sink"])?;
-        // Together with what is deployed, so that what they share is compiled once.
-        let packages =
-            FUNCTIONS.iter().copied().chain([CLI.0, "sealane-bench-transfer"]).flat_map(|p| ["-p", p]);
-        let ours = ["build", "--locked", "--release", "--bin", "transfer-ours"].into_iter().chain(packages);
-        binaries.append(&mut build(folder, &ours.collect::<Vec<_>>())?);
-        let manifest = place.join("Cargo.toml").display().to_string();
-        match build(folder, &["build", "--locked", "--release", "--manifest-path", &manifest]) {
-            Ok(mut peers) => binaries.append(&mut peers),
-            Err(error) => say(&format!("the Rust peers are left out: {error}")),
-        }
+        let binaries = match from {
+            Some(from) => BINARIES.map(|name| (name.to_owned(), from.join(name))).into(),
+            None => built(folder, &place, say)?,
+        };
         let venv = folder.workspace().join("target/bench-peers");
         let venv = match venv::install_into(folder, &venv, &place.join("requirements.txt")) {
             Ok(()) => Some(venv.join("bin")),

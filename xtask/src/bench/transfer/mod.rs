@@ -91,6 +91,8 @@ pub struct Bench {
     pub runs: usize,
     /// Where the figures go, as JSON.
     pub report: Option<PathBuf>,
+    /// A folder with the Rust programs, if they are not to be built.
+    pub programs: Option<PathBuf>,
 }
 
 impl Bench {
@@ -100,7 +102,7 @@ impl Bench {
     /// When our own client or the sink cannot be built, or our client fails.
     pub fn run(self, folder: &Folder, say: &dyn Fn(&str)) -> Result<(), CloudError> {
         folder.create()?;
-        let programs = Programs::install(folder, say)?;
+        let programs = Programs::install(folder, self.programs.as_deref(), say)?;
         let stage = Stage::set(folder, programs)?;
         let all = if self.cases.is_empty() { Case::value_variants().to_vec() } else { self.cases };
         let mut cases = Map::new();
