@@ -194,14 +194,14 @@ async fn a_silent_replica_takes_no_lease_away_while_another_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_replica_is_waited_for_once() {
+async fn a_silent_replica_is_not_waited_for() {
     let world = World::new(1);
     let leases = world.leases("u", &[world.replica(Ill::Silent), world.replica(Ill::Far)]);
     let began = Instant::now();
     leases.enter(west()).await.unwrap();
     let first = began.elapsed();
     leases.leave(west(), Outcome::Failed).await;
-    assert!(first >= LEASE_CALL_MAX && began.elapsed() - first < LEASE_CALL_MAX, "{first:?}");
+    assert!(began.elapsed() < LEASE_CALL_MAX, "{first:?} to enter");
 }
 
 #[tokio::test(start_paused = true)]

@@ -113,10 +113,15 @@ pub(super) async fn feed(
     limit: Duration,
 ) -> Result<Option<Whole>, SourceError> {
     let for_nobody = lines.is_empty();
-    let (mut read, mut pace) = (0, Pace::new(reading.room));
+    let (mut read, mut pace) = (0, Pace::new(reading.memory));
     loop {
         let Ok(next) = timeout(LOOK_EVERY, reading.blocks.recv()).await else {
-            lines = pace.look(lines, read);
+            // A source that is slow to read holds nobody up: whoever is behind then has time.
+            if reading.blocks_are_all_held() {
+                lines = pace.look(lines, read);
+            } else {
+                pace.hungry = None;
+            }
             continue;
         };
         pace.hungry = None;
@@ -143,8 +148,9 @@ pub(super) async fn feed(
 
 /// A source that is being read.
 pub(super) struct Reading {
-    /// Bytes that are held at most.
-    room: ByteSize,
+    /// Bytes that are held at most, and the buffers that they are held in.
+    memory: ByteSize,
+    room: Room,
     blocks: mpsc::Receiver<Block>,
     end: oneshot::Receiver<Result<Option<Whole>, SourceError>>,
 }
@@ -152,6 +158,12 @@ pub(super) struct Reading {
 /// Most bytes that are read where they are wanted, as a file's from the system's cache: a thread
 /// costs more than that.
 const AT_ONCE: ByteSize = ByteSize(256 << 10);
+
+impl Reading {
+    fn blocks_are_all_held(&self) -> bool {
+        self.room.is_waited_for()
+    }
+}
 
 /// Reads `source` on a thread of its own, as far ahead as `memory` holds blocks; it ends when nobody takes them.
 ///
@@ -173,9 +185,9 @@ pub(super) fn read_aside(
         let _ = ended.send(whole);
         return Ok(reading);
     }
-    let reader = source.clone();
+    let (reader, buffers) = (source.clone(), room.clone());
     let read = move || {
-        let whole = reader.read_in(room, part_size, |block| match send.blocking_send(block) {
+        let whole = reader.read_in(buffers, part_size, |block| match send.blocking_send(block) {
             Ok(()) => std::ops::ControlFlow::Continue(()),
             Err(_) => std::ops::ControlFlow::Break(()),
         });

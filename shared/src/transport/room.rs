@@ -26,6 +26,8 @@ struct State {
     idle: Vec<Box<[u8]>>,
     /// Buffers that may still be made.
     unmade: u64,
+    /// Whether somebody waits for a buffer to come back.
+    waited_for: bool,
 }
 
 impl Room {
@@ -54,8 +56,15 @@ impl Room {
                 let bytes = vec![0; size].into_boxed_slice();
                 return Buffer { bytes, len: 0, home: Arc::clone(&self.0) };
             }
+            state.waited_for = true;
             state = self.0.back.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waited_for = false;
         }
+    }
+
+    /// Whether nothing is read because every buffer is held, and not because reading takes its time.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.0.lock().waited_for
     }
 }
 
@@ -116,9 +125,13 @@ mod tests {
         let place = first.bytes.as_ptr();
         let waiting = room.clone();
         let taker = std::thread::spawn(move || waiting.take(10).bytes.as_ptr() as usize);
+        while !room.is_waited_for() {
+            std::thread::yield_now();
+        }
         drop(first);
         assert_eq!(taker.join().unwrap(), place as usize);
         assert_eq!(second.len(), 0);
+        assert!(!room.is_waited_for());
     }
 
     #[test]
