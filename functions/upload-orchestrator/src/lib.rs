@@ -6,7 +6,7 @@
 //! message: its copy stays owed until a sweep pays it. No byte of an object
 //! passes through, except those that are compared as a proof.
 //!
-//! What a copy keeps: key, bytes, content type and user metadata. Of the versions of a key only
+//! What a copy keeps: key, bytes, headers, storage class, tags and user metadata. Of the versions of a key only
 //! the newest is copied, because a version that is written later lies on top. A key is
 //! written in one region at a time: where two regions wrote the same key and neither has had
 //! the other's write, neither is copied over the other, and both stay owed.

@@ -191,11 +191,21 @@ impl Entry {
     pub fn inherited(self, source: Source, now: Timestamp) -> Option<Self> {
         match &self.phase {
             Phase::Verified { .. } | Phase::Void { .. } => None,
-            Phase::Copying(claim) if claim.expires > now => None,
+            Phase::Copying(held) if held.expires > now => None,
             Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } => {
                 Some(Self { source, phase: Phase::Pending, epoch: self.epoch + 1, ..self })
             }
         }
+    }
+
+    /// This row to be tried again now, if its last try failed; its tries and its reason stay.
+    #[must_use]
+    pub fn hastened(mut self, now: Timestamp) -> Option<Self> {
+        match &mut self.phase {
+            Phase::Failed { next_try, .. } => *next_try = now,
+            Phase::Pending | Phase::Copying(_) | Phase::Verified { .. } | Phase::Void { .. } => return None,
+        }
+        Some(self)
     }
 
     /// This row owed once more: its copy may no longer be what the destination shows.

@@ -176,7 +176,7 @@ pub(super) fn read_aside(
     let room = Room::of(memory, part_size);
     let (send, blocks) = mpsc::channel(1);
     let (ended, end) = oneshot::channel();
-    let reading = Reading { room: memory.max(part_size), blocks, end };
+    let reading = Reading { memory: memory.max(part_size), room: room.clone(), blocks, end };
     if source.size_max() <= AT_ONCE.min(part_size) {
         let whole = source.read_in(room, part_size, |block| match send.try_send(block) {
             Ok(()) => std::ops::ControlFlow::Continue(()),

@@ -34,7 +34,7 @@ impl Room {
     /// Room for as many blocks of `block_size` as `memory` holds, and for two at least.
     pub(super) fn of(memory: ByteSize, block_size: ByteSize) -> Self {
         let unmade = (memory.0 / block_size.0.max(1)).max(BLOCKS_MIN);
-        let state = Mutex::new(State { idle: Vec::new(), unmade });
+        let state = Mutex::new(State { idle: Vec::new(), unmade, waited_for: false });
         Self(Arc::new(Shared { state, back: Condvar::new() }))
     }
 

@@ -89,7 +89,7 @@ pub(super) const FAULTS: [Planted; 10] = [
         name: "copy-not-proved",
         mistake: "a copy is called verified without a look at it",
         file: "functions/upload-orchestrator/src/job.rs",
-        find: "let proved = self.prove(stored.version_id.as_deref()).await;",
+        find: "let proved = self.prove_copy(&stored).await;",
         put: "let proved = Ok(stored.version_id.clone());",
         suite: Suite::Orchestrator,
         tests: &[
