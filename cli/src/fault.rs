@@ -77,6 +77,9 @@ pub(crate) enum Fault {
         #[source]
         source: RowsError,
     },
+    /// The listings of the regions could not be compared.
+    #[error("the regions cannot be compared")]
+    Walk(#[source] Box<upload_orchestrator::WalkError>),
     /// Nobody has decided yet which region is active.
     #[error("no region is active yet (the first prober that runs writes the record)")]
     NoRecord,
@@ -200,6 +203,7 @@ impl Fault {
             | Self::Content { .. }
             | Self::Output(_)
             | Self::Read { .. }
+            | Self::Walk(_)
             | Self::Write { .. }
             | Self::NoRecord
             | Self::NothingToApprove { .. }

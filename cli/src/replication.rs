@@ -1,9 +1,14 @@
 //! `sealane replication`: the copies that regions owe one another.
 
+mod resync;
+mod retry;
+mod status;
+
 use std::fmt;
 
 use clap::Subcommand;
 use sealane::{
+    aws::{DynamoRows, S3Objects, SystemClock},
     config::Config,
     ports::{Rows, RowsError},
     region::RegionName,
@@ -13,8 +18,12 @@ use sealane::{
     units::ByteSize,
 };
 use serde::Serialize;
+use upload_orchestrator::{Deps, NoBucket, Policy};
 
 use crate::{console::Console, exit::Exit, fault::Fault, table::Table, world::World};
+
+/// Most copies of each region that are counted or made due.
+const COUNTED_MAX: usize = 100_000;
 
 /// Arguments of `sealane replication`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +40,12 @@ enum Command {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
         limit: u16,
     },
+    /// Sum up what each region owes each other one, and since when
+    Status,
+    /// Have failed copies tried again with the next sweep
+    Retry(retry::Which),
+    /// Compare the listings of the regions, and write down what is owed
+    Resync(resync::Range),
 }
 
 /// One copy that is owed.
@@ -56,17 +71,64 @@ struct Report {
 
 /// Shows the copies that regions owe one another.
 pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
-    let Command::Owed { limit } = args.command;
     let world = World::connect(config).await;
+    match args.command {
+        Command::Owed { limit } => {
+            let entries = all_owed(&world, limit.into()).await?;
+            console
+                .show(&Report { owed: entries.iter().map(|entry| line(entry, World::now())).collect() })?;
+        }
+        Command::Status => {
+            console.show(&status::Status::of(&all_owed(&world, COUNTED_MAX).await?, World::now()))?;
+        }
+        Command::Retry(which) => console.show(&retry(&world, &which).await?)?,
+        Command::Resync(range) => {
+            let deps = seat(&world, range.from)?;
+            let found = resync::resync(&deps, &range).await;
+            console.show(&found.map_err(|e| Fault::Walk(Box::new(e)))?)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The orchestrator of `region`, run from here.
+fn seat(world: &World, region: RegionName) -> Result<Deps<S3Objects, DynamoRows, SystemClock>, Fault> {
+    let own = world.config.region(region).filter(|r| r.is_full());
+    let own = own.ok_or_else(|| Fault::Walk(Box::new(NoBucket(region).into())))?;
+    Ok(Deps {
+        config: world.config.clone(),
+        here: region,
+        buckets: world.buckets(),
+        ledger: LedgerTable::new(world.ledger_of(own)),
+        clock: SystemClock,
+        pause: |span| Box::pin(tokio::time::sleep(span)),
+        policy: Policy::default(),
+    })
+}
+
+/// Makes failed copies due, each through the replica of the region that pays it: a conditional write
+/// elsewhere would not see what its workers do.
+async fn retry(world: &World, which: &retry::Which) -> Result<retry::Retried, Fault> {
+    let mut sum = retry::Retried::default();
+    for payer in world.config.full_regions() {
+        let ledger = LedgerTable::new(world.ledger_of(payer));
+        let rows = ledger.owed(payer.name, COUNTED_MAX).await;
+        let rows = rows.map_err(|source| Fault::Read { what: "the ledger", source })?;
+        let retried = retry::hasten(&ledger, rows, which, World::now()).await;
+        sum = sum.and(retried.map_err(|source| Fault::Write { what: "the ledger", source })?);
+    }
+    Ok(sum)
+}
+
+/// What every region owes, up to `limit` copies each.
+async fn all_owed(world: &World, limit: usize) -> Result<Vec<Entry>, Fault> {
     let ledgers: Vec<_> = world.ledgers().map(LedgerTable::new).collect();
     let mut owed = Vec::new();
     for payer in world.config.full_regions() {
-        let entries = of_payer(&ledgers, payer.name, limit.into()).await;
-        let entries = entries.map_err(|source| Fault::Read { what: "the ledger", source })?;
-        owed.extend(entries.iter().map(|entry| line(entry, World::now())));
+        let entries = of_payer(&ledgers, payer.name, limit).await;
+        owed.extend(entries.map_err(|source| Fault::Read { what: "the ledger", source })?);
     }
-    console.show(&Report { owed })?;
-    Ok(Exit::Done)
+    Ok(owed)
 }
 
 /// What `payer` owes, by the first replica that answers: silence is not an empty list.

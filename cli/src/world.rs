@@ -82,6 +82,11 @@ impl World {
         full.map(|r| self.rows(r, &self.config.tables.ledger, BY_DUE))
     }
 
+    /// The ledger as `region` has it.
+    pub(crate) fn ledger_of(&self, region: &Region) -> DynamoRows {
+        self.rows(region, &self.config.tables.ledger, BY_DUE)
+    }
+
     /// The bucket of each region that holds data.
     pub(crate) fn buckets(&self) -> BTreeMap<RegionName, S3Objects> {
         // Shipping repeats calls itself, and within a budget: one owner of retries.

@@ -185,9 +185,9 @@ pub(super) fn read_aside(
         let _ = ended.send(whole);
         return Ok(reading);
     }
-    let (reader, buffers) = (source.clone(), room.clone());
+    let reader = source.clone();
     let read = move || {
-        let whole = reader.read_in(buffers, part_size, |block| match send.blocking_send(block) {
+        let whole = reader.read_in(room, part_size, |block| match send.blocking_send(block) {
             Ok(()) => std::ops::ControlFlow::Continue(()),
             Err(_) => std::ops::ControlFlow::Break(()),
         });
