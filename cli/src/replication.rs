@@ -20,7 +20,13 @@ use sealane::{
 use serde::Serialize;
 use upload_orchestrator::{Deps, NoBucket, Policy};
 
-use crate::{console::Console, exit::Exit, fault::Fault, table::Table, world::World};
+use crate::{
+    console::{Console, warn},
+    exit::Exit,
+    fault::Fault,
+    table::Table,
+    world::World,
+};
 
 /// Most copies of each region that are counted or made due.
 const COUNTED_MAX: usize = 100_000;
@@ -81,11 +87,21 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
         Command::Status => {
             console.show(&status::Status::of(&all_owed(&world, COUNTED_MAX).await?, World::now()))?;
         }
-        Command::Retry(which) => console.show(&retry(&world, &which).await?)?,
+        Command::Retry(which) => {
+            let (retried, silent) = retry(&world, &which).await;
+            console.show(&retried)?;
+            warn(&silent);
+            if !silent.is_empty() {
+                return Ok(Exit::Failed);
+            }
+        }
         Command::Resync(range) => {
             let deps = seat(&world, range.from)?;
-            let found = resync::resync(&deps, &range).await;
-            console.show(&found.map_err(|e| Fault::Walk(Box::new(e)))?)?;
+            let found = resync::resync(&deps, &range).await.map_err(|e| Fault::Walk(Box::new(e)))?;
+            console.show(&found)?;
+            if !found.is_whole() {
+                return Ok(Exit::Failed);
+            }
         }
     }
     Ok(Exit::Done)
@@ -107,17 +123,22 @@ fn seat(world: &World, region: RegionName) -> Result<Deps<S3Objects, DynamoRows,
 }
 
 /// Makes failed copies due, each through the replica of the region that pays it: a conditional write
-/// elsewhere would not see what its workers do.
-async fn retry(world: &World, which: &retry::Which) -> Result<retry::Retried, Fault> {
-    let mut sum = retry::Retried::default();
+/// elsewhere would not see what its workers do. A payer that cannot be asked keeps no other from being,
+/// and is told of.
+async fn retry(world: &World, which: &retry::Which) -> (retry::Retried, Vec<String>) {
+    let (mut sum, mut silent) = (retry::Retried::default(), Vec::new());
     for payer in world.config.full_regions() {
         let ledger = LedgerTable::new(world.ledger_of(payer));
-        let rows = ledger.owed(payer.name, COUNTED_MAX).await;
-        let rows = rows.map_err(|source| Fault::Read { what: "the ledger", source })?;
-        let retried = retry::hasten(&ledger, rows, which, World::now()).await;
-        sum = sum.and(retried.map_err(|source| Fault::Write { what: "the ledger", source })?);
+        let hastened = match ledger.owed(payer.name, COUNTED_MAX).await {
+            Ok(rows) => retry::hasten(&ledger, rows, which, World::now()).await,
+            Err(error) => Err(error),
+        };
+        match hastened {
+            Ok(retried) => sum = sum.and(retried),
+            Err(error) => silent.push(format!("what {} owes was not touched in whole: {error}", payer.name)),
+        }
     }
-    Ok(sum)
+    (sum, silent)
 }
 
 /// What every region owes, up to `limit` copies each.

@@ -50,7 +50,8 @@ async fn rows_in_dynamodb_keep_the_contract() {
     for (what, index) in [("ledger", "by-due"), ("worksets", "by-state")] {
         for region in cloud.full() {
             let rows = cloud.aws.rows(region, &cloud.tables[what], index, Limits::CALL);
-            rows_contract::keeps(&rows, &format!("{}-{what}-{}", cloud.scope, region.name)).await;
+            rows_contract::keeps(&rows, &format!("{}-{what}-{}", cloud.scope, region.name), async || ())
+                .await;
         }
     }
 }

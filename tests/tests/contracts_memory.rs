@@ -5,7 +5,7 @@ use sealane_tests::{objects_contract, rows_contract};
 
 #[tokio::test]
 async fn rows_in_memory_keep_the_contract() {
-    rows_contract::keeps(&MemoryRows::default(), "memory").await;
+    rows_contract::keeps(&MemoryRows::default(), "memory", async || ()).await;
 }
 
 #[tokio::test]

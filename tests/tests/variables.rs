@@ -14,7 +14,7 @@ use std::{
 const USES: [(&str, &str); 5] = [
     ("tables.health", "SEALANE_TABLES_HEALTH"),
     ("tables.control", "SEALANE_TABLES_CONTROL"),
-    (".control(&config)", "SEALANE_TABLES_CONTROL"),
+    (".control(&config, ", "SEALANE_TABLES_CONTROL"),
     ("tables.worksets", "SEALANE_TABLES_WORKSETS"),
     ("tables.ledger", "SEALANE_TABLES_LEDGER"),
 ];

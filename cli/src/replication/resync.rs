@@ -32,11 +32,16 @@ pub(super) struct Resynced {
     gaps: usize,
     /// Copies that are owed for them.
     owed: usize,
-    /// Keys that could not be looked into.
+    /// Keys that could not be looked into, and regions that could not be listed.
     unread: Vec<String>,
 }
 
 impl Resynced {
+    /// Whether every key was looked into, in every region.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.unread.is_empty()
+    }
+
     fn and(mut self, walk: Walk) -> Self {
         self.gaps += walk.gaps;
         self.owed += walk.owed;
@@ -49,13 +54,14 @@ impl fmt::Display for Resynced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { dry_run, gaps, owed, unread } = self;
         if *dry_run {
-            return write!(
+            write!(
                 f,
                 "{gaps} keys are not in every region (nothing was written; `--apply` looks into each and \
                  writes down what is owed)"
-            );
+            )?;
+        } else {
+            write!(f, "{gaps} keys were not in every region, and {owed} copies are owed for them")?;
         }
-        write!(f, "{gaps} keys were not in every region, and {owed} copies are owed for them")?;
         unread.iter().try_for_each(|problem| write!(f, "\nnot looked into: {problem}"))
     }
 }

@@ -17,6 +17,7 @@ use sealane::{
 
 use crate::{
     job::Job,
+    source::Standing,
     trouble::{Trouble, chain},
 };
 
@@ -62,6 +63,11 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
             self.bury(&found).await?;
         }
         self.keep().await?;
+        // What was seen there may have come from a later state of the source: the next try gives way to it.
+        if !matches!(self.standing().await?, Standing::Current(_)) {
+            let detail = "it was replaced or deleted while its parts were copied".to_owned();
+            return Err(Trouble::Failure(Reason::SourceChanged { detail }));
+        }
         let parts: Vec<Part> = parts.into_values().collect();
         let checksum = self.source().checksum;
         let completed = self.destination.complete(&pin.key, &upload, &parts, checksum).await;

@@ -163,6 +163,8 @@ pub(crate) async fn owe<O: Objects, R: Rows, C: Clock>(
             return Ok(Vec::new());
         }
         held = lacking.extract_if(.., |region| presence.get(region) == Some(&Presence::Whole)).collect();
+        // This region, too: a delete here is told from a copy that was never made.
+        held.push(deps.here);
     }
     let mut rows = Vec::new();
     for destination in held {

@@ -62,10 +62,14 @@ pub async fn walk<O: Objects, R: Rows, C: Clock>(
     let others =
         others.filter_map(|region| deps.buckets.get(&region)).map(|bucket| bucket.list(prefix, after));
     let (own_list, others) = futures::future::join(own.list(prefix, after), join_all(others)).await;
-    let others = others.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // A region that does not answer keeps nobody from healing the others; its turn comes when it does.
+    let (others, silent): (Vec<_>, Vec<_>) = others.into_iter().partition(Result::is_ok);
+    let others: Vec<_> = others.into_iter().flatten().collect();
+    let silent: Vec<_> = silent.into_iter().filter_map(Result::err).collect();
     let found = gaps(&own_list?, &others);
     let keys: Vec<_> = found.keys.into_iter().filter(|key| !is_system_key(key)).collect();
-    let mut walk = Walk { gaps: keys.len(), next: found.next, ..Walk::default() };
+    let unread = silent.iter().map(|error| chain(error)).collect();
+    let mut walk = Walk { gaps: keys.len(), next: found.next, unread, ..Walk::default() };
     if dry {
         return Ok(walk);
     }

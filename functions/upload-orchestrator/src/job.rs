@@ -199,7 +199,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         source.region == self.deps.here && source.version_id == head.version_id && source.etag == etag
     }
 
-    async fn standing(&self) -> Result<Standing, Trouble> {
+    pub(crate) async fn standing(&self) -> Result<Standing, Trouble> {
         let source = &self.row.value.source;
         let etag = Some(source.etag.as_str()).filter(|etag| !etag.is_empty());
         self.at_source(standing(self.own, &source.key, source.version_id.as_deref(), etag).await)

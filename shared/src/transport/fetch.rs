@@ -139,7 +139,7 @@ pub async fn fetch<O: Objects>(
         let Some(bucket) = buckets.get(&candidate.region) else { continue };
         match fetching.from(bucket, candidate).await? {
             Ok(checksum) => {
-                beside.take_name(to)?;
+                beside.take_name(to, overwrite)?;
                 let (shares, size) = (fetching.shares(), fetching.size());
                 let duration_ms = millis(clock.now().since(began));
                 let (key, failed) = (wanted.key.clone(), fetching.failed);
@@ -318,11 +318,15 @@ impl Beside {
         FetchError::File { path: self.path.clone(), source }
     }
 
-    /// Makes it durable under its name.
-    fn take_name(&self, to: &Path) -> Result<(), FetchError> {
+    /// Makes it durable under its name, which somebody may have taken meanwhile.
+    fn take_name(&self, to: &Path, overwrite: bool) -> Result<(), FetchError> {
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let taken = self.file.sync_all().and_then(|()| fs::rename(&self.path, to));
-        taken.and_then(|()| File::open(folder)?.sync_all()).map_err(|source| self.failed(source))
+        let place = || if overwrite { fs::rename(&self.path, to) } else { fs::hard_link(&self.path, to) };
+        let taken = self.file.sync_all().and_then(|()| place());
+        taken.and_then(|()| File::open(folder)?.sync_all()).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => FetchError::Exists { path: to.to_owned() },
+            _ => self.failed(source),
+        })
     }
 }
 

@@ -48,11 +48,13 @@ impl Line {
 }
 
 /// How long lanes that have nothing to send wait for those that hold all the memory, as a share of
-/// the time that a roomful took so far, and at least.
+/// the time that a roomful took so far.
 ///
 /// What is held is let go of part by part, so a lane that is slower, but not several times slower,
 /// lets go of something in that time.
-const HELD_UP: (f64, Duration) = (1.5, Duration::from_millis(50));
+const HELD_UP: f64 = 1.5;
+/// The same at least.
+pub(super) const HELD_UP_MIN: Duration = Duration::from_millis(50);
 /// How often the lanes are looked at while nothing can be read.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -64,11 +66,13 @@ struct Pace {
     room: u64,
     /// Since when some lane has sent everything and waits for others.
     hungry: Option<Instant>,
+    /// Waited for at least.
+    patience_min: Duration,
 }
 
 impl Pace {
-    fn new(room: ByteSize) -> Self {
-        Self { began: Instant::now(), room: room.0, hungry: None }
+    fn new(room: ByteSize, patience_min: Duration) -> Self {
+        Self { began: Instant::now(), room: room.0, hungry: None, patience_min }
     }
 
     /// Calls the lanes off that hold up others for too long, after `read` bytes.
@@ -95,7 +99,7 @@ impl Pace {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let roomfuls = (read as f64 / self.room.max(1) as f64).max(1.0);
         let roomful = (hungry - self.began).div_f64(roomfuls);
-        roomful.mul_f64(HELD_UP.0).max(HELD_UP.1)
+        roomful.mul_f64(HELD_UP).max(self.patience_min)
     }
 }
 
@@ -110,10 +114,10 @@ pub(super) async fn feed(
     mut reading: Reading,
     mut lines: Vec<Line>,
     expected: Option<Whole>,
-    limit: Duration,
+    (limit, patience_min): (Duration, Duration),
 ) -> Result<Option<Whole>, SourceError> {
     let for_nobody = lines.is_empty();
-    let (mut read, mut pace) = (0, Pace::new(reading.memory));
+    let (mut read, mut pace) = (0, Pace::new(reading.memory, patience_min));
     loop {
         let Ok(next) = timeout(LOOK_EVERY, reading.blocks.recv()).await else {
             // A source that is slow to read holds nobody up: whoever is behind then has time.
@@ -214,7 +218,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lane_that_holds_all_memory_while_others_wait_is_called_off() {
-        let mut pace = Pace::new(ByteSize(10));
+        let mut pace = Pace::new(ByteSize(10), HELD_UP_MIN);
         tokio::time::advance(Duration::from_secs(1)).await;
         let ((fast, _held), (slow, mut called_off)) = (line(20), line(12));
         let mut lines = vec![fast, slow];
@@ -228,8 +232,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_has_a_floor_to_wait_for_waits_for_it() {
+        let mut pace = Pace::new(ByteSize(10), Duration::from_secs(30));
+        let ((fast, _held), (slow, mut called_off)) = (line(20), line(12));
+        let lines = pace.look(vec![fast, slow], 20);
+        tokio::time::advance(Duration::from_secs(29)).await;
+        let lines = pace.look(lines, 20);
+        assert!(lines.len() == 2 && called_off.try_recv().is_err());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(pace.look(lines, 20).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn lanes_that_are_all_slow_are_waited_for() {
-        let mut pace = Pace::new(ByteSize(10));
+        let mut pace = Pace::new(ByteSize(10), HELD_UP_MIN);
         let ((one, _held), (other, _kept)) = (line(3), line(9));
         let lines = pace.look(vec![one, other], 10);
         tokio::time::advance(Duration::from_secs(60)).await;

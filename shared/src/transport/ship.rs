@@ -19,7 +19,7 @@ use super::{
     calls::Patience,
     journal::{Journal, Unkept},
     progress::Progress,
-    reading::{Line, feed, read_aside},
+    reading::{HELD_UP_MIN, Line, feed, read_aside},
     resume,
     source::{Source, SourceError},
     trip::{End, Errand, Log, Trip},
@@ -168,6 +168,10 @@ pub async fn ship_with<O: Objects>(
     clock: &impl Clock,
 ) -> Result<Receipt, ShipError> {
     let shipped = ship_noting(means, source, buckets, order, progress, clock).await;
+    // Nothing was tried, so what an earlier run has sent is good to go on with.
+    if let Err(ShipError::NoBucket { .. } | ShipError::Metadata(_)) = shipped {
+        return shipped;
+    }
     let tidied = resume::tidy(buckets, order.key.as_str(), means.journal, order.seed).await;
     match shipped {
         Ok(receipt) if means.journal.keeps() => Ok(receipt.leaving(tidied)),
@@ -378,7 +382,9 @@ async fn pass<O: Objects, C: Clock>(
     }
     let fed = async {
         let reading = read_aside(source, source.part_size(policy.part_size), policy.memory)?;
-        feed(source, reading, lines, expected, policy.part_timeout).await
+        // What an earlier run has sent goes past at the speed of the disk, which is no lane's pace.
+        let patience_min = if errand.journal.resumed() { policy.part_timeout } else { HELD_UP_MIN };
+        feed(source, reading, lines, expected, (policy.part_timeout, patience_min)).await
     };
     join(fed, join_all(trips)).await
 }

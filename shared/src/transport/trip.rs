@@ -190,7 +190,7 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         let Some(Feed::Block(first)) = feed.recv().await else { return stopped() };
         if let Some(version_id) = self.done_before().await {
             // What the whole is has to be known before the copy can be called whole.
-            let Some(whole) = read_on(feed).await else { return stopped() };
+            let Some(whole) = self.read_on(feed).await else { return End::LostSight(Reason::Stopped) };
             return self.verify(version_id, whole, began).await;
         }
         let (completed, whole) = if first.last {
@@ -311,6 +311,16 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         Ok(part)
     }
 
+    /// Takes all blocks of what the store has already; `None` when the feed ends before the source does.
+    async fn read_on(&self, feed: &mut mpsc::Receiver<Feed>) -> Option<Whole> {
+        loop {
+            match feed.recv().await? {
+                Feed::Block(block) => self.acknowledge(block.bytes.len() as u64),
+                Feed::Whole(whole) => return Some(whole),
+            }
+        }
+    }
+
     fn acknowledge(&self, bytes: u64) {
         let bytes = ByteSize(self.acked.fetch_add(bytes, Ordering::Relaxed) + bytes);
         (self.errand.progress)(Progress::Sent { region: self.region, bytes });
@@ -429,15 +439,5 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
         };
         let gone = self.cleared.get().is_some() || self.abort(upload).await;
         (!gone).then(|| left(Some(upload.clone())))
-    }
-}
-
-/// Takes all blocks for nothing; `None` when the feed ends before the source does.
-async fn read_on(feed: &mut mpsc::Receiver<Feed>) -> Option<Whole> {
-    loop {
-        match feed.recv().await? {
-            Feed::Block(_) => {}
-            Feed::Whole(whole) => return Some(whole),
-        }
     }
 }

@@ -3,12 +3,14 @@
 use sealane::ports::{Cursor, Key, Page, Row, Rows, RowsError, When};
 
 /// Runs every rule, each in a partition of its own below `scope`.
-pub async fn keeps(rows: &impl Rows, scope: &str) {
+///
+/// An index may follow its rows late: `settled` waits for as long as that takes.
+pub async fn keeps(rows: &impl Rows, scope: &str, settled: impl AsyncFn()) {
     a_write_is_read_back(rows, &format!("{scope}-read")).await;
     an_absent_row_is_made_once(rows, &format!("{scope}-absent")).await;
     one_writer_of_a_version_wins(rows, &format!("{scope}-version")).await;
     pages_lose_and_double_nothing(rows, &format!("{scope}-pages")).await;
-    the_index_follows_the_row(rows, &format!("{scope}-index")).await;
+    the_index_follows_the_row(rows, &format!("{scope}-index"), settled).await;
 }
 
 fn row(partition: &str, sort: &str, version: u64, body: &str) -> Row {
@@ -57,7 +59,7 @@ async fn pages_lose_and_double_nothing(rows: &impl Rows, partition: &str) {
     }
 }
 
-async fn the_index_follows_the_row(rows: &impl Rows, partition: &str) {
+async fn the_index_follows_the_row(rows: &impl Rows, partition: &str, settled: impl AsyncFn()) {
     let due = |sort: &str, at: &str| Row {
         index: Some(Key::new(format!("{partition}#owed"), at)),
         ..row(partition, sort, 1, "{}")
@@ -66,6 +68,7 @@ async fn the_index_follows_the_row(rows: &impl Rows, partition: &str) {
         rows.write(&due(sort, at), When::Absent).await.unwrap();
     }
     rows.write(&Row { index: None, ..due("b", "002") }, When::Version(1)).await.unwrap();
+    settled().await;
     let index = format!("{partition}#owed");
     let mut found = drain(async |from| rows.list_index(&index, Some("002"), from, 1).await.unwrap()).await;
     // Rows with one index sort key come in any order.

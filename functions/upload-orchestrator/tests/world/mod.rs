@@ -246,3 +246,12 @@ pub fn batch(messages: &[Value]) -> Value {
 pub fn tick() -> Value {
     json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
 }
+
+/// Asserts that each region holds this one version and owes nothing.
+pub(crate) fn assert_one_copy_everywhere(world: &World, key: &str, body: &[u8]) {
+    for name in ALL {
+        assert_eq!(world.versions(name, key), 1, "versions of {key} in {name}");
+        assert_eq!(world.body(name, key), body, "{key} in {name}");
+    }
+    assert_eq!(world.owed(), []);
+}

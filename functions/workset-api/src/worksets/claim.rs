@@ -112,8 +112,8 @@ impl<R: Rows, C: Clock> Claim<'_, R, C> {
             if row.write != pen.write() || row.slot.lock.is_none() {
                 continue;
             }
-            if let Some(held) = self.table.get(tenant, &id).await? {
-                return Ok(Some(self.claimed(&held.workset, &row)));
+            if let Some(reply) = self.settle(&id, &row).await? {
+                return Ok(Some(reply));
             }
         }
         Ok(None)
@@ -132,7 +132,7 @@ impl<R: Rows, C: Clock> Claim<'_, R, C> {
         let old = if blind { LockRow::default() } else { control.lock(tenant, id).await? };
         // This very call took it before, and what was kept of the call is lost with its region.
         if old.write == pen.write() && old.slot.lock.is_some() {
-            return Ok(Some(self.claimed(listed, &old)));
+            return self.settle(id, &old).await;
         }
         let Ok(slot) = old.slot.acquire(listed.state, self.caller.actor.clone(), self.lease, self.app.now())
         else {
@@ -145,17 +145,24 @@ impl<R: Rows, C: Clock> Claim<'_, R, C> {
             Err(RowsError::Conflict) => return Ok(None),
             Err(error) => return Err(doubtful(id, error)),
         };
-        // From here on the lock is ours, and an outage leaves it so: the same call finds it again.
+        self.settle(id, &row).await
+    }
+
+    /// Answers with the workset whose lock is `row`, or gives the lock back when it waits no more.
+    ///
+    /// The lock is ours, and an outage leaves it so: the same call finds it again.
+    async fn settle(&self, id: &WorksetId, row: &LockRow) -> Result<Option<Reply>, Problem> {
+        let (control, tenant) = (&self.app.deps.control, &self.caller.tenant);
         let held = self.table.get(tenant, id).await.map_err(|error| {
             let detail = format!("`{id}` is locked and could not be read (send the call again with its key)");
             Problem::new(Kind::OutcomeUnknown, detail).caused_by(&error)
         })?;
         match held.filter(|held| held.workset.state == Phase::Ready) {
-            Some(held) => Ok(Some(self.claimed(&held.workset, &row))),
+            Some(held) => Ok(Some(self.claimed(&held.workset, row))),
             None => {
                 if let Ok(free) = row.slot.release(row.slot.token_last) {
                     control
-                        .swap_lock(tenant, id, &row, free, "given back")
+                        .swap_lock(tenant, id, row, free, "given back")
                         .await
                         .map_err(|e| doubtful(id, e))?;
                 }

@@ -154,6 +154,11 @@ pub(super) async fn transition<R: Rows, C: Clock>(
     post: Post<Transition>,
 ) -> Result<Response, Problem> {
     let token = post.body.token;
+    if post.body.to == Phase::Deleted {
+        let detail =
+            format!("`{}` is deleted with `DELETE`, which needs `operate` and `if-match`", id.as_str());
+        return Err(Problem::new(Kind::MissingScope, detail));
+    }
     let call = Move { caller: &caller, id: &id, if_match, request: &request, post };
     call.make(&app, token, |old, change, by| {
         Ok(workset::transition(old, change.clone(), by, seed(&by.request))?)

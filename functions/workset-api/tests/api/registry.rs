@@ -16,6 +16,17 @@ async fn to(world: &World, state: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_transition_deletes_nothing() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    to(&world, "canceled").await;
+    to(&world, "archived").await;
+    let deleted = world.post("/v1/worksets/ws-001/transitions", json!({"to": "deleted"})).await;
+    deleted.problem(403, "missing-scope");
+    assert_eq!(world.get("/v1/worksets/ws-001").await.json()["workset"]["state"], "archived");
+}
+
+#[tokio::test]
 async fn an_amendment_names_the_version_that_it_was_decided_on() {
     let world = World::steady().await;
     world.register("ws-001").await;

@@ -49,7 +49,11 @@ impl Keys {
         }
         match self.provider.provide_credentials().await {
             Ok(found) => Ok(held.insert(found).clone()),
-            Err(error) => Err(Fault::Unsigned(error.into())),
+            // Those at hand are good to their end.
+            Err(error) => {
+                let good = |found: &&Credentials| found.expiry().is_none_or(|end| end > self.clock.now());
+                held.as_ref().filter(good).cloned().ok_or_else(|| Fault::NoKeys(error.into()))
+            }
         }
     }
 

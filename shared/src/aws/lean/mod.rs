@@ -42,7 +42,10 @@ pub(super) enum Fault {
     /// The time for one attempt is over.
     #[error("there was no answer in time")]
     Late,
-    /// There are no credentials, or the request cannot be signed with them.
+    /// The credentials could not be fetched now; nothing was sent.
+    #[error("there are no credentials to sign with")]
+    NoKeys(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The request cannot be signed.
     #[error("the request cannot be signed")]
     Unsigned(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -55,6 +58,7 @@ impl Fault {
             Self::Connection(error) if error.is_timeout() => Failure::NoAnswer(Silence::Timeout),
             Self::Connection(_) => Failure::NoAnswer(Silence::NoConnection),
             Self::Late => Failure::NoAnswer(Silence::Timeout),
+            Self::NoKeys(_) => Failure::Throttled,
             Self::Unsigned(_) => Failure::Refused,
         }
     }
@@ -106,7 +110,10 @@ impl Lean {
     ) -> Result<(), aws_smithy_runtime_api::http::HttpError> {
         request.set_method("PUT")?;
         request.set_uri(self.place.url(key, query))?;
+        // An empty body gets no length of its own, and S3 refuses a put without one.
+        let length = request.body().content_length().unwrap_or_default().to_string();
         let words = request.headers_mut();
+        words.try_insert("content-length", length)?;
         words.try_insert("user-agent", AGENT)?;
         words.try_insert(SUM, checksum.to_string())?;
         for (name, value) in headers {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
+use aws_types::service_config::ServiceConfigKey;
 use futures::FutureExt as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -28,8 +29,8 @@ impl Place {
         if bucket.contains([':', '/']) || bucket.ends_with("-s3") {
             return None;
         }
-        // An endpoint that was set for all of AWS is the SDK's affair.
-        if region.endpoints.s3.is_none() && sdk.endpoint_url().is_some() {
+        // An endpoint that was set for all of AWS, or for S3 in its environment or profile, is the SDK's affair.
+        if region.endpoints.s3.is_none() && (sdk.endpoint_url().is_some() || has_own_endpoint(sdk)) {
             return None;
         }
         let params = Params::builder()
@@ -54,6 +55,13 @@ impl Place {
         }
         url
     }
+}
+
+/// Whether the environment or the profile names an endpoint for S3 alone.
+fn has_own_endpoint(sdk: &SdkConfig) -> bool {
+    let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url");
+    let found = |key| sdk.service_config().and_then(|settings| settings.load_config(key));
+    key.build().ok().and_then(found).is_some()
 }
 
 #[cfg(test)]
