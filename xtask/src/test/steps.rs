@@ -21,8 +21,8 @@ use std::{
 /// Size of the generated file that the last step ships: several parts, so that it can be cut in the middle.
 const GENERATED: u64 = 64 << 20;
 
-/// Seeds of the drill in a run of the tests: enough to meet every scenario many times, in about a minute.
-const DRILL_SEEDS: &str = "60";
+/// Seeds of the drill in a run of the tests: two of every scenario, in a minute or two.
+const DRILL_SEEDS: &str = "30";
 
 /// The variable that tells the contract tests where the cloud is.
 const RECORD: &str = "LOCAL_CLOUD_RECORD";
