@@ -77,7 +77,9 @@ fn live(run: Run, trace: &Trace) -> Outcome {
 }
 
 /// Makes every run, as many at once as there are cores, and gives their outcomes in order.
-pub fn make_all(runs: &[Run]) -> Vec<Outcome> {
+///
+/// `hear` is told of each outcome as it comes, in whatever order they come.
+pub fn make_all(runs: &[Run], mut hear: impl FnMut(&Outcome)) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let (told, heard) = mpsc::channel();
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(runs.len().max(1));
@@ -92,7 +94,7 @@ pub fn make_all(runs: &[Run]) -> Vec<Outcome> {
             });
         }
         drop(told);
-        heard.iter().collect()
+        heard.iter().inspect(|(_, outcome)| hear(outcome)).collect()
     });
     outcomes.sort_unstable_by_key(|(place, _)| *place);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()

@@ -11,7 +11,7 @@ use simulator::{
 
 #[test]
 fn no_scenario_breaks_a_promise_of_safety() {
-    let outcomes = make_all(&runs(&Scenario::ALL, Scenario::ALL.len()));
+    let outcomes = make_all(&runs(&Scenario::ALL, Scenario::ALL.len()), |_| ());
     assert_eq!(outcomes.len(), Scenario::ALL.len());
     let broken: Vec<String> = outcomes
         .iter()

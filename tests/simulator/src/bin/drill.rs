@@ -42,6 +42,39 @@ struct Args {
     hashes: bool,
 }
 
+/// What a large drill says on standard error while it is under way: how far it is, and at once
+/// whatever failed, with the line that shows it again.
+#[derive(Debug)]
+struct Progress {
+    made: usize,
+    all: usize,
+    failed: usize,
+}
+
+impl Progress {
+    /// Lines that a large drill prints; a smaller one is over before they would help.
+    const LINES: usize = 20;
+
+    fn of(all: usize) -> Self {
+        Self { made: 0, all, failed: 0 }
+    }
+
+    fn tell(&mut self, outcome: &Outcome) {
+        let mut err = std::io::stderr().lock();
+        self.made += 1;
+        let complaints = outcome.complaints();
+        self.failed += usize::from(!complaints.is_empty());
+        // Who closed standard error wants no progress; the report has every failure as well.
+        for complaint in complaints {
+            let _ = writeln!(err, "{complaint}");
+        }
+        let is_due = self.made.is_multiple_of(self.all.div_ceil(Self::LINES));
+        if self.all >= SEEDS_OF_A_LARGE_DRILL && is_due {
+            let _ = writeln!(err, "{} of {} runs made, {} failed", self.made, self.all, self.failed);
+        }
+    }
+}
+
 /// A drill of nothing would meet every bar that it measures.
 fn some_seeds(text: &str) -> Result<usize, String> {
     let seeds = text.parse().ok().filter(|seeds| *seeds > 0);
@@ -67,7 +100,10 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             };
             scenarios.iter().map(replay).collect::<Result<_, _>>()?
         }
-        None => make_all(&runs(&scenarios, args.seeds)),
+        None => {
+            let mut progress = Progress::of(args.seeds);
+            make_all(&runs(&scenarios, args.seeds), |outcome| progress.tell(outcome))
+        }
     };
     if args.hashes {
         outcomes.iter().try_for_each(|o| writeln!(out, "{} {} {:016x}", o.scenario, o.seed, o.hash))?;
