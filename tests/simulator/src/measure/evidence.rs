@@ -85,6 +85,8 @@ pub struct Evidence {
     pub unreplicated: BTreeMap<u64, Duration>,
     /// What a live controller's verdicts showed of the watched region.
     pub shown: Shown,
+    /// By observer: when its row was written, in order.
+    pub spoke: BTreeMap<RegionName, Vec<Duration>>,
 }
 
 /// When a live controller's verdicts first showed what happened to the watched region.

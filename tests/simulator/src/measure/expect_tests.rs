@@ -44,6 +44,7 @@ fn quiet() -> Evidence {
         held: BTreeMap::new(),
         unreplicated: BTreeMap::new(),
         shown: Shown::default(),
+        spoke: BTreeMap::new(),
     }
 }
 

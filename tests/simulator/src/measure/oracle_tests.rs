@@ -81,6 +81,7 @@ fn good() -> Evidence {
         held: BTreeMap::from([(west(), both.clone()), (east(), both)]),
         unreplicated: BTreeMap::from([(2, s(10))]),
         shown: Shown { seen: Some(s(47)), detected: Some(s(48)), ..Shown::default() },
+        spoke: BTreeMap::new(),
     }
 }
 

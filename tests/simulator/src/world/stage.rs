@@ -34,6 +34,8 @@ pub(super) struct Stage {
     kept: Rc<Kept>,
     /// The region that first took the row of each workset.
     worksets: Arc<Mutex<BTreeMap<String, RegionName>>>,
+    /// When each observer's row was written.
+    spoke: Arc<Mutex<BTreeMap<RegionName, Vec<Duration>>>>,
 }
 
 /// What the control table was told, and whether the run goes on.
@@ -56,7 +58,16 @@ impl Stage {
             powers: Rc::new(powers.clone()),
             kept: Rc::default(),
             worksets: Arc::default(),
+            spoke: Arc::default(),
         };
+        let spoke = Arc::clone(&stage.spoke);
+        cloud.watch_writes(&config.tables.health, move |event| {
+            let observer = (event.row.key.partition == "observation").then(|| event.row.key.sort.parse());
+            if let Some(Ok(observer)) = observer {
+                let mut spoke = spoke.lock().unwrap_or_else(PoisonError::into_inner);
+                spoke.entry(observer).or_default().push(event.at);
+            }
+        });
         let worksets = Arc::clone(&stage.worksets);
         cloud.watch_writes(&config.tables.worksets, move |event| {
             if let Some(id) = workset(&event.row) {
@@ -174,6 +185,7 @@ impl Stage {
             held: self.config.full_regions().map(|r| held(r.name)).collect(),
             unreplicated: self.kept.unreplicated.take(),
             shown: self.log.shown.get(),
+            spoke: std::mem::take(&mut *self.spoke.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 }
