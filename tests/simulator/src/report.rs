@@ -249,7 +249,8 @@ fn bars(figures: &BTreeMap<Scenario, Figures>, violations: usize) -> Vec<Bar> {
             | Scenario::SlowRegion
             | Scenario::DnsEmpty
             | Scenario::StaleAlarmStorm
-            | Scenario::OperatorPin => {}
+            | Scenario::OperatorPin
+            | Scenario::Registry => {}
         }
     }
     bars

@@ -83,6 +83,8 @@ mod tests {
             held: BTreeMap::new(),
             unreplicated: BTreeMap::new(),
             shown: Shown::default(),
+            entries: Vec::new(),
+            histories: BTreeMap::new(),
         }
     }
 
