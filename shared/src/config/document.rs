@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     region::{HealthCheck, Region},
+    replication::{Goes, Rule},
     time::Human,
     units::ByteSize,
 };
@@ -57,6 +58,10 @@ impl Config {
             },
             "failover": self.failover_document(),
             "upload": self.upload_document(),
+            "replication": {
+                "rules": self.replication.rules.iter().map(rule).collect::<Vec<_>>(),
+                "relay": self.replication.relay,
+            },
             "capacity": { "lease_ttl": text(self.lease.ttl) },
             "monitoring": {
                 "enabled": self.metrics_interval.is_some(),
@@ -111,6 +116,24 @@ impl Config {
             "state_folder": self.state_folder,
         })
     }
+}
+
+fn rule(rule: &Rule) -> Value {
+    let (copies, regions) = match &rule.goes {
+        Goes::Everywhere => (None, None),
+        Goes::Copies(copies) => (Some(copies), None),
+        Goes::Regions(regions) => (None, Some(regions)),
+    };
+    let mut document = json!({
+        "bucket": rule.bucket,
+        "prefix": rule.prefix,
+        "copies": copies,
+        "regions": regions,
+        "residency": Some(&rule.residency).filter(|tags| !tags.is_empty()),
+        "storage_class": rule.class,
+    });
+    leave_out_defaults(&mut document, "");
+    document
 }
 
 fn region(region: &Region) -> Value {

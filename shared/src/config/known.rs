@@ -91,6 +91,17 @@ pub fn of(name: RegionName) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name.as_str())
 }
 
+/// Pairs of regions between which sending costs less than elsewhere, in dollars per GB, both ways.
+const NEIGHBOURS: [(&str, &str, f64); 1] = [("us-east-1", "us-east-2", 0.01)];
+
+/// Price of sending from one region to another, in dollars per GB, where sending from the first costs
+/// `out` in general: a pair of regions may have a lower one.
+pub fn transfer_usd_per_gb(from: RegionName, out: Option<f64>, to: RegionName) -> Option<f64> {
+    let (from, to) = (from.as_str(), to.as_str());
+    let pair = NEIGHBOURS.iter().find(|(a, b, _)| (*a, *b) == (from, to) || (*a, *b) == (to, from));
+    out.map(|out| pair.map_or(out, |(.., price)| price.min(out)))
+}
+
 /// The strongly consistent region set that `name` belongs to; `None` if it is in none.
 pub fn strong_set(name: RegionName) -> Option<&'static [&'static str]> {
     STRONG_SETS.into_iter().find(|set| set.contains(&name.as_str()))

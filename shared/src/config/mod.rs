@@ -1,6 +1,6 @@
 //! The configuration: documented defaults, a YAML document, and the environment over both.
 //!
-//! Everything that can be set stands in [`SETTINGS`] and [`REGION_SETTINGS`],
+//! Everything that can be set stands in [`SETTINGS`], [`REGION_SETTINGS`] and [`RULE_SETTINGS`],
 //! once. One reading finds all problems, each with its key, its value and the
 //! remedy; unknown keys and variables are problems, too. Files and the process
 //! environment are left to the caller.
@@ -12,6 +12,7 @@ mod layers;
 mod problem;
 mod reference;
 mod regions;
+mod rules;
 mod sections;
 mod settings;
 #[cfg(test)]
@@ -22,12 +23,12 @@ use std::{path::PathBuf, time::Duration};
 
 pub use problem::{Problem, Problems};
 pub use reference::reference;
-pub use settings::{Fallback, PREFIX, REGION_SETTINGS, SETTINGS, Setting, Shape};
+pub use settings::{Fallback, PREFIX, REGION_SETTINGS, RULE_SETTINGS, SETTINGS, Setting, Shape};
 
 use crate::{
     endpoint, failover, health, lease,
     region::{HealthCheck, Region, RegionName},
-    route, upload,
+    replication, route, upload,
 };
 
 /// The variable that holds the document, or the path of its file; see [`Location`].
@@ -118,6 +119,8 @@ pub struct Config {
     pub upload: upload::Policy,
     /// Where uploads note what a later run needs; `None` leaves that to the user's own folder.
     pub state_folder: Option<PathBuf>,
+    /// Where objects go.
+    pub replication: replication::Rules,
     /// How long uploads hold their slots.
     pub lease: lease::Policy,
     /// Time between two metric lines; `None` when monitoring is off.
@@ -178,6 +181,7 @@ impl Config {
         checks::counts(group, &listed, &health, &upload, enabled);
         let (failover, api) = (sections::failover(group), sections::api(group));
         checks::drain(group, &failover, &api);
+        let replication = rules::replication(group, &listed);
         let config = Self {
             enabled,
             account_id: sections::account_id(group),
@@ -189,6 +193,7 @@ impl Config {
             failover,
             upload,
             state_folder: sections::state_folder(group),
+            replication,
             lease: sections::lease(group),
             metrics_interval: sections::metrics_interval(group),
             api,

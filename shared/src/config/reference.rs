@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::settings::{Fallback, REGION_SETTINGS, SETTINGS, Setting};
+use super::settings::{Fallback, REGION_SETTINGS, RULE_SETTINGS, SETTINGS, Setting, variable};
 
 const INTRODUCTION: &str = "\
 <!-- Written by `cargo run -p sealane --example configuration > docs/CONFIGURATION.md`; a test compares. -->
@@ -27,11 +27,16 @@ pub fn reference() -> String {
     for setting in SETTINGS {
         row(&mut page, setting, &format!(" `{}` |", setting.variable()));
     }
-    page.push_str("\n## Settings of one region\n\n");
-    page.push_str("Keys of an entry of `regions`, which as a whole is `SEALANE_REGIONS`.\n\n");
-    page.push_str("| key | default | meaning |\n|---|---|---|\n");
-    for setting in REGION_SETTINGS {
-        row(&mut page, setting, "");
+    for (of, list, settings) in
+        [("region", "regions", REGION_SETTINGS), ("rule", "replication.rules", RULE_SETTINGS)]
+    {
+        let variable = variable(list);
+        let _ = write!(
+            page,
+            "\n## Settings of one {of}\n\nKeys of an entry of `{list}`, which as a whole is `{variable}`.\n\n\
+             | key | default | meaning |\n|---|---|---|\n"
+        );
+        settings.iter().for_each(|setting| row(&mut page, setting, ""));
     }
     page
 }

@@ -4,7 +4,6 @@ use serde_norway::Value;
 
 use super::{
     known,
-    layers::{flattened, shown},
     problem::Problem,
     sections,
     settings::{REGION_SETTINGS, nearest},
@@ -63,25 +62,9 @@ fn one(
 ) -> Option<Region> {
     let label = item.get("name").and_then(Value::as_str).filter(|name| name.parse::<RegionName>().is_ok());
     let prefix = label.map_or_else(|| format!("regions[{place}]."), |name| format!("regions[{name}]."));
-    let Some(map) = item.as_mapping() else {
-        group.problems.push(Problem {
-            key: format!("regions[{place}]"),
-            variable: variable.map(str::to_owned),
-            value: Some(shown(item)),
-            remedy: "want a map, such as `{name: us-west-2, bucket: my-bucket}`".to_owned(),
-        });
-        return None;
-    };
-    let mut problems = Vec::new();
-    let entries = flattened(map, &prefix, REGION_SETTINGS, variable, &mut problems);
-    let mut entry = Group { prefix, settings: REGION_SETTINGS, entries, problems };
-    let region = region(&mut entry, check, security);
-    for mut problem in entry.problems {
-        // What is missing from a variable's list is to be mended there, too.
-        problem.variable = variable.map(str::to_owned);
-        group.problems.push(problem);
-    }
-    region
+    let at = format!("regions[{place}]");
+    let words = [at.as_str(), &prefix, "{name: us-west-2, bucket: my-bucket}"];
+    group.item(item, words, REGION_SETTINGS, variable, |entry| region(entry, check, security))
 }
 
 fn region(entry: &mut Group, check: HealthCheck, security: &endpoint::Policy) -> Option<Region> {

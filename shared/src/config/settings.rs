@@ -117,6 +117,8 @@ pub const SETTINGS: &[Setting] = &[
     value("upload.memory", "40MiB", "Memory for parts that are read and not yet sent everywhere, 10 MiB to 64 GiB; two parts at least."),
     value("upload.part_timeout", "30s", "Longest wait for one part before its region is dropped."),
     derived("upload.state_folder", "`sealane/uploads` in `$XDG_STATE_HOME`, else in `~/.local/state`", "Folder in which `sealane upload` notes what a later run needs to go on after it was stopped."),
+    list("replication.rules", Fallback::Value("[]"), "Where objects go, the first rule that fits one decides; the settings of a rule are in the third table. What none fits goes to every full region."),
+    value("replication.relay", "cost", "Whether a copy may be sent on from the region that got it: `cost`, where that saves more than 5% of what sending each from its source costs, or `off`."),
     value("capacity.lease_ttl", "60s", "Time after which the slot of an upload that no longer renews its lease is free again, 10 s to 1 h."),
     value("monitoring.enabled", "true", "Whether metric lines are written."),
     value("monitoring.metrics_interval", "10s", "Time between two metric lines."),
@@ -153,6 +155,17 @@ pub const REGION_SETTINGS: &[Setting] = &[
     derived("endpoints.cloudwatch", "AWS", "CloudWatch, likewise."),
     derived("endpoints.api", "none: its API is not probed", "The region's HTTPS API, likewise, up to but without the `/v1`."),
     derived("transfer_out_usd_per_gb", "the list price, where known", "Price of sending to another region, in dollars per GB; 0 or more."),
+];
+
+/// The settings of one rule: keys of an entry of `replication.rules`.
+#[rustfmt::skip]
+pub const RULE_SETTINGS: &[Setting] = &[
+    derived("bucket", "any", "The bucket of a full region: only what is written there is meant."),
+    value("prefix", "''", "What the keys that are meant begin with."),
+    derived("copies", "one in each full region", "Copies, the written one included, in the regions that are cheapest to send to, those listed first among equals; 1 keeps objects where they are."),
+    list("regions", Fallback::Derived("every full region"), "The full regions that get a copy, instead of `copies`."),
+    list("residency", Fallback::Value("[]"), "Tags that a region must have to get a copy, all of them. Nothing outranks this."),
+    derived("storage_class", "that of the object", "Storage class of the copies: one for all, or a map from region to class, such as `{eu-west-1: DEEP_ARCHIVE}`. An upload keeps its own. A copy in an archive class is sent on to nobody."),
 ];
 
 /// Names that other systems of this kind use for one of our settings, and what to mind.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_norway::Value;
 
 use super::{
-    layers::{Entries, Entry, shown},
+    layers::{Entries, Entry, flattened, shown},
     problem::Problem,
     settings::{Fallback, Setting},
 };
@@ -59,6 +59,37 @@ impl Group {
         if !self.problems.iter().any(|p| p.key == other) {
             self.refuse(key, remedy);
         }
+    }
+
+    /// Reads one item of a list: a map of `settings` whose keys are named below `prefix`. Its problems
+    /// become those of the whole, and come from `variable` if the list does: what is missing from a
+    /// variable's list is to be mended there, too. `at` names an item that is no map, `example` shows one.
+    pub(super) fn item<T>(
+        &mut self,
+        item: &Value,
+        [at, prefix, example]: [&str; 3],
+        settings: &'static [Setting],
+        variable: Option<&str>,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let Some(map) = item.as_mapping() else {
+            self.problems.push(Problem {
+                key: at.to_owned(),
+                variable: variable.map(str::to_owned),
+                value: Some(shown(item)),
+                remedy: format!("want a map, such as `{example}`"),
+            });
+            return None;
+        };
+        let mut problems = Vec::new();
+        let entries = flattened(map, prefix, settings, variable, &mut problems);
+        let mut entry = Self { prefix: prefix.to_owned(), settings, entries, problems };
+        let value = read(&mut entry);
+        for mut problem in entry.problems {
+            problem.variable = variable.map(str::to_owned);
+            self.problems.push(problem);
+        }
+        value
     }
 
     fn default_text(&self, key: &str) -> Option<&'static str> {

@@ -11,6 +11,8 @@ mod inventory;
 mod ledger;
 mod pace;
 mod plan;
+mod relay;
+mod rules;
 mod sequencer;
 
 pub use batch::{Disposition, ItemFailure, Outcome};
@@ -23,4 +25,6 @@ pub use inventory::{Gaps, gaps};
 pub use ledger::{Claim, Entry, Phase, Refused, RetryPolicy, Source, Token};
 pub use pace::{Felt, Pace};
 pub use plan::{COPY_MAX, CopyPlan, Presence, destinations, owed, payer};
+pub use relay::{EXACT_MAX, Link, Market, Price, SAVING_MIN_PERCENT, Tree, Why};
+pub use rules::{Classes, Goes, Placement, Relaying, Rule, Rules};
 pub use sequencer::{InvalidSequencer, Sequencer};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Layout, Plan, StorageClass};
 use crate::{
+    config::known,
     region::{Region, RegionName},
     units::ByteSize,
 };
@@ -27,6 +28,8 @@ struct Tariff {
     writes: f64,
     /// Dollars for watching one object for a month.
     watching: f64,
+    /// Dollars for each GB that is read.
+    reading: f64,
     /// Bytes that an object is billed for at least.
     at_least: u64,
     /// Bytes that are billed beside every object.
@@ -36,15 +39,28 @@ struct Tariff {
 }
 
 const fn tariff(class: StorageClass) -> Tariff {
-    let plain = Tariff { storage: 0.023, writes: 0.005, watching: 0.0, at_least: 0, beside: 0, days_min: 0 };
+    let plain = Tariff {
+        storage: 0.023,
+        writes: 0.005,
+        watching: 0.0,
+        reading: 0.0,
+        at_least: 0,
+        beside: 0,
+        days_min: 0,
+    };
     match class {
         StorageClass::Standard => plain,
         StorageClass::IntelligentTiering => Tariff { watching: 0.0025 / 1_000.0, ..plain },
-        StorageClass::StandardIa => {
-            Tariff { storage: 0.0125, writes: 0.01, at_least: 128 << 10, days_min: 30, ..plain }
-        }
+        StorageClass::StandardIa => Tariff {
+            storage: 0.0125,
+            writes: 0.01,
+            reading: 0.01,
+            at_least: 128 << 10,
+            days_min: 30,
+            ..plain
+        },
         StorageClass::GlacierIr => {
-            Tariff { storage: 0.004, writes: 0.02, at_least: 128 << 10, days_min: 90, ..plain }
+            Tariff { storage: 0.004, writes: 0.02, reading: 0.03, at_least: 128 << 10, days_min: 90, ..plain }
         }
         StorageClass::Glacier => {
             Tariff { storage: 0.0036, writes: 0.03, beside: 40 << 10, days_min: 90, ..plain }
@@ -97,7 +113,7 @@ pub fn costs(
 ) -> Vec<Cost> {
     let price_out = |from: RegionName, to: RegionName| match regions.iter().find(|r| r.name == from) {
         _ if from == to => Some(0.0),
-        found => found.and_then(|region| region.transfer_out_usd_per_gb),
+        found => found.and_then(|r| known::transfer_usd_per_gb(from, r.transfer_out_usd_per_gb, to)),
     };
     let gigabytes = gigabytes(layout.size().0);
     let cost = |region: RegionName, way, from: Option<RegionName>| {
@@ -122,6 +138,12 @@ pub fn costs(
 /// Days for which an object of the class is billed at least; 0 where there is no such rule.
 pub const fn days_min(class: StorageClass) -> u32 {
     tariff(class).days_min
+}
+
+/// Dollars for each GB that is read of an object of the class, whoever reads it; `None` for an archived
+/// one, which has to be restored first.
+pub fn reading_usd_per_gb(class: StorageClass) -> Option<f64> {
+    class.reads_at_once().then(|| tariff(class).reading)
 }
 
 /// Writes and reads that bring one copy into being and look at it.

@@ -25,10 +25,13 @@ const OTHER_REGIONS: &str = "[{name: us-west-2, bucket: b-1}, {name: us-east-1, 
 /// Half a pair of coordinates is refused, so each half is changed beside the other.
 const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitude: -6.3}");
 
+/// A rule that the others change.
+const RULE: (&str, &str) = ("replication.rules", "[{}]");
+
 /// Endpoints that AWS does not have need leave.
 const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
 
-pub(super) const KNOBS: [Knob; 79] = [
+pub(super) const KNOBS: [Knob; 87] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -76,6 +79,8 @@ pub(super) const KNOBS: [Knob; 79] = [
     knob("upload.memory", "64 MiB"),
     knob("upload.part_timeout", "33s"),
     knob("upload.state_folder", "/var/lib/sealane"),
+    knob("replication.rules", "[{prefix: raw/, copies: 1}]"),
+    knob("replication.relay", "off"),
     knob("capacity.lease_ttl", "90s"),
     knob("monitoring.enabled", "false"),
     knob("monitoring.metrics_interval", "60s"),
@@ -116,6 +121,12 @@ pub(super) const KNOBS: [Knob; 79] = [
     knob("regions.2.endpoints.cloudwatch", "https://monitoring.eu-west-1.amazonaws.com"),
     knob("regions.2.endpoints.api", "https://sealane.example.com/stage"),
     knob("regions.2.transfer_out_usd_per_gb", "0"),
+    beside("replication.rules.0.bucket", "lane-euw1", RULE),
+    beside("replication.rules.0.prefix", "raw/", RULE),
+    beside("replication.rules.0.copies", "2", RULE),
+    beside("replication.rules.0.regions", "[eu-west-1]", RULE),
+    beside("replication.rules.0.residency", "[us]", RULE),
+    beside("replication.rules.0.storage_class", "{eu-west-1: GLACIER_IR}", RULE),
 ];
 
 fn base_for(knob: &Knob) -> String {
@@ -132,6 +143,10 @@ fn every_setting_has_a_knob_here() {
     }
     for setting in REGION_SETTINGS.iter().filter(|s| s.key != "role") {
         let key = format!("regions.2.{}", setting.key);
+        assert!(KNOBS.iter().any(|k| k.key == key), "{key}");
+    }
+    for setting in RULE_SETTINGS {
+        let key = format!("replication.rules.0.{}", setting.key);
         assert!(KNOBS.iter().any(|k| k.key == key), "{key}");
     }
 }

@@ -4,6 +4,7 @@ mod knobs;
 mod refusal_cases;
 mod refusals;
 mod region_cases;
+mod rule_cases;
 
 use std::iter;
 
@@ -67,11 +68,17 @@ fn what_is_left_out_has_the_default_of_each_policy() {
 
 #[test]
 fn every_default_of_the_tables_can_be_read() {
-    for (settings, prefix) in [(SETTINGS, ""), (REGION_SETTINGS, "regions.0.")] {
+    let of_rules = (RULE_SETTINGS, "replication.rules.0.");
+    for (settings, prefix) in [(SETTINGS, ""), (REGION_SETTINGS, "regions.0."), of_rules] {
         for setting in settings {
             if let Fallback::Value(default) = setting.fallback {
                 let key = format!("{prefix}{}", setting.key);
-                assert_eq!(read(&with(BASE, &key, default)), read(BASE), "{key}");
+                let base = if prefix == of_rules.1 {
+                    with(BASE, "replication.rules", "[{}]")
+                } else {
+                    BASE.to_owned()
+                };
+                assert_eq!(read(&with(&base, &key, default)), read(&base), "{key}");
             }
         }
     }
@@ -233,7 +240,9 @@ proptest! {
     /// A configuration written out and read back is the same, whatever was set.
     #[test]
     fn documents_round_trip(picks in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
-        let document = picks.iter().fold(BASE.to_owned(), |document, pick| {
+        // The knobs of a rule need one to change.
+        let base = with(BASE, "replication.rules", "[{}]");
+        let document = picks.iter().fold(base, |document, pick| {
             let knob = pick.get(&knobs::KNOBS);
             let wider = with(&document, knob.key, knob.value);
             if read(&wider).is_ok() { wider } else { document }

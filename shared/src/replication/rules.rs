@@ -1,0 +1,212 @@
+//! Where objects go: how many copies, in which regions, in which storage class.
+//!
+//! The first rule that fits an object decides; an object that none fits goes to every full region. What an object
+//! says of itself (`sealane-regions`) is stronger than a rule, but for residency, which nothing outranks:
+//! a copy is never sent to a region without all tags that the rule demands.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::known,
+    region::{Region, RegionName},
+    upload::{StorageClass, cost::reading_usd_per_gb},
+};
+
+use super::relay::{Market, Price, Tree};
+
+/// Whether copies are sent on from cheaper regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relaying {
+    /// Every copy comes straight from its source.
+    Off,
+    /// Where that is cheaper.
+    #[default]
+    Cost,
+}
+
+/// Where objects go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// The rules; the first that fits decides.
+    pub rules: Vec<Rule>,
+    /// Whether copies are sent on from cheaper regions.
+    pub relay: Relaying,
+}
+
+/// Which objects are meant, and where they go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The bucket that they are written to; `None`: any.
+    pub bucket: Option<String>,
+    /// What their keys begin with; empty: any.
+    pub prefix: String,
+    /// Where their copies go.
+    pub goes: Goes,
+    /// Tags that a region must have to get a copy, all of them.
+    pub residency: Vec<String>,
+    /// The storage class of the copies.
+    pub class: Classes,
+}
+
+/// Where copies go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goes {
+    /// To every full region.
+    Everywhere,
+    /// To so many regions that there are this many copies, the written one included. At least 1.
+    Copies(usize),
+    /// To these, best first.
+    Regions(Vec<RegionName>),
+}
+
+/// The storage class of copies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Classes {
+    /// That of the source.
+    AsSource,
+    /// This one.
+    All(StorageClass),
+    /// By the region that gets the copy; that of the source in all others.
+    Each(BTreeMap<RegionName, StorageClass>),
+}
+
+impl Classes {
+    /// The class of the copy in `region`; `None`: that of the source.
+    pub fn of(&self, region: RegionName) -> Option<StorageClass> {
+        match self {
+            Self::AsSource => None,
+            Self::All(class) => Some(*class),
+            Self::Each(classes) => classes.get(&region).copied(),
+        }
+    }
+}
+
+impl Rule {
+    /// Whether the object `key` of `bucket` is meant.
+    pub fn fits(&self, bucket: &str, key: &str) -> bool {
+        self.is_of(bucket) && key.starts_with(&self.prefix)
+    }
+
+    /// Whether objects of `bucket` are meant.
+    pub fn is_of(&self, bucket: &str) -> bool {
+        self.bucket.as_deref().is_none_or(|own| own == bucket)
+    }
+
+    /// Whether every object that `other` means is meant by this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.prefix.starts_with(&self.prefix) && (self.bucket.is_none() || self.bucket == other.bucket)
+    }
+
+    /// Whether a copy may lie in `region`.
+    pub fn admits(&self, region: &Region) -> bool {
+        self.residency.iter().all(|tag| region.residency.contains(tag))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.prefix.as_str() {
+            "" => write!(f, "any key")?,
+            prefix => write!(f, "`{prefix}`")?,
+        }
+        self.bucket.iter().try_for_each(|bucket| write!(f, " of `{bucket}`"))
+    }
+}
+
+/// Where one object goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Placement {
+    /// The place of the rule that decided, from 0; `None`: no rule fits.
+    pub rule: Option<usize>,
+    /// Who copies from whom.
+    pub tree: Tree,
+    /// Regions that were left out for their residency.
+    pub barred: Vec<RegionName>,
+    /// Copies that the rule wants beyond those that there is a region for.
+    pub lacking: usize,
+}
+
+impl Rules {
+    /// The first rule that fits the object `key` of `bucket`, with its place from 0.
+    pub fn rule_for(&self, bucket: &str, key: &str) -> Option<(usize, &Rule)> {
+        self.rules.iter().enumerate().find(|(_, rule)| rule.fits(bucket, key))
+    }
+
+    /// Where the object `key`, which was written in `from`, goes; `own` is what it says of itself.
+    pub fn placement(
+        &self,
+        from: &Region,
+        key: &str,
+        own: Option<&[RegionName]>,
+        regions: &[Region],
+    ) -> Placement {
+        let rule = from.bucket.as_deref().and_then(|bucket| self.rule_for(bucket, key));
+        self.placement_by(rule, from, own, regions)
+    }
+
+    /// The same by a given rule, or by none.
+    pub fn placement_by(
+        &self,
+        rule: Option<(usize, &Rule)>,
+        from: &Region,
+        own: Option<&[RegionName]>,
+        regions: &[Region],
+    ) -> Placement {
+        let (place, rule) = rule.unzip();
+        let named: Option<&[RegionName]> = match (own, rule.map(|rule| &rule.goes)) {
+            (Some(own), _) => Some(own),
+            (None, Some(Goes::Regions(names))) => Some(names),
+            (None, Some(Goes::Everywhere | Goes::Copies(_)) | None) => None,
+        };
+        let others = || regions.iter().filter(|region| region.is_full() && region.name != from.name);
+        let meant: Vec<&Region> = match named {
+            Some(names) => {
+                names.iter().filter_map(|name| others().find(|region| region.name == *name)).collect()
+            }
+            None => others().collect(),
+        };
+        let admits = |region: &&Region| rule.is_none_or(|rule| rule.admits(region));
+        let (admitted, barred): (Vec<_>, Vec<_>) = meant.into_iter().partition(admits);
+        let names: Vec<_> = admitted.iter().map(|region| region.name).fold(Vec::new(), with_new);
+        let price = |sender: RegionName, to: RegionName| {
+            let sender = regions.iter().find(|region| region.name == sender)?;
+            let fee = if sender.name == from.name { Some(0.0) } else { relay_fee(sender, rule) };
+            let out = known::transfer_usd_per_gb(sender.name, sender.transfer_out_usd_per_gb, to);
+            Price::of_usd(out? + fee?)
+        };
+        let relays = self.relay == Relaying::Cost;
+        let market = Market { source: from.name, destinations: &names, price, relays };
+        let copies = match (own, rule.map(|rule| &rule.goes)) {
+            (None, Some(Goes::Copies(copies))) => Some(copies.saturating_sub(1)),
+            (Some(_), _) | (None, Some(Goes::Everywhere | Goes::Regions(_)) | None) => None,
+        };
+        Placement {
+            rule: place,
+            tree: copies.map_or_else(|| market.to_all(), |count| market.to_cheapest(count)),
+            barred: barred.into_iter().map(|region| region.name).fold(Vec::new(), with_new),
+            lacking: copies.unwrap_or(0).saturating_sub(names.len()),
+        }
+    }
+}
+
+/// Dollars for each GB that a relay's copy is read for; `None` where it cannot be sent on: an archived
+/// copy has to be restored first, and a drained region may get its own late.
+fn relay_fee(relay: &Region, rule: Option<&Rule>) -> Option<f64> {
+    let class = rule.and_then(|rule| rule.class.of(relay.name));
+    class.map_or(Some(0.0), reading_usd_per_gb).filter(|_| !relay.offline)
+}
+
+fn with_new(mut names: Vec<RegionName>, name: RegionName) -> Vec<RegionName> {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+    names
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;
