@@ -103,6 +103,12 @@ enum Bench {
         #[arg(long, value_name = "FOLDER")]
         programs: Option<PathBuf>,
     },
+    /// What a call of the API costs in its handler and its table adapter, against tables that answer at once
+    Api {
+        /// Writes the figures to this file, as JSON
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
     /// What a pick of one region out of thirty costs, by every strategy
     Pick {
         /// Writes the figures to this file, as JSON
@@ -283,19 +289,16 @@ pub fn run(xtask: Xtask) -> Result<ExitCode, Box<dyn Error>> {
         Command::Bench { what: Bench::Cold { report, functions } } => {
             let release = Binaries::Built { profile: "release".to_owned() };
             let binaries = functions.map_or(release, Binaries::From);
-            let missed = bench::cold(&folder, &binaries, report.as_deref(), &say)?;
-            if !missed.is_empty() {
-                return Err(missed.join("; ").into());
-            }
+            met(bench::cold(&folder, &binaries, report.as_deref(), &say)?)?;
         }
         Command::Bench { what: Bench::Transfer { report, cases, runs, programs } } => {
             bench::transfer::Bench { cases, runs: usize::from(runs), report, programs }.run(&folder, &say)?;
         }
+        Command::Bench { what: Bench::Api { report } } => {
+            met(bench::api::api(&folder, report.as_deref(), &say)?)?;
+        }
         Command::Bench { what: Bench::Pick { report } } => {
-            let missed = bench::pick::pick(&folder, report.as_deref(), &say)?;
-            if !missed.is_empty() {
-                return Err(missed.join("; ").into());
-            }
+            met(bench::pick::pick(&folder, report.as_deref(), &say)?)?;
         }
         Command::Bench { what: Bench::Replication { report } } => {
             return Ok(bench::replication::replication(&folder, report.as_deref())?);
@@ -308,6 +311,11 @@ pub fn run(xtask: Xtask) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails with the bars that a benchmark missed, if it missed any.
+fn met(missed: Vec<String>) -> Result<(), Box<dyn Error>> {
+    if missed.is_empty() { Ok(()) } else { Err(missed.join("; ").into()) }
 }
 
 fn up(folder: &Folder, args: UpArgs) -> Result<(), Box<dyn Error>> {

@@ -3,6 +3,7 @@
 //! Each function's release binary runs against a [`runtime_api`] and a [`backend`] that holds no more than
 //! the record of the active region, both of this process and on loopback. So the times are those of the function, not of a network.
 
+pub mod api;
 pub mod backend;
 pub mod cold;
 pub mod figures;
