@@ -29,7 +29,7 @@ impl Entry {
     /// `feeds`: whether others wait for its own copy.
     #[must_use]
     pub fn routed(self, via: Vec<RegionName>, feeds: bool, until: Timestamp) -> Self {
-        let detour = (feeds || !via.is_empty()).then(|| Detour { via, until, feeds, home: None });
+        let detour = (feeds || !via.is_empty()).then_some(Detour { via, until, feeds, home: None });
         Self { detour, ..self }
     }
 

@@ -131,7 +131,7 @@ impl Tree {
     pub fn saved_percent(&self) -> u64 {
         let (Some(tree), Some(star)) = (self.usd_per_gb, self.star_usd_per_gb) else { return 0 };
         let saved = star.0.saturating_sub(tree.0);
-        if star.0 == 0 { 0 } else { (saved * 100 + star.0 / 2) / star.0 }
+        (saved * 100 + star.0 / 2).checked_div(star.0).unwrap_or(0)
     }
 }
 
