@@ -288,6 +288,8 @@ pub struct CopySource {
 /// What a key has to hold for something to be written on top.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Onto {
+    /// Whatever it is: the newest write lies on top.
+    Anything,
     /// Nothing, or what a delete marker hides.
     Nothing,
     /// The object of this entity tag.
@@ -415,13 +417,15 @@ pub trait Objects: Sync {
     /// The parts that the store holds of an unfinished upload, in order.
     async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, ObjectsError>;
 
-    /// Joins the parts; the store refuses it if the whole does not match `checksum`.
+    /// Joins the parts, if the key holds what `onto` says; the store refuses it if the whole does not
+    /// match `checksum`. A refused completion leaves the upload open, and its parts there.
     async fn complete(
         &self,
         key: &str,
         upload: &str,
         parts: &[Part],
         checksum: Option<Checksum>,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError>;
 
     /// Gives up a multipart upload and frees its parts. Fine if it is gone already.

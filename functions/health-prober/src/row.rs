@@ -57,7 +57,7 @@ pub(crate) async fn adopt<R: Rows>(
             state.row = Row::At(held.version);
             state.memory.adopt(held.value.seq(), now);
             if held.value.seq() > state.observation.seq() {
-                state.observation = held.value;
+                state.observation = held.value.taken_up();
                 // Another sandbox watched meanwhile, and told of the uploads that ended.
                 state.counted.clear();
             }

@@ -101,3 +101,30 @@ async fn a_sick_observer_turns_no_vote_and_at_most_doubles_the_probes() {
     };
     select(play.boxed(), probers.boxed()).await;
 }
+
+/// What the sandbox before it measured was measured up to that one's last look: a row that says it
+/// again under a new number would pass for younger than it is, and a bound of loss for smaller.
+#[tokio::test(start_paused = true)]
+async fn a_new_sandbox_does_not_pass_off_an_old_measurement_as_new() {
+    let (west, east) = (name("us-west-2"), name("us-east-1"));
+    let world = World::new(3, (500, 1500));
+    let prober = || world.schedule(east, Duration::ZERO, Duration::from_millis(10));
+    let own = async || world.rows(east).await.into_iter().find(|row| row.observer() == east).unwrap();
+    assert!(timeout(Duration::from_secs(45), prober()).await.is_err(), "it goes on until it is killed");
+    let left = own().await;
+    assert!(left.lag(west).unwrap().loss_max().is_some(), "the marks of the first sandbox arrived");
+    world.lose(west, true);
+    let lost = Instant::now();
+    sleep(Duration::from_secs(40)).await;
+    let watch = async {
+        let mut written = 0;
+        while written < 3 {
+            sleep(Duration::from_millis(20)).await;
+            let row = own().await;
+            written = row.seq() - left.seq();
+            let bound = row.lag(west).and_then(|lag| lag.loss_max()).filter(|_| written > 0);
+            assert!(bound.is_none_or(|bound| bound >= lost.elapsed()), "row {written} tells of {bound:?}");
+        }
+    };
+    select(watch.boxed_local(), prober().boxed_local()).await.factor_first();
+}

@@ -58,10 +58,13 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
             }
         }
         self.keep().await?;
-        // The parts took their time, and somebody may have written there meanwhile.
-        if let Some(found) = self.at_destination(self.destination.head(&pin.key, None).await)? {
-            self.bury(&found).await?;
+        // The parts took their time, and somebody may have written there meanwhile: they are joined on
+        // top of just what is there now.
+        let found = self.at_destination(self.destination.head(&pin.key, None).await)?;
+        if let Some(found) = &found {
+            self.bury(found).await?;
         }
+        let onto = found.and_then(|found| found.etag).map_or(Onto::Nothing, Onto::Tag);
         self.keep().await?;
         // What was seen there may have come from a later state of the source: the next try gives way to it.
         if !matches!(self.standing().await?, Standing::Current(_)) {
@@ -70,7 +73,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         }
         let parts: Vec<Part> = parts.into_values().collect();
         let checksum = self.source().checksum;
-        let completed = self.destination.complete(&pin.key, &upload, &parts, checksum).await;
+        let completed = self.destination.complete(&pin.key, &upload, &parts, checksum, &onto).await;
         self.or_restart(completed).await
     }
 

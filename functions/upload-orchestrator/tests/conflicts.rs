@@ -5,7 +5,14 @@ mod world;
 
 use std::time::Duration;
 
-use sealane::replication::{META_ORIGIN, META_REGIONS, META_UPLOAD};
+use bytes::Bytes;
+use futures::FutureExt as _;
+use sealane::{
+    checksum::Checksum,
+    memory::MemoryObjects,
+    ports::{Attributes, Objects as _},
+    replication::{META_ORIGIN, META_REGIONS, META_UPLOAD},
+};
 use world::{ALL, EAST, EU, WEST, World, mark};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -13,6 +20,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn write(world: &World, here: &str, body: &[u8]) {
     world.put(here, "k", body, &[]);
     world.deliver(here, &world.event(here, "k"));
+}
+
+/// A write by a user whose event is still on its way.
+fn write_into(bucket: &MemoryObjects, body: &'static [u8]) {
+    let attributes = Attributes::default();
+    let put = bucket.put("k", Bytes::from_static(body), Checksum::of(body), &attributes);
+    put.now_or_never().unwrap().unwrap();
 }
 
 fn sweep_all(world: &World, rounds: usize) {
@@ -57,6 +71,31 @@ fn of_two_writes_that_did_not_know_each_other_neither_is_buried() {
         for row in owed {
             assert!(row.to_string().contains("has not got yet"), "{row}");
         }
+    }
+}
+
+#[test]
+fn a_write_between_the_look_and_the_completion_is_never_buried() {
+    for there_before in [false, true] {
+        let world = World::of_parts();
+        if there_before {
+            write(&world, WEST, b"v0");
+            assert_everywhere(&world, b"v0");
+        }
+        let (eu, body) = (world.objects(EU), vec![7; 6 << 20]);
+        let late = eu.clone();
+        // After the last look at what the destination holds.
+        *world.script.before_completion.0.lock().unwrap() =
+            Some(Box::new(move || write_into(&late, b"theirs")));
+        world.cut(EAST, true);
+        write(&world, WEST, &body);
+        world.cut(EAST, false);
+        assert_eq!(world.body(EU, "k"), b"theirs", "it is not buried");
+        sweep_all(&world, 3);
+        assert_eq!((world.body(EU, "k"), world.body(EAST, "k")), (b"theirs".to_vec(), body.clone()));
+        assert_eq!(eu.unfinished(), 0, "the parts of the refused completion are freed");
+        let owed = world.owed();
+        assert!(owed.iter().any(|row| row.to_string().contains("eu-west-1")), "{owed:?}");
     }
 }
 

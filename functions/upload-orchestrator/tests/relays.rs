@@ -147,7 +147,7 @@ fn nothing_is_taken_back_while_the_destination_is_down() {
     world.cut(EU, true);
     for _ in 0..10 {
         world.pass(MINUTE);
-        ALL[..2].iter().for_each(|name| drop(world.sweep(name)));
+        ALL[..2].iter().for_each(|name| drop(world.invoke(name, &tick())));
     }
     assert_eq!(world.payers(WEST, "k"), [pays(EAST, EU), pays(WEST, EAST)]);
     world.cut(EU, false);

@@ -106,6 +106,22 @@ fn source_header(source: &CopySource) -> String {
     }
 }
 
+/// The header that lets a write land where there is nothing.
+fn if_none_match(onto: &Onto) -> Option<String> {
+    match onto {
+        Onto::Nothing => Some("*".to_owned()),
+        Onto::Anything | Onto::Tag(_) => None,
+    }
+}
+
+/// The header that lets a write land on top of one object alone.
+fn if_match(onto: &Onto) -> Option<String> {
+    match onto {
+        Onto::Tag(tag) => Some(tag.clone()),
+        Onto::Anything | Onto::Nothing => None,
+    }
+}
+
 /// A byte range as HTTP writes it, whose end is inclusive.
 fn range_header(range: &Range<u64>) -> String {
     format!("bytes={}-{}", range.start, range.end.saturating_sub(1))
@@ -243,6 +259,7 @@ impl Objects for S3Objects {
         upload: &str,
         parts: &[Part],
         checksum: Option<Checksum>,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
         let completed = parts.iter().map(|p| {
             CompletedPart::builder()
@@ -262,8 +279,14 @@ impl Objects for S3Objects {
             )
             .checksum_type(ChecksumType::FullObject)
             .set_checksum_crc64_nvme(checksum.map(|c| c.to_string()))
+            .set_if_none_match(if_none_match(onto))
+            .set_if_match(if_match(onto))
             .set_expected_bucket_owner(self.owner.clone());
-        let reply = complete.send().await.map_err(|e| self.failed(key, e))?;
+        let reply = complete.send().await.map_err(|e| match e.code() {
+            // What was to be replaced is gone; an upload that is gone has another code.
+            Some("NoSuchKey") => self.sorted(key, Failure::Condition, e.into()),
+            _ => self.failed(key, e),
+        })?;
         Ok(Stored { version_id: reply.version_id, etag: reply.e_tag, checksum: None })
     }
 
@@ -429,11 +452,8 @@ impl Objects for S3Objects {
             .key(key)
             .copy_source(source_header(source))
             .set_copy_source_if_match(source.etag.clone())
-            .set_if_none_match(matches!(onto, Onto::Nothing).then(|| "*".to_owned()))
-            .set_if_match(match onto {
-                Onto::Nothing => None,
-                Onto::Tag(tag) => Some(tag.clone()),
-            })
+            .set_if_none_match(if_none_match(onto))
+            .set_if_match(if_match(onto))
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .metadata_directive(MetadataDirective::Replace)
             // The tags that are named here: a copy in parts can do no more, and both are to end alike.

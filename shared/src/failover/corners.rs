@@ -146,3 +146,26 @@ fn work_does_not_return_while_replication_is_behind_or_cannot_be_measured() {
     }
     assert_eq!(last(&after_an_outage(Some(POLICY.replication_lag_max))).unwrap().active, name(0));
 }
+
+/// Nobody takes writes between a drain and the switch, and a return has no need of haste.
+#[test]
+fn a_return_that_cannot_be_finished_stops_writes_for_no_longer_than_a_drain() {
+    let mut then = turns(60, 0, Status::Unhealthy);
+    then.extend((0..30).map(|_| Tick::calm(10)));
+    let turns = walk_of(then);
+    let switching = |turn: &&Turn| {
+        turn.after.as_ref().is_some_and(|r| matches!(r.phase, Phase::Switching { to } if to == name(0)))
+    };
+    let record = turns.iter().find(switching).unwrap().after.clone();
+    let unseen: Vec<Tick> = (0..60).map(|_| Tick { lag: None, ..Tick::calm(1) }).collect();
+    let stuck = walk(record, &unseen, &POLICY);
+    let given_up = stuck
+        .iter()
+        .position(|turn| matches!(turn.decision, Decision::Abandon { why: Abandon::Stuck(_), .. }));
+    let limit = usize::try_from(POLICY.drain_timeout.as_secs()).unwrap();
+    assert!(given_up.is_some_and(|turn| turn <= limit), "{given_up:?} of {limit}");
+    assert_eq!(
+        stuck.last().unwrap().after.as_ref().or(stuck.last().unwrap().before.as_ref()).unwrap().active,
+        name(1)
+    );
+}

@@ -150,8 +150,20 @@ impl<L: Lags> Desk<'_, L> {
 
     /// Waits for `why` to pass, but gives the move up once its phase has outlasted
     /// `allowance` and the longest time a phase may be stuck.
+    ///
+    /// Nobody takes writes in the middle of a switch. A return is optional, since work is well where it
+    /// is: it stops writes for no longer than a drain does, and is tried again from its first step.
     fn patient(&self, to: RegionName, allowance: Duration, why: Hold) -> Decision {
-        let limit = self.inputs.policy.failover_timeout.saturating_add(allowance);
+        let policy = self.inputs.policy;
+        let returns = matches!(self.reason(), Some(Reason::Failback { .. }));
+        let limit = match self.record.phase {
+            Phase::Switching { .. } if returns => policy.drain_timeout,
+            Phase::Switching { .. }
+            | Phase::Steady
+            | Phase::Returning { .. }
+            | Phase::Draining { .. }
+            | Phase::Verifying { .. } => policy.failover_timeout.saturating_add(allowance),
+        };
         if self.elapsed() < limit { self.hold(why) } else { self.abandon(to, Abandon::Stuck(why)) }
     }
 

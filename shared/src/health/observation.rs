@@ -90,6 +90,14 @@ impl Observation {
         self
     }
 
+    /// This view as a new sandbox takes it up. How late data arrives was measured by the marks of
+    /// the old one, up to its last look: written again it would pass for measured now.
+    #[must_use]
+    pub fn taken_up(mut self) -> Self {
+        self.regions.values_mut().for_each(|watched| watched.lag = Lag::default());
+        self
+    }
+
     /// This view in the middle of a look: exactly `doubted` failed or is late, and is
     /// being asked again. A doubt is no vote: it only has the peers ask for themselves.
     #[must_use]

@@ -197,9 +197,10 @@ impl Objects for Flaky {
         upload: &str,
         parts: &[Part],
         checksum: Option<Checksum>,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
         self.gate().await?;
-        self.create(key, self.inner.complete(key, upload, parts, checksum)).await
+        self.create(key, self.inner.complete(key, upload, parts, checksum, onto)).await
     }
 
     async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {

@@ -185,6 +185,16 @@ fn find<'a>(bucket: &'a Bucket, key: &str, version_id: Option<&str>) -> Option<&
     }
 }
 
+/// Whether `key` holds what something is to be written on top of.
+fn lies(bucket: &Bucket, key: &str, onto: &Onto) -> bool {
+    let held = find(bucket, key, None).map(|v| v.head.etag.as_deref());
+    match onto {
+        Onto::Anything => true,
+        Onto::Nothing => held.is_none(),
+        Onto::Tag(tag) => held == Some(Some(tag)),
+    }
+}
+
 fn store(
     bucket: &mut Bucket,
     serial: &mut u64,
@@ -280,10 +290,14 @@ impl Objects for MemoryObjects {
         upload: &str,
         parts: &[Part],
         checksum: Option<Checksum>,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
         self.with(|bucket, serial| {
             let open =
                 bucket.uploads.get(upload).filter(|u| u.key == key).ok_or_else(|| self.missing(key))?;
+            if !lies(bucket, key, onto) {
+                return Err(self.mismatch(key, "it holds something else"));
+            }
             let mut body = BytesMut::new();
             for part in parts {
                 let (_, bytes) = open
@@ -378,12 +392,7 @@ impl Objects for MemoryObjects {
     ) -> Result<Stored, ObjectsError> {
         let body = self.source(source)?;
         self.with(|bucket, serial| {
-            let held = find(bucket, key, None).and_then(|v| v.head.etag.as_deref());
-            let fits = match onto {
-                Onto::Nothing => held.is_none(),
-                Onto::Tag(tag) => held == Some(tag),
-            };
-            if !fits {
+            if !lies(bucket, key, onto) {
                 return Err(self.mismatch(key, "it holds something else"));
             }
             Ok(store(bucket, serial, key, body, attributes.clone()))

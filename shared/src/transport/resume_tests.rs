@@ -147,8 +147,9 @@ impl Objects for Seen {
         upload: &str,
         parts: &[Part],
         sum: Option<Checksum>,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
-        self.life.call(self.inner.complete(key, upload, parts, sum)).await
+        self.life.call(self.inner.complete(key, upload, parts, sum, onto)).await
     }
 
     async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {

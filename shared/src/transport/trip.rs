@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     lease::Outcome,
-    ports::{self, Attributes, Clock, Head, Objects, ObjectsError, Part},
+    ports::{self, Attributes, Clock, Head, Objects, ObjectsError, Onto, Part},
     region::RegionName,
     replication::META_UPLOAD,
     retry::RetryBudgets,
@@ -330,7 +330,8 @@ impl<'a, O: Objects, C: Clock> Trip<'a, O, C> {
     async fn complete(&self, parts: &[Part], whole: Whole) -> Result<Option<String>, Failed> {
         let (key, upload) = (self.errand.key, self.upload.get().map_or("", String::as_str));
         let sum = Some(whole.checksum);
-        let failed = match self.settle(whole, || self.bucket.complete(key, upload, parts, sum)).await {
+        let complete = || self.bucket.complete(key, upload, parts, sum, &Onto::Anything);
+        let failed = match self.settle(whole, complete).await {
             Err(failed) if failed.in_doubt => failed,
             settled => return settled,
         };

@@ -64,6 +64,11 @@ pub struct Figures {
     pub writes_left_behind: usize,
     /// Runs in which something did not come that must have.
     pub unmet: usize,
+    /// Runs in which it may have come late, since a region that worked had no prober for a while. How
+    /// often that may be is a bar on all runs together.
+    pub late: usize,
+    /// A line for each of these, with the command that shows it again.
+    pub late_replay: Vec<String>,
     /// A line for each thing that went wrong, with the command that shows it again.
     pub replay: Vec<String>,
 }
@@ -187,6 +192,8 @@ impl Figures {
             rpo_unknown_percent: percent_of(unknown, sum(|r| r.switches)),
             writes_left_behind: sum(|r| r.missing_writes),
             unmet: runs.iter().filter(|r| !r.unmet.is_empty()).count(),
+            late: runs.iter().filter(|r| !r.late.is_empty()).count(),
+            late_replay: runs.iter().flat_map(|r| r.delays()).take(REPLAYS_MAX).collect(),
             replay: runs.iter().flat_map(|r| r.complaints()).take(REPLAYS_MAX).collect(),
         }
     }
@@ -197,10 +204,19 @@ impl Figures {
 /// that never tells a bound would keep every other rule.
 const RPO_UNKNOWN_PERCENT_MAX: u64 = 50;
 
+/// Most runs of so many in which something may come late because a prober was missing: one in a hundred.
+fn late_max(runs: usize) -> u64 {
+    u64::try_from(runs.div_ceil(100)).unwrap_or(u64::MAX)
+}
+
 /// What has to be reached, as far as these scenarios show it.
 fn bars(figures: &BTreeMap<Scenario, Figures>, violations: usize) -> Vec<Bar> {
     let count = |count: usize| u64::try_from(count).ok();
-    let mut bars = vec![Bar::new(None, "violations", Want::AtMost(0), count(violations))];
+    let (runs, late) = figures.values().fold((0, 0), |(runs, late), f| (runs + f.runs, late + f.late));
+    let mut bars = vec![
+        Bar::new(None, "violations", Want::AtMost(0), count(violations)),
+        Bar::new(None, "late", Want::AtMost(late_max(runs)), count(late)),
+    ];
     for (scenario, found) in figures {
         let mut bar = |figure, at_most, found| {
             bars.push(Bar::new(Some(*scenario), figure, Want::AtMost(at_most), found));
@@ -233,7 +249,8 @@ fn bars(figures: &BTreeMap<Scenario, Figures>, violations: usize) -> Vec<Bar> {
             | Scenario::SlowRegion
             | Scenario::DnsEmpty
             | Scenario::StaleAlarmStorm
-            | Scenario::OperatorPin => {}
+            | Scenario::OperatorPin
+            | Scenario::Registry => {}
         }
     }
     bars
@@ -264,8 +281,9 @@ pub fn table(report: &Report) -> String {
         ));
     }
     lines.push(format!(
-        "{} runs, {} s simulated, {} violations, {} crash schedules in {} runs, traces {}",
+        "{} runs ({} late for want of an observer), {} s simulated, {} violations, {} crash schedules in {} runs, traces {}",
         report.seeds,
+        report.scenarios.values().map(|f| f.late).sum::<usize>(),
         report.simulated_s,
         report.violations,
         report.crash_schedules,

@@ -19,6 +19,7 @@ fn run(scenario: Scenario, seed: u64, detection_s: u64) -> Outcome {
         missing_writes: 0,
         broken: Vec::new(),
         unmet: Vec::new(),
+        late: Vec::new(),
         simulated: s(90),
         hash: seed,
     }

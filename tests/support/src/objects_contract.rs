@@ -14,6 +14,7 @@ pub async fn keeps(near: &impl Objects, far: &impl Objects, scope: &str) {
     a_put_is_read_back(near, &format!("{scope}/put")).await;
     a_wrong_checksum_is_refused(near, &format!("{scope}/wrong")).await;
     parts_make_the_whole(near, &format!("{scope}/parts")).await;
+    parts_are_joined_on_top_of_what_was_seen(near, &format!("{scope}/onto")).await;
     an_abort_leaves_nothing(near, &format!("{scope}/abort")).await;
     open_uploads_are_listed(near, &format!("{scope}/open")).await;
     what_is_not_there_is_missing(near, &format!("{scope}/none")).await;
@@ -95,7 +96,8 @@ async fn parts_make_the_whole(bucket: &impl Objects, key: &str) {
     let (upload, parts) = begin_with_parts(bucket, key, &bodies).await;
     let listed: Vec<u64> = bucket.parts(key, &upload).await.unwrap().iter().map(|p| p.size_bytes).collect();
     assert_eq!(listed, [PART as u64, PART as u64, 3]);
-    let stored = bucket.complete(key, &upload, &parts, Some(Checksum::of(&whole))).await.unwrap();
+    let stored =
+        bucket.complete(key, &upload, &parts, Some(Checksum::of(&whole)), &Onto::Anything).await.unwrap();
     let head = bucket.head(key, stored.version_id.as_deref()).await.unwrap().unwrap();
     assert_eq!(head.size_bytes, whole.len() as u64);
     assert!(head.checksum.is_none_or(|c| c == Checksum::of(&whole)));
@@ -104,11 +106,34 @@ async fn parts_make_the_whole(bucket: &impl Objects, key: &str) {
     assert_eq!(bucket.read(key, None, edge - 1..edge + 1).await.unwrap().as_ref(), [1, 2]);
 }
 
+/// A completion that is refused leaves what the key holds, and its upload with its parts.
+async fn parts_are_joined_on_top_of_what_was_seen(bucket: &impl Objects, key: &str) {
+    let (upload, parts) = begin_with_parts(bucket, key, &[Bytes::from_static(b"joined")]).await;
+    let join = async |onto: &Onto| bucket.complete(key, &upload, &parts, None, onto).await;
+    let refused = async |onto: &Onto| {
+        let answer = join(onto).await;
+        assert!(matches!(answer, Err(ObjectsError::Mismatch { .. })), "{onto:?}: {answer:?}");
+    };
+    refused(&Onto::Tag("\"00000000000000000000000000000000\"".to_owned())).await;
+    let put = async |body: &'static [u8]| {
+        let body = Bytes::from_static(body);
+        bucket.put(key, body.clone(), Checksum::of(&body), &attributes()).await.unwrap().etag.unwrap()
+    };
+    let seen = put(b"seen").await;
+    refused(&Onto::Nothing).await;
+    let newer = put(b"newer").await;
+    refused(&Onto::Tag(seen)).await;
+    assert_eq!(bucket.read(key, None, 0..9).await.unwrap(), "newer");
+    assert_eq!(bucket.parts(key, &upload).await.unwrap().len(), 1);
+    join(&Onto::Tag(newer)).await.unwrap();
+    assert_eq!(bucket.read(key, None, 0..9).await.unwrap(), "joined");
+}
+
 async fn an_abort_leaves_nothing(bucket: &impl Objects, key: &str) {
     let (upload, parts) = begin_with_parts(bucket, key, &[Bytes::from_static(b"end")]).await;
     bucket.abort(key, &upload).await.unwrap();
     bucket.abort(key, &upload).await.unwrap();
-    let late = bucket.complete(key, &upload, &parts, None).await;
+    let late = bucket.complete(key, &upload, &parts, None, &Onto::Anything).await;
     assert!(matches!(late, Err(ObjectsError::Missing { .. })), "{late:?}");
     assert_eq!(bucket.head(key, None).await.unwrap(), None);
 }
@@ -155,7 +180,8 @@ async fn a_copy_is_pinned(near: &impl Objects, far: &impl Objects, key: &str) {
     assert_eq!(far.head(key, None).await.unwrap().unwrap().attributes, marked);
     let upload = far.begin(key, &marked).await.unwrap();
     let part = far.copy_part(&source, key, &upload, 1, 1..4).await.unwrap();
-    far.complete(key, &upload, &[part], None).await.unwrap();
+    let onto = Onto::Tag(far.head(key, None).await.unwrap().unwrap().etag.unwrap());
+    far.complete(key, &upload, &[part], None, &onto).await.unwrap();
     assert_eq!(far.read(key, None, 0..9).await.unwrap(), "irs");
     let stale = CopySource { etag: Some("\"00000000000000000000000000000000\"".to_owned()), ..source };
     let onto = Onto::Tag(far.head(key, None).await.unwrap().unwrap().etag.unwrap());

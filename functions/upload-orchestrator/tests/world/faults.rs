@@ -53,6 +53,8 @@ pub struct Script {
     pub rotten: Mutex<Option<String>>,
     /// What happens at each read.
     pub on_read: Hook,
+    /// What happens once, just before a copy in parts is completed.
+    pub before_completion: Hook,
 }
 
 /// A call into the test.
@@ -164,8 +166,12 @@ impl Objects for Faulty<MemoryObjects> {
         upload: &str,
         parts: &[Part],
         sum: Option<Checksum>,
+        onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
-        call!(self, silent_bucket(&self.inner), self.inner.complete(key, upload, parts, sum))
+        if let Some(hook) = self.script.before_completion.0.lock().unwrap().take() {
+            hook();
+        }
+        call!(self, silent_bucket(&self.inner), self.inner.complete(key, upload, parts, sum, onto))
     }
 
     async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {

@@ -193,7 +193,7 @@ impl Cloud {
             return Err(S3Error(403, "AccessDenied"));
         }
         let conditions = ["if-match", "if-none-match"].iter().any(|name| asked.header(name).is_some());
-        if conditions && asked.operation() != Some("copy") {
+        if conditions && !matches!(asked.operation(), Some("copy" | "complete")) {
             return Err(S3Error(501, "NotImplemented"));
         }
         let of_bucket = asked.operation() == Some("uploads") || asked.query.contains_key("list-type");
@@ -264,7 +264,10 @@ impl Cloud {
         let held = buckets.get(&asked.bucket)?.object(&asked.key, None).ok();
         let tag = |text: &str| text.trim_matches('"').to_owned();
         let lacks = asked.header("if-none-match").is_some_and(|_| held.is_some());
-        let differs = |wanted: &str| held.is_none_or(|held| tag(&held.etag) != tag(wanted));
+        if asked.header("if-match").is_some() && held.is_none() {
+            return Err(S3Error(404, "NoSuchKey"));
+        }
+        let differs = |wanted: &str| held.is_some_and(|held| tag(&held.etag) != tag(wanted));
         let fails = lacks || asked.header("if-match").is_some_and(differs);
         if fails { Err(S3Error(412, "PreconditionFailed")) } else { Ok(()) }
     }
@@ -409,6 +412,8 @@ impl Cloud {
         let claimed = claimed(asked.request.body())?;
         let (at, now) = ((asked.key.as_str(), asked.upload()), self.now());
         let said = asked.checksum()?;
+        lock(&self.0.buckets).get(&asked.bucket)?.parts(&asked.key, asked.upload())?;
+        self.holds(asked)?;
         let made = lock(&self.0.buckets).complete(&asked.bucket, at, &claimed, said, now)?;
         self.made(asked, &made, "CompleteMultipartUpload");
         let body = format!(

@@ -9,9 +9,10 @@ use sealane::{
     config::Config,
     failover::{Moved, Pin, Record},
     region::{Capability, RegionName},
+    workset::Event,
 };
 
-use super::{Asked, Truth};
+use super::{Asked, Entry, Truth};
 
 /// The record as the control table held it from one moment on.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +86,12 @@ pub struct Evidence {
     pub unreplicated: BTreeMap<u64, Duration>,
     /// What a live controller's verdicts showed of the watched region.
     pub shown: Shown,
+    /// What workers did with worksets, and what they were told.
+    pub entries: Vec<Entry>,
+    /// The history of each workset, as the active region's replica had it at the end.
+    pub histories: BTreeMap<String, Vec<Event>>,
+    /// By observer: when its row was written, in order.
+    pub spoke: BTreeMap<RegionName, Vec<Duration>>,
 }
 
 /// When a live controller's verdicts first showed what happened to the watched region.

@@ -29,7 +29,6 @@ pub fn unmet(plan: &Plan, evidence: &Evidence) -> Vec<String> {
     if must.detected && evidence.shown.detected.is_none() {
         unmet.push("no live controller's verdict showed it".to_owned());
     }
-    unmet.extend(uncalled(plan, evidence));
     if must.moved && moved(plan, evidence).is_none() {
         unmet.push("its traffic did not go elsewhere".to_owned());
     }
@@ -57,7 +56,7 @@ pub fn noticed(plan: &Plan, evidence: &Evidence) -> Option<Duration> {
 }
 
 /// A move before any verdict that calls for it.
-fn uncalled(plan: &Plan, evidence: &Evidence) -> Option<String> {
+pub fn uncalled(plan: &Plan, evidence: &Evidence) -> Option<String> {
     let switch = evidence.switches().find(|s| Some(s.at) == switched(plan, evidence))?;
     let down = matches!(switch.record.reason, Reason::Down { .. });
     let called = evidence.shown.detected.is_some_and(|at| at <= switch.at + NOTED_WITHIN);

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     cloud::{self, Place},
     measure::{Extent, Outage, Shown, Truth, Written},
-    scenario::{Must, Watched},
+    scenario::{Crowd, Must, Watched},
 };
 
 const fn s(seconds: u64) -> Duration {
@@ -44,6 +44,9 @@ fn quiet() -> Evidence {
         held: BTreeMap::new(),
         unreplicated: BTreeMap::new(),
         shown: Shown::default(),
+        entries: Vec::new(),
+        histories: BTreeMap::new(),
+        spoke: BTreeMap::new(),
     }
 }
 
@@ -58,6 +61,7 @@ fn plan(must: Must) -> Plan {
         must,
         timed: true,
         doubles: None,
+        crowd: Crowd::Routers,
     }
 }
 
@@ -121,11 +125,12 @@ fn left_at_50() -> Evidence {
 fn a_move_before_the_verdict_that_calls_for_it_is_found_and_never_a_switch_of_no_time() {
     let plan = plan(Must { moves: 1..=1, ..Must::stay() });
     let mut run = left_at_50();
-    assert_eq!(unmet(&plan, &run), ["work left at 50s, before any verdict that calls for it"]);
+    let early = Some("work left at 50s, before any verdict that calls for it".to_owned());
+    assert_eq!(uncalled(&plan, &run), early);
     run.shown.detected = Some(s(52));
-    assert_eq!(unmet(&plan, &run), ["work left at 50s, before any verdict that calls for it"]);
+    assert_eq!(uncalled(&plan, &run), early);
     run.shown.detected = Some(s(51));
-    assert_eq!((unmet(&plan, &run), noticed(&plan, &run)), (Vec::new(), Some(s(50))), "between two looks");
+    assert_eq!((uncalled(&plan, &run), noticed(&plan, &run)), (None, Some(s(50))), "between two looks");
     run.shown.detected = Some(s(48));
-    assert_eq!((unmet(&plan, &run), noticed(&plan, &run)), (Vec::new(), Some(s(48))));
+    assert_eq!((uncalled(&plan, &run), noticed(&plan, &run)), (None, Some(s(48))));
 }

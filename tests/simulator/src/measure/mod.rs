@@ -4,17 +4,21 @@
 //! functions do not. All that is judged here is judged by that knowledge, in pure
 //! functions of the [`Evidence`] that a run left behind.
 
+mod absence;
 mod broken;
 mod evidence;
 pub mod expect;
+mod history;
 mod oracle;
 mod outcome;
 mod percentile;
 mod traffic;
 mod truth;
 
+pub use absence::absent;
 pub use broken::Broken;
 pub use evidence::{Acknowledged, Evidence, Ruled, Shown, Switch, Written};
+pub use history::{Deed, Entry, Told, judge_history};
 pub use oracle::{DETECTION_MAX, bounds_unknown, false_moves, judge, missing_writes};
 pub use outcome::Outcome;
 pub use percentile::{Spread, nearest_rank};

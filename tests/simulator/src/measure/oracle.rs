@@ -10,7 +10,7 @@ use sealane::{
     region::RegionName,
 };
 
-use super::{Acknowledged, Broken, Evidence, Switch};
+use super::{Acknowledged, Broken, Evidence, Switch, judge_history};
 
 /// Longest time that a dead region may go unnoticed: the bar of detection. A move into
 /// a region that has been down for less is bad luck, for longer a broken promise.
@@ -30,6 +30,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Broken> {
     broken.extend(evidence.switches().filter_map(|switch| moved_unseen(&switch)));
     broken.extend(evidence.switches().filter_map(|switch| pin_overruled(evidence, &switch)));
     broken.extend(lost_writes(evidence));
+    broken.extend(judge_history(&evidence.entries, &evidence.histories));
     broken.extend(bounds_below_truth(evidence));
     broken.extend(evidence.shown.early.map(|(at, capability)| Broken::FalseVerdict { at, capability }));
     broken

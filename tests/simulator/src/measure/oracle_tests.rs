@@ -81,6 +81,9 @@ fn good() -> Evidence {
         held: BTreeMap::from([(west(), both.clone()), (east(), both)]),
         unreplicated: BTreeMap::from([(2, s(10))]),
         shown: Shown { seen: Some(s(47)), detected: Some(s(48)), ..Shown::default() },
+        entries: Vec::new(),
+        histories: BTreeMap::new(),
+        spoke: BTreeMap::new(),
     }
 }
 

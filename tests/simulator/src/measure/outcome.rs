@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Broken, Evidence, bounds_unknown, expect, false_moves, judge, missing_writes};
+use super::{Broken, Evidence, absent, bounds_unknown, expect, false_moves, judge, missing_writes};
 use crate::scenario::{Plan, Scenario};
 
 /// What one run came to. Spans are since its fault began, or as named.
@@ -34,6 +34,8 @@ pub struct Outcome {
     pub broken: Vec<Broken>,
     /// What must have come and did not.
     pub unmet: Vec<String>,
+    /// The same, in a run in which a live region had lost its observer: it may have come late.
+    pub late: Vec<String>,
     /// How long the run was.
     pub simulated: Duration,
     /// The hash of its trace.
@@ -46,6 +48,12 @@ impl Outcome {
         let (noticed, switched) = (expect::noticed(plan, evidence), expect::switched(plan, evidence));
         let timed = |at: Option<Duration>| at.filter(|_| plan.timed);
         let since_fault = |at: Duration| at.saturating_sub(plan.since);
+        let (mut unmet, mut late) = (expect::unmet(plan, evidence), Vec::new());
+        if let Some(observer) = absent(evidence) {
+            late = unmet.iter().map(|what| format!("{what}; {observer} had no prober for a while")).collect();
+            unmet.clear();
+        }
+        unmet.extend(expect::uncalled(plan, evidence));
         Self {
             scenario,
             seed,
@@ -59,7 +67,8 @@ impl Outcome {
             bounds_unknown: bounds_unknown(evidence),
             missing_writes: missing_writes(evidence).count(),
             broken: judge(evidence),
-            unmet: expect::unmet(plan, evidence),
+            unmet,
+            late,
             simulated: evidence.ended,
             hash,
         }
@@ -81,6 +90,7 @@ impl Outcome {
             missing_writes: 0,
             broken: vec![Broken::Panicked { who: format!("the world panicked: {words}") }],
             unmet: Vec::new(),
+            late: Vec::new(),
             simulated: Duration::ZERO,
             hash,
         }
@@ -95,5 +105,10 @@ impl Outcome {
     pub fn complaints(&self) -> Vec<String> {
         let broken = self.broken.iter().map(ToString::to_string);
         broken.chain(self.unmet.iter().cloned()).map(|what| format!("{}: {what}", self.replay())).collect()
+    }
+
+    /// A line for each thing that came late because an observer was missing.
+    pub fn delays(&self) -> Vec<String> {
+        self.late.iter().map(|what| format!("{}: {what}", self.replay())).collect()
     }
 }

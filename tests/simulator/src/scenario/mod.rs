@@ -12,7 +12,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use sealane::{config::Config, region::RegionName};
 
-pub use plan::{Act, Must, Plan, Slot, Timed, Watched};
+pub use plan::{Act, Crowd, Must, Plan, Slot, Timed, Watched};
 
 use crate::{
     cloud::{Effect, Fault},
@@ -52,11 +52,13 @@ pub enum Scenario {
     OperatorPin,
     /// The primary region is lost and comes back.
     Failback,
+    /// Workers share worksets and their locks while regions are lost, cut off and come back.
+    Registry,
 }
 
 impl Scenario {
     /// Every scenario, in the order of the report.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RegionLoss,
         Self::ServiceLoss,
         Self::SickObserver,
@@ -72,6 +74,7 @@ impl Scenario {
         Self::StaleAlarmStorm,
         Self::OperatorPin,
         Self::Failback,
+        Self::Registry,
     ];
 
     /// The name on the command line and in the report.
@@ -92,6 +95,7 @@ impl Scenario {
             Self::StaleAlarmStorm => "stale_alarm_storm",
             Self::OperatorPin => "operator_pin",
             Self::Failback => "failback",
+            Self::Registry => "registry",
         }
     }
 
@@ -108,7 +112,8 @@ impl Scenario {
             | Self::TwoControllers
             | Self::StaleAlarmStorm
             | Self::OperatorPin
-            | Self::Failback => true,
+            | Self::Failback
+            | Self::Registry => true,
             Self::SickObserver
             | Self::Loss1Pct
             | Self::Loss30PctOneObserver
@@ -136,6 +141,7 @@ impl Scenario {
             Self::StaleAlarmStorm => troubles::stale_alarms(&mut cast),
             Self::OperatorPin => outages::pinned_loss(&mut cast),
             Self::Failback => outages::failback(&mut cast),
+            Self::Registry => outages::shared_worksets(&mut cast),
         };
         if self.takes_noise() && cast.dice.chance(NOISY_PERCENT) {
             plan.acts.insert(0, noise(&mut cast.dice));

@@ -7,7 +7,7 @@ use sealane::{
     region::{Capability, RegionName},
 };
 
-use super::{Act, Cast, Must, Plan, Timed, Watched};
+use super::{Act, Cast, Crowd, Must, Plan, Timed, Watched};
 use crate::{
     cloud::{Effect, Fault, Lag, Place, Service},
     lambda::alarm::Change,
@@ -38,6 +38,7 @@ fn loss_of(region: RegionName, since: Duration, cast: &Cast) -> Plan {
         must: Must::leave(active),
         timed: true,
         doubles: None,
+        crowd: Crowd::Routers,
     }
 }
 
@@ -149,6 +150,7 @@ pub(super) fn service_loss(cast: &mut Cast) -> Plan {
         watched: Some(Watched { region, calls: lacks.clone(), lacks, leaves }),
         timed: true,
         doubles: None,
+        crowd: Crowd::Routers,
     }
 }
 
@@ -169,6 +171,7 @@ pub(super) fn flapping(cast: &mut Cast) -> Plan {
         must: Must { moves: 0..=1, ..Must::stay() },
         timed: true,
         doubles: None,
+        crowd: Crowd::Routers,
     }
 }
 
@@ -223,6 +226,7 @@ pub(super) fn partition(cast: &mut Cast) -> Plan {
         must,
         timed: true,
         doubles: None,
+        crowd: Crowd::Routers,
     }
 }
 
@@ -296,4 +300,19 @@ pub(super) fn failback(cast: &mut Cast) -> Plan {
     plan.must =
         Must { moves: 2..=2, detected: true, ends_in: Some(cast.primary), staged: true, ..Must::stay() };
     plan
+}
+
+/// Losses, cuts and returns, of which nothing has to come but that every promise is kept.
+pub(super) fn shared_worksets(cast: &mut Cast) -> Plan {
+    let plan = match cast.dice.below(5) {
+        0 => loss_of(cast.victim(), cast.begins(), cast),
+        1 => service_loss(cast),
+        2 => partition(cast),
+        3 => loss_behind(cast),
+        _ => failback(cast),
+    };
+    let ends = plan.ends + s(30);
+    let must = Must { moves: 0..=2, ..Must::stay() };
+    let watched = plan.watched.map(|watched| Watched { leaves: BTreeSet::new(), ..watched });
+    Plan { ends, must, watched, timed: false, crowd: Crowd::Workers, ..plan }
 }

@@ -116,6 +116,15 @@ impl Must {
     }
 }
 
+/// Who uses the regions while things go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crowd {
+    /// Clients that ask at a steady rate where to go, and clients that register worksets.
+    Routers,
+    /// Workers that share worksets and their locks.
+    Workers,
+}
+
 /// A scenario as one seed has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -133,4 +142,6 @@ pub struct Plan {
     pub timed: bool,
     /// How often a schedule's event comes twice, in percent, where it is not as usual.
     pub doubles: Option<f64>,
+    /// Who uses what is struck.
+    pub crowd: Crowd,
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use sealane::region::{Capability, RegionName};
 use serde_json::{Value, json};
 
-use super::{Act, Cast, Must, Plan, Timed, Watched};
+use super::{Act, Cast, Crowd, Must, Plan, Timed, Watched};
 use crate::{
     cloud::{Effect, Fault, Place},
     dice::Dice,
@@ -27,6 +27,7 @@ fn trouble(since: Duration, lasts: Duration, faults: Vec<Fault>) -> Plan {
         must: Must::stay(),
         timed: true,
         doubles: None,
+        crowd: Crowd::Routers,
     }
 }
 

@@ -6,6 +6,7 @@ mod log;
 mod routers;
 mod stage;
 mod watcher;
+mod workers;
 mod writers;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -29,7 +30,7 @@ use crate::{
     dice::Dice,
     lambda::{Fleet, Hazards, Limits, Power, Schedule, alarm::Change, every_minute},
     measure::{Evidence, Extent, Outage, Ruled},
-    scenario::{Act, Plan, Slot, Timed},
+    scenario::{Act, Crowd, Plan, Slot, Timed},
 };
 use api::Api;
 use functions::{Handler, Home, Prober};
@@ -61,6 +62,9 @@ const API: Limits = Limits {
     retries: 0,
     age_max: Duration::ZERO,
 };
+
+/// Workers that share worksets, in three regions and outside.
+const WORKERS: usize = 8;
 
 /// How long before the end clients make their last requests, so that the answers are heard.
 const LAST_REQUEST: Duration = Duration::from_secs(6);
@@ -148,10 +152,24 @@ impl World {
         let full: Vec<RegionName> = self.stage.config.full_regions().map(|r| r.name).collect();
         full.iter().for_each(|here| self.serve(*here));
         let clients = full.into_iter().map(Place::Region).chain([Place::Client(0)]);
-        for (number, place) in (0_u32..).zip(clients) {
-            let late = Duration::from_secs(5) + Duration::from_millis(61) * number;
-            self.spawn(format!("router/{place}"), routers::ask(self.stage.clone(), place, late));
-            self.spawn(format!("writer/{place}"), writers::write(self.stage.clone(), place, late * 2));
+        match plan.crowd {
+            Crowd::Routers => {
+                for (number, place) in (0_u32..).zip(clients) {
+                    let late = Duration::from_secs(5) + Duration::from_millis(61) * number;
+                    self.spawn(format!("router/{place}"), routers::ask(self.stage.clone(), place, late));
+                    self.spawn(
+                        format!("writer/{place}"),
+                        writers::write(self.stage.clone(), place, late * 2),
+                    );
+                }
+            }
+            Crowd::Workers => {
+                for (number, place) in clients.cycle().take(WORKERS).enumerate() {
+                    let dice = self.dice.fork(&format!("worker {number}"));
+                    let work = workers::work(self.stage.clone(), number, place, dice);
+                    self.spawn(format!("worker/{number}"), work);
+                }
+            }
         }
         if let Some(watched) = &plan.watched {
             self.spawn("watcher", watcher::watch(self.stage.clone(), watched.clone(), plan.since));

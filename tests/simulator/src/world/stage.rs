@@ -14,6 +14,7 @@ use sealane::{
     failover::{Moved, Record},
     ports::Row,
     region::RegionName,
+    workset::{Event, keys::EVENT_PREFIX},
 };
 use tokio::sync::mpsc;
 
@@ -21,7 +22,7 @@ use super::log::Log;
 use crate::{
     cloud::{Cloud, Place},
     lambda::Power,
-    measure::{Evidence, Written},
+    measure::{Acknowledged, Evidence, Written},
 };
 
 /// The stage of one run; clones are the same stage.
@@ -34,6 +35,8 @@ pub(super) struct Stage {
     kept: Rc<Kept>,
     /// The region that first took the row of each workset.
     worksets: Arc<Mutex<BTreeMap<String, RegionName>>>,
+    /// When each observer's row was written.
+    spoke: Arc<Mutex<BTreeMap<RegionName, Vec<Duration>>>>,
 }
 
 /// What the control table was told, and whether the run goes on.
@@ -56,7 +59,16 @@ impl Stage {
             powers: Rc::new(powers.clone()),
             kept: Rc::default(),
             worksets: Arc::default(),
+            spoke: Arc::default(),
         };
+        let spoke = Arc::clone(&stage.spoke);
+        cloud.watch_writes(&config.tables.health, move |event| {
+            let observer = (event.row.key.partition == "observation").then(|| event.row.key.sort.parse());
+            if let Some(Ok(observer)) = observer {
+                let mut spoke = spoke.lock().unwrap_or_else(PoisonError::into_inner);
+                spoke.entry(observer).or_default().push(event.at);
+            }
+        });
         let worksets = Arc::clone(&stage.worksets);
         cloud.watch_writes(&config.tables.worksets, move |event| {
             if let Some(id) = workset(&event.row) {
@@ -153,6 +165,18 @@ impl Stage {
         self.worksets.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 
+    /// Every event of every workset that the replica of `region` holds, with the workset's id.
+    fn events(&self, region: RegionName) -> Vec<(String, Event)> {
+        let rows = self.cloud.rows(&self.config.tables.worksets, region);
+        let event = |row: &Arc<Row>| {
+            let (_, id) = row.key.partition.split_once('#')?;
+            let is_event = row.key.sort.starts_with(EVENT_PREFIX);
+            let event = is_event.then(|| serde_json::from_str(&row.body).ok()).flatten()?;
+            Some((id.to_owned(), event))
+        };
+        rows.iter().filter_map(event).collect()
+    }
+
     /// All that the run left behind.
     pub(super) fn evidence(&self, since: Duration, ended: Duration) -> Evidence {
         let held = |region: RegionName| {
@@ -161,19 +185,43 @@ impl Stage {
                 rows.iter().filter_map(|row| workset(row).map(str::to_owned)).collect();
             (region, ids)
         };
+        let events: BTreeMap<RegionName, Vec<(String, Event)>> =
+            self.config.full_regions().map(|r| (r.name, self.events(r.name))).collect();
+        let entries = self.log.entries.take();
+        let mut acknowledged = self.log.acknowledged.take();
+        acknowledged.extend(entries.iter().filter(|entry| entry.is_written()).map(|entry| {
+            let mut all = events.values().flatten();
+            let written = all.find(|(_, event)| event.request == entry.write);
+            // What is nowhere was kept by no region, whichever is named.
+            let region = written.map_or(self.config.primary_region, |(_, event)| event.region);
+            Acknowledged { id: entry.write.clone(), region, sent: entry.sent, answered: entry.heard }
+        }));
+        let held = |region: RegionName| {
+            let (ids, written) = (held(region).1, events.get(&region).into_iter().flatten());
+            (region, ids.into_iter().chain(written.map(|(_, event)| event.request.clone())).collect())
+        };
+        let records = self.kept.records.take();
+        let active = records.last().map(|written| written.record.active);
+        let mut histories: BTreeMap<String, Vec<Event>> = BTreeMap::new();
+        for (id, event) in active.and_then(|active| events.get(&active)).into_iter().flatten() {
+            histories.entry(id.clone()).or_default().push(event.clone());
+        }
         Evidence {
             config: Config::clone(&self.config),
             truth: self.log.truth.borrow().clone(),
             since,
             ended,
-            records: self.kept.records.take(),
+            records,
             accounts: self.kept.accounts.take(),
             rulings: self.log.rulings.take(),
             asked: self.log.asked.take(),
-            acknowledged: self.log.acknowledged.take(),
+            acknowledged,
+            entries,
+            histories,
             held: self.config.full_regions().map(|r| held(r.name)).collect(),
             unreplicated: self.kept.unreplicated.take(),
             shown: self.log.shown.get(),
+            spoke: std::mem::take(&mut *self.spoke.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 10] = [
+pub(super) const FAULTS: [Planted; 11] = [
     Planted {
         name: "majority-of-two-is-one",
         mistake: "one copy of two counts as a majority",
@@ -84,6 +84,15 @@ pub(super) const FAULTS: [Planted; 10] = [
         put: "Self::Source(_) | Self::Ledger(_) | Self::NoBucket(_) => Disposition::Done,",
         suite: Suite::Orchestrator,
         tests: &["a_source_or_a_ledger_that_does_not_answer_keeps_the_message"],
+    },
+    Planted {
+        name: "parts-joined-on-top-of-anything",
+        mistake: "a copy in parts is completed whatever lies there by then",
+        file: "functions/upload-orchestrator/src/copy.rs",
+        find: "complete(&pin.key, &upload, &parts, checksum, &onto)",
+        put: "complete(&pin.key, &upload, &parts, checksum, &Onto::Anything)",
+        suite: Suite::Orchestrator,
+        tests: &["a_write_between_the_look_and_the_completion_is_never_buried"],
     },
     Planted {
         name: "copy-not-proved",

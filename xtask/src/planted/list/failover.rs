@@ -3,7 +3,16 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 23] = [
+pub(super) const FAULTS: [Planted; 24] = [
+    Planted {
+        name: "return-stops-writes",
+        mistake: "a return that cannot be finished keeps writes away for as long as an emergency may",
+        file: "shared/src/failover/phases.rs",
+        find: "if returns => policy.drain_timeout,",
+        put: "if returns => policy.failover_timeout,",
+        suite: Suite::Rules,
+        tests: &["a_return_that_cannot_be_finished_stops_writes_for_no_longer_than_a_drain"],
+    },
     Planted {
         name: "unknown-read-as-down",
         mistake: "a region that nobody can judge is taken for one that is down",

@@ -3,7 +3,16 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 18] = [
+pub(super) const FAULTS: [Planted; 19] = [
+    Planted {
+        name: "old-lag-under-a-new-number",
+        mistake: "a new sandbox passes off the lag that the old one measured as its own",
+        file: "functions/health-prober/src/row.rs",
+        find: "held.value.taken_up();",
+        put: "held.value;",
+        suite: Suite::Prober,
+        tests: &["a_new_sandbox_does_not_pass_off_an_old_measurement_as_new"],
+    },
     Planted {
         name: "failure-threshold-off-by-one",
         mistake: "a vote falls one failure late",
