@@ -1,5 +1,6 @@
 //! `sealane replication`: the copies that regions owe one another.
 
+mod plan;
 mod resync;
 mod retry;
 mod status;
@@ -52,6 +53,8 @@ enum Command {
     Retry(retry::Which),
     /// Compare the listings of the regions, and write down what is owed
     Resync(resync::Range),
+    /// Show where objects go by the configuration, who copies from whom, and what that costs
+    Plan(plan::Scope),
 }
 
 /// One copy that is owed.
@@ -77,8 +80,13 @@ struct Report {
 
 /// Shows the copies that regions owe one another.
 pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
+    if let Command::Plan(scope) = &args.command {
+        console.show(&plan::plan(&config, scope)?)?;
+        return Ok(Exit::Done);
+    }
     let world = World::connect(config).await;
     match args.command {
+        Command::Plan(_) => {}
         Command::Owed { limit } => {
             let entries = all_owed(&world, limit.into()).await?;
             console
@@ -171,7 +179,9 @@ async fn of_payer<R: Rows>(
 
 fn line(entry: &Entry, now: Timestamp) -> Line {
     let (phase, next_try, reason) = match &entry.phase {
-        Phase::Pending => ("pending", None, None),
+        Phase::Pending => {
+            ("pending", None, entry.awaits().map(|relay| format!("waits for the copy in {relay}")))
+        }
         Phase::Copying(claim) => ("copying", None, Some(format!("`{}` is at it", claim.owner))),
         Phase::Failed { reason, next_try } => ("failed", Some(*next_try), Some(reason.to_string())),
         Phase::Void { reason } => ("void", None, Some(reason.to_string())),

@@ -227,6 +227,29 @@ fn silence_is_told_as_silence() {
 }
 
 #[test]
+fn where_objects_go_is_shown_without_asking_anybody() {
+    let folder = Folder::new(&format!("{CONFIG}replication: {{rules: [{{prefix: raw/, copies: 1}}]}}\n"));
+    let output = folder.sealane("replication plan --from us-west-2 --size 10GiB");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    for words in
+        ["rule 0 (`raw/`): it stays in us-west-2", "no rule: one copy, straight from us-west-2", "$0.2000"]
+    {
+        assert!(shown.contains(words), "`{words}` is not in: {shown}");
+    }
+    let output = folder.sealane("replication plan --prefix raw/ --json");
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(plan["ways"].as_array().unwrap().len(), 2, "{plan}");
+    refused(
+        &folder,
+        "replication plan --from us-east-2",
+        2,
+        &["`us-east-2`, given as `--from`", "that holds data"],
+    );
+    refused(&folder, "replication plan --size 10GB", 2, &["`10GB` is not a size", "GiB"]);
+}
+
+#[test]
 fn an_upload_that_reaches_nobody_claims_nothing() {
     let folder = Folder::new(&CONFIG.replace("{copies: 2}", "{copies: 2, failover_delay: 0s}"));
     fs::write(folder.path().join("reads"), "x").unwrap();

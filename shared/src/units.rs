@@ -1,6 +1,6 @@
 //! Sizes in bytes, so that no bare integer has to say what it counts.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,32 @@ impl ByteSize {
     /// This many gibibytes.
     pub const fn gib(n: u64) -> Self {
         Self(n << 30)
+    }
+}
+
+/// The text is no size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a size (want a number with `KiB`, `MiB`, `GiB` or `TiB`, or bytes, as in `8MiB`)")]
+pub struct InvalidSize(String);
+
+impl FromStr for ByteSize {
+    type Err = InvalidSize;
+
+    /// Reads `8MiB`, `64 KiB` or a bare number of bytes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let trimmed = text.trim();
+        let split = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+        let (number, unit) = trimmed.split_at(split);
+        let unit_bytes = match unit.trim() {
+            "" | "B" => Some(1_u64),
+            "KiB" => Some(1 << 10),
+            "MiB" => Some(1 << 20),
+            "GiB" => Some(1 << 30),
+            "TiB" => Some(1 << 40),
+            _ => None,
+        };
+        let size = number.parse::<u64>().ok().zip(unit_bytes).and_then(|(n, unit)| n.checked_mul(unit));
+        size.map(Self).ok_or_else(|| InvalidSize(text.escape_debug().to_string()))
     }
 }
 
@@ -54,6 +80,16 @@ impl fmt::Display for ByteSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_with_binary_units_only() {
+        for (text, bytes) in [("8MiB", 8 << 20), (" 64 KiB ", 64 << 10), ("7", 7), ("2TiB", 2 << 40)] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)));
+        }
+        for text in ["", "MiB", "8MB", "-1", "1.5GiB", "99999999999TiB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_print_in_the_unit_people_use() {

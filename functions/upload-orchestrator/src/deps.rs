@@ -41,6 +41,11 @@ pub struct Policy {
     pub ask_again_after: Duration,
     /// How long rows of a region that does not answer are left to it before another region pays them.
     pub step_in_after: Duration,
+    /// How long a row waits for a relay's copy before it is paid straight, and how long a relay that
+    /// was given it is left alone with it.
+    pub relay_after: Duration,
+    /// How long it waits at most while the relay's copy is being made.
+    pub relay_max: Duration,
     /// Pages of this region's listing that a sweep compares with those of the others; 0: none.
     pub inventory_pages: usize,
     /// Time between two such comparisons.
@@ -69,6 +74,8 @@ impl Default for Policy {
             vigil: Duration::from_secs(55),
             ask_again_after: Duration::from_secs(2),
             step_in_after: Duration::from_secs(120),
+            relay_after: Duration::from_secs(300),
+            relay_max: Duration::from_secs(7_200),
             inventory_pages: 10,
             inventory_every: Duration::from_secs(300),
             upload_grace: Duration::from_secs(20),

@@ -1,8 +1,9 @@
-//! Paying for a region that does not answer.
+//! Paying for a region that does not answer, or that does not get to what it was given.
 //!
 //! Rule: a region steps in only for rows that are long overdue, whose payer does not answer it, and
 //! of whose object it is the first region to hold a whole copy: all that see the same pick the same.
 //! Two that see different things may both pay, and the one that comes later finds the copy there.
+//! From a region that answers, only what it was given as a relay is taken, and by who gave it.
 
 use futures::{StreamExt as _, stream};
 use sealane::{
@@ -16,6 +17,7 @@ use sealane::{
 use crate::{
     Deps, Invocation,
     intake::look,
+    relay::{Answering, take_back},
     source::{pinned, same_bytes},
     trouble::chain,
 };
@@ -33,18 +35,27 @@ pub(crate) async fn step_in<O: Objects, R: Rows, C: Clock>(
     let now = deps.clock.now();
     let Some(overdue) = now.before(deps.policy.step_in_after) else { return Ok(()) };
     for silent in deps.full().into_iter().filter(|region| *region != deps.here) {
-        let (mut from, mut is_silent) = (None, false);
+        let (mut from, mut is_silent, mut answering) = (None, None, Answering::default());
         while deps.has_time(invocation) {
             let page = deps.ledger.due(silent, overdue, from.as_ref(), PAGE).await?;
             let Some(first) = page.entries.first() else { break };
-            is_silent = is_silent || does_not_answer(deps, silent, &first.value).await;
-            if !is_silent {
-                break;
+            let asked = match is_silent {
+                Some(known) => known,
+                None => does_not_answer(deps, silent, &first.value).await,
+            };
+            is_silent = Some(asked);
+            if asked {
+                let rows = stream::iter(page.entries).map(|row| inherit(deps, row, now));
+                let inherited: usize =
+                    rows.buffered(AT_ONCE).map(usize::from).collect::<Vec<_>>().await.iter().sum();
+                tracing::warn!(region.name = %silent, rows = inherited, "stepped in for a region that does not answer");
+            } else {
+                for row in &page.entries {
+                    if take_back(deps, row, &mut answering).await {
+                        tracing::warn!(region.name = %silent, copy = %row.value, "took back what a relay does not get to");
+                    }
+                }
             }
-            let rows = stream::iter(page.entries).map(|row| inherit(deps, row, now));
-            let inherited: usize =
-                rows.buffered(AT_ONCE).map(usize::from).collect::<Vec<_>>().await.iter().sum();
-            tracing::warn!(region.name = %silent, rows = inherited, "stepped in for a region that does not answer");
             from = page.next;
             if from.is_none() {
                 break;

@@ -13,7 +13,7 @@ use sealane::{
     region::RegionName,
     replication::{
         Disposition, Entry, EventError, Hint, InvalidOrigin, Kind, Message, ObjectId, Origin, Phase,
-        Presence, destinations, payer,
+        Presence, payer,
     },
     store::Versioned,
     upload::{Reason, is_system_key},
@@ -21,6 +21,7 @@ use sealane::{
 
 use crate::{
     Deps, NoBucket,
+    relay::given_here,
     source::{Standing, pinned, same_bytes, standing},
     trouble::chain,
     wake::QueueMessage,
@@ -139,7 +140,8 @@ async fn overtaken<O: Objects, R: Rows, C: Clock>(
     else {
         return Ok(());
     };
-    for destination in destinations(&origin, deps.here, &deps.full()) {
+    let belongs = deps.belongs(&origin, deps.here, &hint.key, &head).map_err(IntakeError::Origin)?;
+    for destination in belongs.regions {
         let Some(entry) = entry(deps, &hint.key, &head, &origin, destination)? else { continue };
         let reason = Reason::SourceChanged { detail: "a newer version took its place".to_owned() };
         let had = Entry { phase: Phase::Void { reason }, ..entry };
@@ -155,8 +157,17 @@ pub(crate) async fn owe<O: Objects, R: Rows, C: Clock>(
     head: &Head,
 ) -> Result<Vec<Versioned<Entry>>, IntakeError> {
     let origin = origin(deps, key, head).await?;
+    if let Origin::Copy { region, version_id, epoch: _ } = &origin {
+        let belongs = deps.belongs(&origin, *region, key, head).map_err(IntakeError::Origin)?;
+        let object = ObjectId::of_version(*region, key, Some(version_id), "");
+        let given = async {
+            if belongs.is_relay(deps.here) { given_here(deps, &object).await } else { Ok(Vec::new()) }
+        };
+        return given.await.map_err(IntakeError::Ledger);
+    }
     let mut held = Vec::new();
-    let mut lacking = destinations(&origin, deps.here, &deps.full());
+    let mut belongs = deps.belongs(&origin, deps.here, key, head).map_err(IntakeError::Origin)?;
+    let mut lacking = std::mem::take(&mut belongs.regions);
     if let Origin::Upload { wanted, .. } = &origin {
         let presence = look(deps, key, head, &lacking).await;
         if payer(wanted, &presence).is_some_and(|region| region != deps.here) {
@@ -175,6 +186,7 @@ pub(crate) async fn owe<O: Objects, R: Rows, C: Clock>(
     }
     for destination in lacking {
         let Some(entry) = entry(deps, key, head, &origin, destination)? else { continue };
+        let entry = belongs.routed(entry, deps.clock.now().after(deps.policy.relay_after));
         rows.push(record(deps, entry).await.map_err(IntakeError::Ledger)?);
     }
     Ok(rows)

@@ -9,7 +9,7 @@ use sealane::{
     region::RegionName,
     replication::{
         Entry, Felt, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token,
-        destinations, origin_value,
+        origin_value,
     },
     store::Versioned,
     upload::Reason,
@@ -249,6 +249,9 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         let ((region, version), row) = (self.made_from(), &self.row.value);
         let mark = origin_value(region, &version, row.epoch, row.destination, &row.source.key);
         attributes.metadata.insert(META_ORIGIN.to_owned(), mark);
+        if let Some(class) = self.deps.class(row, region) {
+            attributes.storage_class = Some(class.to_string());
+        }
         Ok(attributes)
     }
 
@@ -276,6 +279,11 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     /// again, or it would bring back what was deleted at the destination as well.
     async fn withdraw(&mut self) -> Result<Settled, Trouble> {
         self.keep().await?;
+        if self.row.value.home().is_some() {
+            // A relay's copy was deleted, and not what it was made from: who wrote that pays it.
+            self.advance(|row, token| row.returned(token)).await?;
+            return Ok(Settled::Renewed);
+        }
         let key = self.source().key;
         let head = self.at_destination(self.destination.head(&key, None).await)?;
         let unproved = |head: &Head| self.epoch_of(head).is_some_and(|epoch| epoch > self.row.value.proved);
@@ -313,11 +321,13 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         if let Some(copy) = self.write(self.own, here, newest).filter(|write| write.made_in != here) {
             return self.give_way_to_copy(&copy).await.map(|()| replaced);
         }
-        if !destinations(&origin, here, &self.deps.full()).contains(&destination) {
+        let Ok(belongs) = self.deps.belongs(&origin, here, key, newest) else { return Ok(replaced) };
+        if !belongs.regions.contains(&destination) {
             return Ok(replaced);
         }
         let fresh = entry(self.deps, key, newest, &origin, destination);
         let Some(fresh) = fresh.map_err(|e| Trouble::unverified(chain(&e)))? else { return Ok(replaced) };
+        let fresh = belongs.routed(fresh, self.deps.clock.now().after(self.deps.policy.relay_after));
         let unwritten = |e: RowsError| Trouble::unverified(chain(&e));
         let held = record(self.deps, fresh.clone()).await.map_err(unwritten)?;
         if held.value.object == self.row.value.object {

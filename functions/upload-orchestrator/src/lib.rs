@@ -11,6 +11,7 @@
 //! written in one region at a time: where two regions wrote the same key and neither has had
 //! the other's write, neither is copied over the other, and both stay owed.
 
+mod belongs;
 mod conflict;
 mod copy;
 mod deps;
@@ -20,6 +21,7 @@ mod inventory;
 mod job;
 mod pay;
 mod proof;
+mod relay;
 mod source;
 mod sweep;
 mod trouble;
@@ -135,6 +137,8 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
     }
     let now = deps.clock.now();
     let mut rows: Vec<_> = rows.into_iter().map(|(row, head)| Debt { row, seen: Some(head) }).collect();
+    // What was given to a relay is the relay's to pay.
+    rows.retain(|debt| debt.row.value.home().is_none() || debt.row.value.source.region == deps.here);
     rows.retain(|debt| debt.row.value.due().is_some_and(|due| due <= now));
     let tally = pay::pay_all(deps, invocation, rows, &mut pay::Lanes::default()).await;
     (Outcome::of(told), tally)

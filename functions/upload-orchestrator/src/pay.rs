@@ -15,6 +15,7 @@ use sealane::{
 use crate::{
     Deps, Invocation,
     job::{Job, Payment},
+    relay,
 };
 
 /// What came of some rows.
@@ -154,6 +155,9 @@ async fn pay<O: Objects, R: Rows, C: Clock>(
     invocation: &Invocation,
     Debt { row, seen }: Debt,
 ) -> (Payment, Work) {
+    let nothing = Work { size: ByteSize(0), took: Duration::ZERO };
+    let Some(row) = relay::ready(deps, row).await else { return (Payment::Left, nothing) };
+    let fed = relay::Fed::by(&row.value);
     // A copy that is gone on with moved some of its bytes earlier: its rate is not known.
     let size = if row.value.multipart.is_none() { row.value.source.size } else { ByteSize(0) };
     let began = deps.clock.now();
@@ -161,6 +165,9 @@ async fn pay<O: Objects, R: Rows, C: Clock>(
         Some(job) => job.finish(seen).await,
         None => Payment::Left,
     };
+    if let (Some(fed), Payment::Verified { .. }) = (fed, &payment) {
+        fed.hand_over(deps).await;
+    }
     let took = if size.0 == 0 { Duration::ZERO } else { deps.clock.now().since(began) };
     (payment, Work { size, took })
 }

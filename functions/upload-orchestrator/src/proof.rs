@@ -2,7 +2,7 @@
 //!
 //! A server-side copy may carry the source's checksum along, so equal checksums alone are no full
 //! proof: of every copy that is found, and of a share of those that are made, some bytes of both are
-//! read and compared as well.
+//! read and compared as well. An archived copy cannot be read: its store's checksum is all there is.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use sealane::{
     checksum::{Checksum, Crc64},
     ports::{Clock, Objects, Rows, Stored},
     units::ByteSize,
-    upload::Reason,
+    upload::{Reason, StorageClass},
 };
 
 use crate::{
@@ -22,6 +22,11 @@ use crate::{
 const SAMPLE: u64 = 64 << 10;
 /// Bytes read at once where a whole object has to be read.
 const CHUNK: u64 = 8 << 20;
+
+/// Whether what is kept in this class has to be restored before it is read.
+fn is_archive(class: &str) -> bool {
+    class.parse::<StorageClass>().is_ok_and(|class| !class.reads_at_once())
+}
 
 /// The places where source and copy are compared byte by byte: the beginning, the middle and the end.
 pub(crate) fn samples(size: u64) -> Vec<Range<u64>> {
@@ -73,14 +78,22 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
             Some(sum) => sum,
             None => self.sum(Side::Source, source.version_id.as_deref()).await?,
         };
+        let archived = head.attributes.storage_class.as_deref().is_some_and(is_archive);
         let found = match head.checksum {
             Some(sum) => sum,
+            None if archived => {
+                return Err(Trouble::unverified(
+                    "its store reports no checksum, and an archived copy is not read back",
+                ));
+            }
             None => self.sum(Side::Destination, head.version_id.as_deref()).await?,
         };
         if expected != found {
             return Err(Trouble::Failure(Reason::ChecksumDiffers { expected, found }));
         }
-        self.sample(head.version_id.as_deref()).await?;
+        if !archived {
+            self.sample(head.version_id.as_deref()).await?;
+        }
         Ok(head.version_id)
     }
 

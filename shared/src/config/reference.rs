@@ -14,7 +14,7 @@ document is YAML or JSON: `SEALANE_CONFIG` holds it when its text starts with `{
 of its file. `sealane.example.yaml` is one to start from.
 
 - Durations are a number with `ms`, `s`, `m` or `h`, or bare seconds; 24 h at most.
-- Sizes are a number with `KiB`, `MiB` or `GiB`, or bare bytes.
+- Sizes are a number with `KiB`, `MiB`, `GiB` or `TiB`, or bare bytes.
 - A variable for a list takes it in YAML or JSON: `SEALANE_CONTROL_REGIONS='[us-west-2, us-east-1]'`.
 - A variable that is empty, and a key without a value, are not set.
 - A key or a `SEALANE_` variable that is not listed here is refused, and all problems are reported at once.

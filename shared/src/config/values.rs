@@ -176,7 +176,7 @@ impl Group {
         let want = format!("want a size from {} to {}, such as `8MiB`, or bytes", range.start(), range.end());
         self.take(key, want, |value| {
             let size = match value.as_str() {
-                Some(text) => parse_size(text),
+                Some(text) => text.parse().ok(),
                 None => value.as_u64().map(ByteSize),
             };
             size.filter(|s| range.contains(s))
@@ -208,19 +208,4 @@ impl Group {
             value.as_sequence()?.iter().map(|item| item.as_str().and_then(&parse)).collect()
         })
     }
-}
-
-/// Reads `8MiB`, `64 KiB` or a bare number of bytes.
-fn parse_size(text: &str) -> Option<ByteSize> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let unit_bytes = match unit.trim() {
-        "" | "B" => 1_u64,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit_bytes).map(ByteSize)
 }

@@ -15,6 +15,7 @@ use crate::{
         Silence, Stored, Tags,
     },
     time::Timestamp,
+    upload::StorageClass,
 };
 
 /// Objects on one page of a listing.
@@ -154,12 +155,22 @@ impl MemoryObjects {
         ObjectsError::Mismatch { bucket: self.name.clone(), key: key.to_owned(), source: why.into() }
     }
 
+    /// What is archived has to be restored before it is read.
+    fn readable<'a>(&self, key: &str, version: &'a Version) -> Result<&'a Version, ObjectsError> {
+        let class = version.head.attributes.storage_class.as_deref().and_then(|class| class.parse().ok());
+        if class.is_none_or(StorageClass::reads_at_once) {
+            return Ok(version);
+        }
+        let source = "the operation is not valid for the object's storage class".into();
+        Err(ObjectsError::Refused { bucket: self.name.clone(), key: key.to_owned(), source })
+    }
+
     /// The bytes that a copy reads, if its pins hold.
     fn source(&self, source: &CopySource) -> Result<Bytes, ObjectsError> {
         let from = self.cloud.bucket(&source.bucket);
         let version = from.with(|bucket, _| {
-            let found = find(bucket, &source.key, source.version_id.as_deref()).cloned();
-            found.ok_or_else(|| from.missing(&source.key))
+            let found = find(bucket, &source.key, source.version_id.as_deref());
+            from.readable(&source.key, found.ok_or_else(|| from.missing(&source.key))?).cloned()
         })?;
         let pinned = source.etag.is_none() || source.etag == version.head.etag;
         pinned.then_some(version.body).ok_or_else(|| self.mismatch(&source.key, "the entity tag differs"))
@@ -368,7 +379,7 @@ impl Objects for MemoryObjects {
     ) -> Result<Bytes, ObjectsError> {
         self.with(|bucket, _| {
             let version = find(bucket, key, version_id).ok_or_else(|| self.missing(key))?;
-            Ok(slice(&version.body, &range))
+            Ok(slice(&self.readable(key, version)?.body, &range))
         })
     }
 

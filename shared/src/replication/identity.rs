@@ -100,6 +100,23 @@ impl Origin {
     }
 }
 
+/// The regions that an object names of itself, if it does.
+///
+/// # Errors
+/// When [`META_REGIONS`] holds no region names: where a misspelt object belongs is not guessed.
+pub fn own_regions(
+    key: &str,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Option<Vec<RegionName>>, InvalidOrigin> {
+    let Some(value) = metadata.get(META_REGIONS) else { return Ok(None) };
+    parse_regions(value).map(Some).ok_or_else(|| InvalidOrigin {
+        key: key.escape_debug().to_string(),
+        name: META_REGIONS,
+        value: value.escape_debug().to_string(),
+        want: "want region names parted by commas",
+    })
+}
+
 /// The value of [`META_ORIGIN`] for the copy in `destination` of a version of `key` that lies in
 /// `region`, made under a claim of this epoch.
 pub fn origin_value(
@@ -183,6 +200,11 @@ impl ObjectId {
         fields.next().map(|_| (region, version))
     }
 
+    /// Whether this is the object of an upload.
+    pub fn is_upload(&self) -> bool {
+        self.0.starts_with("upload#")
+    }
+
     /// The identity as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -245,6 +267,15 @@ mod tests {
     fn an_upload_without_its_regions_is_refused_by_name() {
         let error = Origin::of(region(1), "k", &metadata(&[(META_UPLOAD, "u1")])).unwrap_err();
         assert!(error.to_string().contains("`sealane-regions`"), "{error}");
+    }
+
+    #[test]
+    fn an_object_that_names_its_regions_badly_belongs_nowhere() {
+        let named = |value: &str| own_regions("k", &metadata(&[(META_REGIONS, value)]));
+        assert_eq!(named("us-west-1, us-west-2"), Ok(Some(vec![region(1), region(2)])));
+        assert_eq!(own_regions("k", &BTreeMap::new()), Ok(None));
+        let error = named("everywhere").unwrap_err().to_string();
+        assert!(error.contains("`sealane-regions` of `k` is `everywhere` (want region names"), "{error}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     upload::{Reason, backoff},
 };
 
-use super::ObjectId;
+use super::{Detour, ObjectId};
 
 /// The version that is copied, pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +165,9 @@ pub struct Entry {
     /// has proved may be taken away again.
     #[serde(default)]
     pub proved: u64,
+    /// How the copy gets there by way of other copies; `None`: straight from the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detour: Option<Detour>,
 }
 
 impl Entry {
@@ -180,6 +183,7 @@ impl Entry {
             since: now,
             multipart: None,
             proved: 0,
+            detour: None,
         }
     }
 
@@ -193,7 +197,7 @@ impl Entry {
             Phase::Verified { .. } | Phase::Void { .. } => None,
             Phase::Copying(held) if held.expires > now => None,
             Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } => {
-                Some(Self { source, phase: Phase::Pending, epoch: self.epoch + 1, ..self })
+                Some(Self { source, phase: Phase::Pending, epoch: self.epoch + 1, detour: None, ..self })
             }
         }
     }
@@ -211,7 +215,7 @@ impl Entry {
     /// This row owed once more: its copy may no longer be what the destination shows.
     #[must_use]
     pub fn reowed(self, now: Timestamp) -> Self {
-        Self { phase: Phase::Pending, since: now, ..self }
+        Self { phase: Phase::Pending, since: now, ..self.straight() }
     }
 
     /// A fresh row in the place of this one. The epoch goes on, so that no worker of this row moves
@@ -224,7 +228,10 @@ impl Entry {
     /// When a sweep shall look at the row; `None` once nothing is owed.
     pub const fn due(&self) -> Option<Timestamp> {
         match &self.phase {
-            Phase::Pending => Some(self.since),
+            Phase::Pending => match &self.detour {
+                Some(detour) if !detour.via.is_empty() || detour.home.is_some() => Some(detour.until),
+                Some(_) | None => Some(self.since),
+            },
             Phase::Copying(claim) => Some(claim.expires),
             Phase::Failed { next_try, .. } => Some(*next_try),
             Phase::Verified { .. } | Phase::Void { .. } => None,

@@ -4,6 +4,7 @@
 //! holds its claim; copies raise no copies. Copying itself is left to the orchestrator.
 
 mod batch;
+mod detour;
 mod encoding;
 mod event;
 mod identity;
@@ -16,10 +17,11 @@ mod rules;
 mod sequencer;
 
 pub use batch::{Disposition, ItemFailure, Outcome};
+pub use detour::Detour;
 pub use event::{BODY_LEN_MAX, EventError, Hint, Kind, Message, RECORDS_MAX};
 pub use identity::{
     InvalidOrigin, META_ORIGIN, META_REGIONS, META_UPLOAD, ObjectId, Origin, UPLOAD_ID_LEN_MAX, origin_value,
-    regions_value,
+    own_regions, regions_value,
 };
 pub use inventory::{Gaps, gaps};
 pub use ledger::{Claim, Entry, Phase, Refused, RetryPolicy, Source, Token};

@@ -131,7 +131,7 @@ impl Tree {
     pub fn saved_percent(&self) -> u64 {
         let (Some(tree), Some(star)) = (self.usd_per_gb, self.star_usd_per_gb) else { return 0 };
         let saved = star.0.saturating_sub(tree.0);
-        if star.0 == 0 { 0 } else { (saved * 100 + star.0 / 2) / star.0 }
+        (saved * 100 + star.0 / 2).checked_div(star.0).unwrap_or(0)
     }
 }
 
@@ -218,16 +218,22 @@ impl<P: Fn(RegionName, RegionName) -> Option<Price>> Market<'_, P> {
     /// so the best of a set is that of the set without one of them and the cheapest link to that one.
     fn states(&self) -> Vec<State> {
         let count = self.destinations.len();
+        let row = |parent| (0..count).map(|leaf| self.link_cost(parent, leaf)).collect::<Vec<_>>();
+        let (from_source, onward): (_, Vec<_>) = (row(SOURCE), (0..count).map(row).collect());
         let mut states = vec![State::default(); 1 << count];
         for set in 1..states.len() {
-            let grown = (0..count).rev().filter(|leaf| set >> leaf & 1 == 1).flat_map(|leaf| {
-                let before = states[set & !(1 << leaf)];
-                let inner = (0..count).filter(move |at| set >> at & 1 == 1 && *at != leaf);
-                std::iter::once(SOURCE).chain(inner).map(move |parent| (before, parent, leaf))
+            let within = |at: &usize| set >> at & 1 == 1;
+            let grown = (0..count).rev().filter(within).flat_map(|leaf| {
+                let before = &states[set & !(1 << leaf)];
+                let straight = (before.cost + from_source[leaf], before.hops + 1, leaf, SOURCE);
+                let inner = (0..count).filter(within).filter(move |at| *at != leaf);
+                let relayed = inner
+                    .map(|at| (before.cost + onward[at][leaf], before.hops + before.depth[at] + 1, leaf, at));
+                std::iter::once(straight).chain(relayed.collect::<Vec<_>>())
             });
-            let best =
-                grown.map(|(before, parent, leaf)| before.with(parent, leaf, self.link_cost(parent, leaf)));
-            states[set] = best.min_by_key(|state| (state.cost, state.hops)).unwrap_or_default();
+            if let Some((cost, hops, leaf, parent)) = grown.min_by_key(|(cost, hops, ..)| (*cost, *hops)) {
+                states[set] = states[set & !(1 << leaf)].grown(leaf, parent, cost, hops);
+            }
         }
         states
     }
@@ -320,12 +326,11 @@ impl Default for State {
 }
 
 impl State {
-    fn with(mut self, parent: usize, leaf: usize, cost: u64) -> Self {
-        let depth = 1 + self.depth.get(parent).copied().unwrap_or(0);
-        self.cost += cost;
-        self.hops += depth;
-        self.depth[leaf] = depth;
+    const fn grown(mut self, leaf: usize, parent: usize, cost: u64, hops: u64) -> Self {
+        self.depth[leaf] = if parent == SOURCE { 1 } else { self.depth[parent] + 1 };
         self.parent[leaf] = parent;
+        self.cost = cost;
+        self.hops = hops;
         self
     }
 }

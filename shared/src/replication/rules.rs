@@ -157,21 +157,10 @@ impl Rules {
         regions: &[Region],
     ) -> Placement {
         let (place, rule) = rule.unzip();
-        let named: Option<&[RegionName]> = match (own, rule.map(|rule| &rule.goes)) {
-            (Some(own), _) => Some(own),
-            (None, Some(Goes::Regions(names))) => Some(names),
-            (None, Some(Goes::Everywhere | Goes::Copies(_)) | None) => None,
-        };
-        let others = || regions.iter().filter(|region| region.is_full() && region.name != from.name);
-        let meant: Vec<&Region> = match named {
-            Some(names) => {
-                names.iter().filter_map(|name| others().find(|region| region.name == *name)).collect()
-            }
-            None => others().collect(),
-        };
         let admits = |region: &&Region| rule.is_none_or(|rule| rule.admits(region));
-        let (admitted, barred): (Vec<_>, Vec<_>) = meant.into_iter().partition(admits);
-        let names: Vec<_> = admitted.iter().map(|region| region.name).fold(Vec::new(), with_new);
+        let (admitted, barred): (Vec<_>, Vec<_>) =
+            meant(rule, from, own, regions).into_iter().partition(admits);
+        let names = names(&admitted);
         let price = |sender: RegionName, to: RegionName| {
             let sender = regions.iter().find(|region| region.name == sender)?;
             let fee = if sender.name == from.name { Some(0.0) } else { relay_fee(sender, rule) };
@@ -180,31 +169,55 @@ impl Rules {
         };
         let relays = self.relay == Relaying::Cost;
         let market = Market { source: from.name, destinations: &names, price, relays };
-        let copies = match (own, rule.map(|rule| &rule.goes)) {
-            (None, Some(Goes::Copies(copies))) => Some(copies.saturating_sub(1)),
-            (Some(_), _) | (None, Some(Goes::Everywhere | Goes::Regions(_)) | None) => None,
+        let count = match (own, rule.map(|rule| &rule.goes)) {
+            (None, Some(Goes::Copies(copies))) => copies.saturating_sub(1),
+            (Some(_), _) | (None, Some(Goes::Everywhere | Goes::Regions(_)) | None) => names.len(),
         };
         Placement {
             rule: place,
-            tree: copies.map_or_else(|| market.to_all(), |count| market.to_cheapest(count)),
-            barred: barred.into_iter().map(|region| region.name).fold(Vec::new(), with_new),
-            lacking: copies.unwrap_or(0).saturating_sub(names.len()),
+            tree: market.to_cheapest(count),
+            barred: self::names(&barred),
+            lacking: count.saturating_sub(names.len()),
         }
     }
 }
 
-/// Dollars for each GB that a relay's copy is read for; `None` where it cannot be sent on: an archived
-/// copy has to be restored first, and a drained region may get its own late.
-fn relay_fee(relay: &Region, rule: Option<&Rule>) -> Option<f64> {
-    let class = rule.and_then(|rule| rule.class.of(relay.name));
-    class.map_or(Some(0.0), reading_usd_per_gb).filter(|_| !relay.offline)
+/// The other full regions that an object is meant for, before residency is looked at.
+fn meant<'a>(
+    rule: Option<&Rule>,
+    from: &Region,
+    own: Option<&[RegionName]>,
+    regions: &'a [Region],
+) -> Vec<&'a Region> {
+    let others = || regions.iter().filter(|region| region.is_full() && region.name != from.name);
+    let named = match (own, rule.map(|rule| &rule.goes)) {
+        (Some(own), _) => own,
+        (None, Some(Goes::Regions(names))) => names,
+        (None, Some(Goes::Everywhere | Goes::Copies(_)) | None) => return others().collect(),
+    };
+    named.iter().filter_map(|name| others().find(|region| region.name == *name)).collect()
 }
 
-fn with_new(mut names: Vec<RegionName>, name: RegionName) -> Vec<RegionName> {
-    if !names.contains(&name) {
-        names.push(name);
-    }
-    names
+/// The names of `regions`, each once.
+fn names(regions: &[&Region]) -> Vec<RegionName> {
+    regions.iter().fold(Vec::new(), |mut names, region| {
+        if !names.contains(&region.name) {
+            names.push(region.name);
+        }
+        names
+    })
+}
+
+/// Dollars for each GB that a relay's copy is read for; `None` where it is not sent on: an archived copy has to
+/// be restored first, one of a class that only its region has would pass that class on, and a drained
+/// region may get its own late.
+fn relay_fee(relay: &Region, rule: Option<&Rule>) -> Option<f64> {
+    let fee = match rule.map(|rule| &rule.class) {
+        None | Some(Classes::AsSource) => Some(0.0),
+        Some(Classes::All(class)) => reading_usd_per_gb(*class),
+        Some(Classes::Each(classes)) => (!classes.contains_key(&relay.name)).then_some(0.0),
+    };
+    fee.filter(|_| !relay.offline)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use sealane::{
     memory::{Cloud, ManualClock, MemoryObjects, MemoryRows},
     ports::{Attributes, Clock, Metadata, Objects},
     region::RegionName,
-    replication::{Entry, META_REGIONS, META_UPLOAD, Phase, origin_value},
+    replication::{Entry, META_REGIONS, META_UPLOAD, ObjectId, Phase, origin_value},
     store::LedgerTable,
     time::Timestamp,
     units::ByteSize,
@@ -59,14 +59,21 @@ pub struct World {
     pub script: Arc<Script>,
     pub policy: Policy,
     pub config: Config,
+    pub names: Vec<&'static str>,
     clock: Shared,
     requests: AtomicU64,
 }
 
 impl World {
     pub fn new() -> Self {
-        let regions: Vec<_> = ALL.iter().map(|name| json!({"name": name, "bucket": bucket(name)})).collect();
-        let document = json!({"primary_region": WEST, "regions": regions}).to_string();
+        Self::of(&ALL)
+    }
+
+    /// A world of these regions; the first is the primary.
+    pub fn of(names: &[&'static str]) -> Self {
+        let regions: Vec<_> =
+            names.iter().map(|name| json!({"name": name, "bucket": bucket(name)})).collect();
+        let document = json!({"primary_region": names[0], "regions": regions}).to_string();
         Self {
             cloud: Cloud::default(),
             table: MemoryRows::default(),
@@ -79,6 +86,7 @@ impl World {
                 ..Policy::default()
             },
             config: Config::read(Some(&document), std::iter::empty()).unwrap(),
+            names: names.to_vec(),
             clock: Shared(Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000)))),
             requests: AtomicU64::new(0),
         }
@@ -93,6 +101,36 @@ impl World {
             ..Self::new().policy
         };
         Self { policy, ..Self::new() }
+    }
+
+    /// A world in which sending from the west is dear, so that the east sends its copy on to the third region;
+    /// `more` settles the rest of `replication`.
+    pub fn relaying(more: &str) -> Self {
+        Self::ruled(more).with_price(WEST, 0.14)
+    }
+
+    /// A world with these settings of `replication`, in YAML.
+    pub fn ruled(replication: &str) -> Self {
+        let mut world = Self::new();
+        let document = world.config.to_document();
+        let document = format!("{}, \"replication\": {replication}}}", document.strip_suffix('}').unwrap());
+        world.config = Config::read(Some(&document), std::iter::empty()).unwrap();
+        world
+    }
+
+    /// This world with another price of sending from one of its regions.
+    pub fn with_price(mut self, name: &str, usd_per_gb: f64) -> Self {
+        let regions = self.config.regions.iter_mut();
+        regions.filter(|r| r.name == region(name)).for_each(|r| r.transfer_out_usd_per_gb = Some(usd_per_gb));
+        self
+    }
+
+    /// The region from which each copy of what `key` holds in `made_in` was made, by destination.
+    pub fn payers(&self, made_in: &str, key: &str) -> Vec<(RegionName, RegionName)> {
+        let head = self.objects(made_in).head(key, None).now_or_never().unwrap().unwrap().unwrap();
+        let object = ObjectId::of_version(region(made_in), key, head.version_id.as_deref(), "");
+        let rows = self.ledger().of_object(&object).now_or_never().unwrap().unwrap();
+        rows.iter().map(|row| (row.value.source.region, row.value.destination)).collect()
     }
 
     pub fn objects(&self, region: &str) -> MemoryObjects {
@@ -117,7 +155,7 @@ impl World {
         Deps {
             config: self.config.clone(),
             here: region(here),
-            buckets: ALL.iter().map(door).collect::<BTreeMap<_, _>>(),
+            buckets: self.names.iter().map(door).collect::<BTreeMap<_, _>>(),
             ledger: LedgerTable::new(Faulty { inner: self.table.replica(), script: script() }),
             clock: self.clock.clone(),
             pause: |_| Box::pin(std::future::ready(())),
@@ -178,7 +216,7 @@ impl World {
     pub fn settle(&self) {
         for _ in 0..12 {
             self.pass(Duration::from_secs(60));
-            let owed: usize = ALL.iter().map(|name| self.sweep(name).owed).sum();
+            let owed: usize = self.names.iter().map(|name| self.sweep(name).owed).sum();
             if owed == 0 {
                 return;
             }
@@ -187,7 +225,8 @@ impl World {
     }
 
     pub fn owed(&self) -> Vec<Entry> {
-        let rows = ALL
+        let rows = self
+            .names
             .iter()
             .flat_map(|name| self.ledger().owed(region(name), 1_000).now_or_never().unwrap().unwrap());
         rows.map(|row| row.value).collect()
@@ -249,7 +288,7 @@ pub fn tick() -> Value {
 
 /// Asserts that each region holds this one version and owes nothing.
 pub(crate) fn assert_one_copy_everywhere(world: &World, key: &str, body: &[u8]) {
-    for name in ALL {
+    for name in &world.names {
         assert_eq!(world.versions(name, key), 1, "versions of {key} in {name}");
         assert_eq!(world.body(name, key), body, "{key} in {name}");
     }
