@@ -39,6 +39,12 @@ impl Trail {
             Some(row) if !is_as_left(row) => found.findings.push(audit::Finding::Content),
             Some(_) | None => {}
         }
+        // The row tells of its last write what the history tells of it.
+        let own = self.entries.iter().find(|entry| Some(entry.place.as_str()) == newest.as_deref());
+        let said = self.row.as_ref().and_then(|row| row.get("last"));
+        if own.map(|entry| &entry.raw) != said {
+            found.findings.push(audit::Finding::Edited { place: keys::META.to_owned() });
+        }
         found
     }
 }
@@ -243,13 +249,15 @@ mod tests {
             ("event#00000000000000000003", "/at_ms"),
             ("event#00000000000000000005", "/epoch"),
             ("event#00000000000000000002", "/chain/prev"),
+            ("meta", "/last/actor"),
+            ("meta", "/last/version"),
             ("meta", "/workset/bucket"),
             ("meta", "/workset/metadata/depth"),
         ] {
             let rows = MemoryRows::default();
             let table = written(&rows).await;
             let other = if pointer == "/at_ms" { json!(7_777) } else { json!("x") };
-            let other = if pointer == "/epoch" { json!(9) } else { other };
+            let other = if ["/epoch", "/last/version"].contains(&pointer) { json!(9) } else { other };
             let other = if pointer == "/chain/prev" { json!("0".repeat(64)) } else { other };
             meddle(&rows, sort, |body| *body.pointer_mut(pointer).unwrap() = other.clone()).await;
             assert!(!findings(&table).await.is_empty(), "{sort} {pointer}");
