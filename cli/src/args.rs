@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{download, exit, failover, regions, replication, route, upload, uploads, verify, worksets};
+use crate::{
+    audit, download, exit, failover, regions, replication, route, upload, uploads, verify, worksets,
+};
 
 /// Ships folders to several AWS regions at once, and shows and steers where work is done.
 #[derive(Debug, Parser)]
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Worksets(worksets::Args),
     /// Show the copies that regions owe one another
     Replication(replication::Args),
+    /// Show who did what, and prove that nobody changed the record of it
+    Audit(audit::Args),
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub(crate) enum Fault {
     /// There is no usable configuration.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A file names a tenant that there cannot be.
+    #[error(transparent)]
+    Tenant(sealane::workset::InvalidName),
     /// A region was named that is not configured.
     #[error(transparent)]
     Region(#[from] UnknownRegion),
@@ -190,7 +193,7 @@ impl Fault {
     /// What the exit code says of it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Region(_) | Self::NoKey { .. } => Exit::Usage,
+            Self::Settings(_) | Self::Tenant(_) | Self::Region(_) | Self::NoKey { .. } => Exit::Usage,
             Self::ManyToResume { .. } => Exit::Usage,
             Self::Stopped { .. } => Exit::Stopped,
             Self::Plan(PlanError::NoRoute) => Exit::Failed,

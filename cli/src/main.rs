@@ -4,6 +4,7 @@
 //! own name. Results go to standard output, everything else to standard error.
 
 mod args;
+mod audit;
 mod console;
 mod download;
 mod exit;
@@ -59,5 +60,6 @@ async fn run(cli: Cli) -> Result<Exit, Fault> {
         Command::Failover(args) => failover::run(args, config, console).await,
         Command::Worksets(args) => worksets::run(args, config, console).await,
         Command::Replication(args) => replication::run(args, config, console).await,
+        Command::Audit(args) => audit::run(args, config, console).await,
     }
 }

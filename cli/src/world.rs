@@ -9,7 +9,7 @@ use sealane::{
     outlook::{Memory, Outlook, outlook},
     ports::Clock as _,
     region::{Region, RegionName},
-    store::{ControlTable, HealthTable},
+    store::{ControlTable, HealthTable, WorksetTable},
     time::{Human, Timestamp},
     transport::LEASE_CALL_MAX,
 };
@@ -19,6 +19,9 @@ const LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// Index of the ledger, by payer and due time.
 const BY_DUE: &str = "by-due";
+
+/// Index of the worksets, by state and place in the queue.
+const BY_STATE: &str = "by-state";
 
 /// Health and control are read by key alone.
 const NO_INDEX: &str = "none";
@@ -85,6 +88,11 @@ impl World {
     /// The ledger as `region` has it.
     pub(crate) fn ledger_of(&self, region: &Region) -> DynamoRows {
         self.rows(region, &self.config.tables.ledger, BY_DUE)
+    }
+
+    /// The worksets as `region` has them.
+    pub(crate) fn worksets_of(&self, region: &Region) -> WorksetTable<DynamoRows> {
+        WorksetTable::new(self.rows(region, &self.config.tables.worksets, BY_STATE))
     }
 
     /// The bucket of each region that holds data.

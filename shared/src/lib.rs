@@ -10,6 +10,7 @@
 //! (feature of that name) carries files and folders into several regions at once.
 
 pub mod admission;
+pub mod audit;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod checksum;

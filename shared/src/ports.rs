@@ -72,6 +72,9 @@ pub struct Row {
     pub body: String,
     /// Where it lies in the table's index; `None`: not in the index.
     pub index: Option<Key>,
+    /// From when on the table may drop it, in seconds since the Unix epoch; `None`: never. It may do so
+    /// days late, so who reads a row judges by what is in it.
+    pub expires_s: Option<u64>,
 }
 
 /// What must hold for a write to take effect.

@@ -382,6 +382,15 @@ def keys_are_defined(template: Template) -> Problems:
             yield f"`{name}` defines `{attribute}`, which is no key: remove it"
 
 
+def only_calls_end(template: Template) -> Problems:
+    """The records of calls end, by the attribute that the adapter writes; strong tables cannot let rows end."""
+    for name, table in template.of_type(GLOBAL_TABLE):
+        ends = table.get("TimeToLiveSpecification")
+        wanted = {"AttributeName": "ttl", "Enabled": True} if name == "WorksetsTable" else None
+        if ends != wanted:
+            yield f"`{name}` has the time to live {ends}: want {wanted}"
+
+
 def replicas_are_regions(template: Template, home: str) -> Problems:
     """Replicas are known regions, once each, and the stack's own region `home` is one of them."""
     for name, table in template.of_type(GLOBAL_TABLE):
@@ -466,6 +475,7 @@ EVERYWHERE = (
     buckets_are_safe,
     tables_are_safe,
     keys_are_defined,
+    only_calls_end,
 )
 
 

@@ -319,6 +319,19 @@ class PlantedMistakes(unittest.TestCase):
         self.caught(SHARED, edit, "`rank`, which is no key")
 
 
+    def test_calls_that_never_end(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            r["WorksetsTable"].pop("TimeToLiveSpecification")
+
+        self.caught(SHARED, edit, "`WorksetsTable` has the time to live None")
+
+    def test_a_strong_table_whose_rows_end(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            r["ControlTable"]["TimeToLiveSpecification"] = {"AttributeName": "ttl", "Enabled": True}
+
+        self.caught(SHARED, edit, "want None")
+
+
 class PlantedRegions(unittest.TestCase):
     def found(self, edit: Edit, home: str = "us-west-2") -> str:
         return "\n".join(rules.replicas_are_regions(planted(SHARED, edit), home))

@@ -135,6 +135,7 @@ mod tests {
             steps: vec![Step { phase: Phase::Switching { to: east }, at: now, took }],
             verified: true,
             ended: now,
+            chain: None,
         };
         let pin = Pin {
             region: west,
@@ -149,6 +150,7 @@ mod tests {
             by: "ada".to_owned(),
             reason: "maintenance".to_owned(),
             order: Order::Pin { pin, was: None },
+            chain: None,
         };
         History { moves: vec![moved], orders: vec![ordered] }
     }

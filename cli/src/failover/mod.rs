@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use sealane::{config::Config, failover::Rule, region::RegionName};
 
+pub(crate) use status::at;
+
 use crate::{console::Console, exit::Exit, fault::Fault, named};
 
 /// Arguments of `sealane failover`.

@@ -78,7 +78,7 @@ impl Status {
 }
 
 /// A moment as people write it.
-pub(super) fn at(moment: Timestamp) -> String {
+pub(crate) fn at(moment: Timestamp) -> String {
     let ms = i64::try_from(moment.as_millis()).unwrap_or(i64::MAX);
     let shown = jiff::Timestamp::from_millisecond(ms).map(|t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     shown.unwrap_or_else(|_| "the end of time".to_owned())

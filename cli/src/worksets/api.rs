@@ -1,6 +1,6 @@
 //! One call to one region's API, without how it travels.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sealane::{
@@ -92,6 +92,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// The body; what is no JSON is text.
     pub(super) body: Value,
+    /// When to ask again, if it says so.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Call {
@@ -160,6 +162,12 @@ impl Answer {
     /// Whether the API did what was asked.
     pub(super) const fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
+    }
+
+    /// Whether another request with the same key is at work, as one whose answer was lost may be.
+    pub(super) fn is_at_work(&self) -> bool {
+        let kind = self.body.get("type").and_then(Value::as_str);
+        self.status == 409 && kind == Some("/problems/call-in-progress")
     }
 
     /// What a refusal says of itself, from its RFC 9457 problem where it is one.

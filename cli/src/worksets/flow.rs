@@ -4,7 +4,10 @@
 //! looked up before it is sent again, and what an API refuses it refuses for good:
 //! another region would do the same, or worse, do it twice.
 
+use std::time::Duration;
+
 use sealane::{
+    ports::Silence,
     region::RegionName,
     workset::{Priority, Registration, State, Transition, Workset, WorksetId},
 };
@@ -18,6 +21,13 @@ use super::{
 
 /// Worksets that an API gives at once, at most.
 const PAGE_MAX: usize = 100;
+
+/// How long a call waits for an earlier request of its own that is still at work: the API lets
+/// another one take over after 30 s.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// The wait where an API does not say how long to wait.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// One workset, as the API gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +168,7 @@ async fn write(
     judge: impl Fn(Option<One>) -> Result<Found, ApiFault>,
 ) -> Result<One, ApiFault> {
     let mut silences: Vec<(RegionName, Lost)> = Vec::new();
+    let mut patience = PATIENCE;
     for &region in order {
         if !silences.is_empty() {
             match api.call(region, look).await {
@@ -172,7 +183,7 @@ async fn write(
                 }
             }
         }
-        match api.call(region, call).await {
+        match patiently(api, region, call, &mut patience).await {
             // A refusal after a loss may be the refusal of what the loss hid, which a
             // replica that was behind did not show.
             Ok(answer) if !answer.is_success() && !silences.is_empty() => {
@@ -199,14 +210,36 @@ async fn first_answer(
     order: &[RegionName],
     call: &Call,
 ) -> Result<(RegionName, Answer), ApiFault> {
-    let mut silences = Vec::new();
+    let (mut silences, mut patience) = (Vec::new(), PATIENCE);
     for &region in order {
-        match api.call(region, call).await {
+        match patiently(api, region, call, &mut patience).await {
             Ok(answer) => return Ok((region, answer)),
             Err(how) => silences.push((region, how)),
         }
     }
     if silences.is_empty() { Err(ApiFault::Nowhere) } else { Err(ApiFault::Silent(silences)) }
+}
+
+/// What the API of `region` answers, after `patience` at most if an earlier request of this very call
+/// is still at work. One that is so for longer is as good as no answer: nobody knows what comes of it.
+async fn patiently(
+    api: &impl Api,
+    region: RegionName,
+    call: &Call,
+    patience: &mut Duration,
+) -> Result<Answer, Lost> {
+    loop {
+        let answer = api.call(region, call).await?;
+        if !answer.is_at_work() {
+            return Ok(answer);
+        }
+        let wait = answer.retry_after.unwrap_or(WAIT).max(Duration::from_secs(1));
+        let Some(left) = patience.checked_sub(wait) else {
+            return Err(Lost { how: Silence::Timeout, said: Some(answer.detail()) });
+        };
+        *patience = left;
+        tokio::time::sleep(wait).await;
+    }
 }
 
 /// The workset in the answer to a look; `None` if there is none.

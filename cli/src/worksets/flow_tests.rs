@@ -23,17 +23,28 @@ fn workset(version: u64, state: State) -> Workset {
         region: region("us-west-2"),
         at: Timestamp::from_millis(1_700_000_000_000),
         request: String::new(),
+        epoch: None,
     };
     let (first, _) = sealane::workset::register(registration(), "lab".parse().unwrap(), &by).unwrap();
     Workset { version, state, ..first }
 }
 
+fn answer(status: u16, body: Value) -> Answer {
+    Answer { status, body, retry_after: None }
+}
+
+/// Another request with the key is at work for up to `secs`.
+fn at_work(secs: u64) -> Result<Answer, Lost> {
+    let body = json!({"type": "/problems/call-in-progress", "detail": "another request is at work"});
+    Ok(Answer { retry_after: Some(Duration::from_secs(secs)), ..answer(409, body) })
+}
+
 fn found(workset: &Workset) -> Result<Answer, Lost> {
-    Ok(Answer { status: 200, body: json!({ "workset": workset, "served_by": "us-west-2" }) })
+    Ok(answer(200, json!({ "workset": workset, "served_by": "us-west-2" })))
 }
 
 fn refused(status: u16) -> Result<Answer, Lost> {
-    Ok(Answer { status, body: json!({"title": "no", "detail": "it is as it is"}) })
+    Ok(answer(status, json!({"title": "no", "detail": "it is as it is"})))
 }
 
 const LOST: Result<Answer, Lost> = Err(Lost { how: Silence::Timeout, said: None });
@@ -132,7 +143,7 @@ async fn a_transition_is_sent_from_the_version_that_was_read() {
 async fn a_listing_follows_its_pages_to_the_limit() {
     let page = |next: Option<&str>| {
         let worksets = vec![workset(1, State::Ready); 2];
-        Ok(Answer { status: 200, body: json!({"worksets": worksets, "next": next}) })
+        Ok(answer(200, json!({"worksets": worksets, "next": next})))
     };
     let api = Script::new([page(Some("c1")), page(Some("c2"))]);
     assert_eq!(list(&api, &order(), (Some(State::Ready), None), 3).await.unwrap().len(), 3);
@@ -156,8 +167,7 @@ async fn a_refusal_after_a_loss_may_be_that_of_ones_own_success() {
 
 #[tokio::test]
 async fn a_call_with_a_key_is_sent_on_without_a_look_and_the_same() {
-    let claimed =
-        Ok(Answer { status: 201, body: json!({"workset": {"id": "ws-001"}, "lock": {"token": 1}}) });
+    let claimed = Ok(answer(201, json!({"workset": {"id": "ws-001"}, "lock": {"token": 1}})));
     let api = Script::new([LOST, claimed]);
     let call = Call::post("/v1/worksets:claim".to_owned(), json!({"lease_s": 60}));
     assert_eq!(send(&api, &order(), &call).await.unwrap()["lock"]["token"], 1);
@@ -177,4 +187,33 @@ async fn a_change_names_the_version_that_was_read() {
     let call = Call::tagged(Method::Delete, &id, "\"3-us-west-2\"".to_owned(), json!({}));
     let write = call.write.unwrap();
     assert_eq!((write.method.as_str(), write.if_match.as_deref()), ("DELETE", Some("\"3-us-west-2\"")));
+}
+
+/// The first request is still at it: its end is waited for, and what came of it told.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_still_at_work_is_waited_for() {
+    let claimed = || Ok(answer(201, json!({"lock": {"token": 1}})));
+    let api = Script::new([LOST, at_work(31), claimed()]);
+    let call = Call::post("/v1/worksets:claim".to_owned(), json!({}));
+    let began = tokio::time::Instant::now();
+    assert_eq!(send(&api, &order(), &call).await.unwrap()["lock"]["token"], 1);
+    assert_eq!(began.elapsed(), Duration::from_secs(31));
+    assert_eq!(api.asked(), ["us-west-2 POST", "us-east-1 POST", "us-east-1 POST"]);
+
+    let registered = found(&workset(1, State::Ready));
+    let api = Script::new([LOST, refused(404), at_work(31), registered]);
+    assert!(register(&api, &order(), &registration()).await.is_ok());
+}
+
+/// What nobody knows the end of is not told as refused.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_at_work_for_too_long_is_not_known() {
+    let call = Call::post("/v1/worksets:claim".to_owned(), json!({}));
+    let api = Script::new([LOST, at_work(31), at_work(31)]);
+    let began = tokio::time::Instant::now();
+    let fault = send(&api, &order(), &call).await.unwrap_err();
+    assert!(matches!(fault, ApiFault::Doubtful(_)), "{fault}");
+    assert_eq!(fault.exit(), crate::exit::Exit::Unknown);
+    assert!(began.elapsed() <= PATIENCE);
+    assert!(fault.to_string().contains("at work"), "{fault}");
 }

@@ -99,10 +99,13 @@ impl HttpApi {
         };
         let reply = self.connector.call(request).await.map_err(silence)?;
         let status = reply.status().as_u16();
+        let retry_after = reply.headers().get("retry-after").and_then(|text| text.parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
         let body = Limited::new(reply.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|_| Silence::NoConnection)?.to_bytes();
         let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
-        let answer = Answer { status, body: serde_json::from_slice(&body).unwrap_or_else(|_| text()) };
+        let body = serde_json::from_slice(&body).unwrap_or_else(|_| text());
+        let answer = Answer { status, body, retry_after };
         if status >= 500 {
             return Err(Lost { how: Silence::ServerError(status), said: Some(answer.detail()) });
         }

@@ -214,7 +214,13 @@ impl New {
         };
         // Whose it is and who asks is for the API to say; neither takes part in the check.
         if let (Ok(tenant), Ok(actor)) = ("tenant".parse(), "cli".parse()) {
-            let by = By { actor, region: config.primary_region, at: World::now(), request: String::new() };
+            let by = By {
+                actor,
+                region: config.primary_region,
+                at: World::now(),
+                request: String::new(),
+                epoch: None,
+            };
             register(registration.clone(), tenant, &by).map_err(ApiFault::Invalid)?;
         }
         Ok(registration)

@@ -330,7 +330,7 @@ fn a_row_that_nobody_can_read_keeps_no_other_back() {
     world.put(WEST, "k", b"x", &[]);
     world.deliver(WEST, &world.event(WEST, "k"));
     let index = Some(Key::new("us-west-2#owed", "0000000000000"));
-    let odd = Row { key: Key::new("odd", EU), version: 1, body: "{}".to_owned(), index };
+    let odd = Row { key: Key::new("odd", EU), version: 1, body: "{}".to_owned(), index, expires_s: None };
     world.table.write(&odd, When::Always).now_or_never().unwrap().unwrap();
     world.cut(EU, false);
     world.pass(MINUTE);

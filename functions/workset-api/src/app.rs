@@ -20,6 +20,7 @@ use sealane::{
     retry::{RetryBudgets, Spent},
     store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
     time::Timestamp,
+    workset::{Actor, By},
 };
 
 use crate::{
@@ -29,6 +30,9 @@ use crate::{
 
 /// How old the last look may be by which a read says how stale its answer may be.
 const GLANCE_EVERY: Duration = Duration::from_secs(30);
+
+/// How long after a move calls are still sent again that were begun before it.
+const LATELY: Duration = Duration::from_secs(3600);
 
 /// What the API works on. Built once, in main.
 #[derive(Debug)]
@@ -223,6 +227,23 @@ impl<R: Rows, C: Clock> App<R, C> {
                 Problem::new(Kind::PrimaryMoving, format!("{none}; try again in a moment"))
             }
         })
+    }
+
+    /// Who writes in `region`, now and under the assignment that holds.
+    pub(crate) async fn by(&self, actor: &Actor, region: RegionName, request: &str) -> By {
+        let epoch = match self.deps.config.enabled {
+            true => self.outlook().await.record.as_ref().map(|record| record.epoch),
+            false => None,
+        };
+        By { actor: actor.clone(), region, at: self.now(), request: request.to_owned(), epoch }
+    }
+
+    /// Whether writes have moved so lately that a record of a call may have stayed behind. By the
+    /// clocks of two machines; a difference makes a claim look closer than it needs, or not as close.
+    pub(crate) async fn has_moved_lately(&self) -> bool {
+        let outlook = self.outlook().await;
+        let moved = outlook.record.as_ref().filter(|record| record.epoch > 1);
+        moved.is_some_and(|record| self.now().since(record.since) < LATELY)
     }
 
     /// Whether `primary` still takes the writes: asked before each write, since a request

@@ -1,7 +1,7 @@
 //! One replica of a DynamoDB table.
 //!
 //! Every table has the same shape: `pk`, `sk`, a version `v`, the `body` as JSON,
-//! and `gsi1pk`/`gsi1sk` while the row belongs in the index.
+//! `gsi1pk`/`gsi1sk` while the row belongs in the index, and `ttl` if it ends.
 
 use std::collections::HashMap;
 
@@ -19,6 +19,9 @@ use crate::{
 };
 
 type Item = HashMap<String, AttributeValue>;
+
+/// The attribute that DynamoDB's time to live reads, where the table has it switched on.
+const EXPIRES: &str = "ttl";
 
 /// One region's replica of a table.
 #[derive(Debug, Clone)]
@@ -136,6 +139,9 @@ fn item(row: &Row) -> Item {
         item.insert("gsi1pk".to_owned(), text(&index.partition));
         item.insert("gsi1sk".to_owned(), text(&index.sort));
     }
+    if let Some(expires_s) = row.expires_s {
+        item.insert(EXPIRES.to_owned(), AttributeValue::N(expires_s.to_string()));
+    }
     item
 }
 
@@ -154,10 +160,11 @@ fn row(mut item: Item) -> Result<Row, RowsError> {
         key: format!("{} {}", key.partition, key.sort),
         source: "no version `v`".into(),
     };
-    let version = item.get("v").and_then(|v| v.as_n().ok()?.parse().ok()).ok_or_else(unreadable)?;
+    let number = |name: &str| item.get(name).and_then(|v| v.as_n().ok()?.parse().ok());
+    let (version, expires_s) = (number("v").ok_or_else(unreadable)?, number(EXPIRES));
     let body = take(&mut item, "body")?;
     let index = item.contains_key("gsi1pk").then(|| index_key(&mut item)).transpose()?;
-    Ok(Row { key, version, body, index })
+    Ok(Row { key, version, body, index, expires_s })
 }
 
 fn cursor(mut item: Item) -> Result<Cursor, RowsError> {

@@ -12,6 +12,7 @@ use super::{
     watch::Moment,
 };
 use crate::{
+    audit::Link,
     region::RegionName,
     time::{Human, Timestamp, millis},
 };
@@ -47,6 +48,9 @@ pub struct Moved {
     pub verified: bool,
     /// When it ended, on the clock of the controller that ended it. For people only.
     pub ended: Timestamp,
+    /// What ties it to the account before; made when it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Link>,
 }
 
 impl Moved {
@@ -70,6 +74,7 @@ impl Moved {
             steps,
             verified: *why == Advance::Verified,
             ended: moment.now,
+            chain: None,
         })
     }
 }

@@ -170,6 +170,7 @@ fn an_order_says_who_what_and_why() {
         by: "bob".to_owned(),
         reason: "over".to_owned(),
         order,
+        chain: None,
     };
     let taken = entry(Order::Unpin { region: name(1), was: Some(pin.clone()) });
     assert_eq!(

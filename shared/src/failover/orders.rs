@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::pins::{Pin, Rule};
-use crate::{region::RegionName, time::Timestamp};
+use crate::{audit::Link, region::RegionName, time::Timestamp};
 
 /// What an operator ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,9 @@ pub struct Ordered {
     /// What was ordered.
     #[serde(flatten)]
     pub order: Order,
+    /// What ties it to the entry before; made when it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Link>,
 }
 
 impl fmt::Display for Ordered {

@@ -2,11 +2,12 @@
 //!
 //! They lie in the replica that takes the writes, so that a region that is left
 //! without its last writes is left without what it kept of them as well, and nobody
-//! is told that something was done which is lost.
+//! is told that something was done which is lost. The table drops them some time after they
+//! count for nothing any more.
 
 use super::{Versioned, WorksetTable, encode, versioned};
 use crate::{
-    ports::{Key, Rows, RowsError, When},
+    ports::{Key, Row, Rows, RowsError, When},
     workset::{Call, CallKey, Tenant, keys},
 };
 
@@ -49,6 +50,7 @@ impl<R: Rows> WorksetTable<R> {
     ) -> Result<Versioned<Call>, RowsError> {
         let version = old.map_or(0, |old| old.version) + 1;
         let row = encode(name.row(), version, &new)?;
+        let row = Row { expires_s: Some(new.expires_at.as_millis().div_ceil(1_000)), ..row };
         let when = old.map_or(When::Absent, |old| When::Version(old.version));
         match self.rows().write(&row, when).await {
             Ok(()) => {}
@@ -102,5 +104,17 @@ mod tests {
             assert!(matches!(refused, Err(RowsError::Conflict)), "{refused:?}");
         }
         assert_eq!(table.call(&name("k")).await.unwrap().unwrap(), second);
+    }
+
+    /// The table may drop a record late and never early: what is in it decides.
+    #[tokio::test]
+    async fn the_table_may_drop_a_record_once_it_counts_for_nothing() {
+        let rows = MemoryRows::default();
+        let table = WorksetTable::new(rows.clone());
+        let kept = table.keep_call(&name("k"), None, begun("a", 1, None)).await.unwrap();
+        let [row] = rows.all().try_into().unwrap();
+        let expires_ms = kept.value.expires_at.as_millis();
+        assert_eq!(row.expires_s, Some(expires_ms.div_ceil(1_000)));
+        assert_eq!(expires_ms, 1 + 35 * 86_400_000);
     }
 }

@@ -16,8 +16,9 @@ use std::{
 
 use futures::stream::{self, StreamExt as _};
 
-use super::{decode, encode};
+use super::{decode, encode, unreadable};
 use crate::{
+    audit::Link,
     failover::{Moved, Pin, Record},
     ports::{Cursor, Key, Page, Row, Rows, RowsError, When},
     region::RegionName,
@@ -27,12 +28,39 @@ const ASSIGNMENT: &str = "assignment";
 const CURRENT: &str = "current";
 const MOVES: &str = "moves";
 const PINS: &str = "pins";
+const ORDERS: &str = "orders";
 
 /// Pins that are read; there is at most one a region.
 const PINS_MAX: usize = 100;
 
+/// Rows asked for at once.
+const PAGE: usize = 500;
+
 /// No replica has answered lately.
 const NOBODY: usize = usize::MAX;
+
+/// An append-only list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// What operators ordered.
+    Orders,
+    /// Accounts of finished moves.
+    Moves,
+}
+
+impl Listing {
+    const fn partition(self) -> &'static str {
+        match self {
+            Self::Orders => ORDERS,
+            Self::Moves => MOVES,
+        }
+    }
+
+    /// The sort key of an entry.
+    pub(super) fn place(number: u64) -> String {
+        format!("{number:010}")
+    }
+}
 
 /// The control table through the replicas that this caller can ask.
 ///
@@ -125,7 +153,12 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn log(&self, moved: &Moved) -> Result<(), RowsError> {
-        let row = encode(Key::new(MOVES, format!("{:010}", moved.epoch)), 1, moved)?;
+        let key = Key::new(MOVES, Listing::place(moved.epoch));
+        // The one before, and perhaps this very one, which a controller left before it died.
+        let before = self.moves(2).await?.into_iter().find(|before| before.epoch < moved.epoch);
+        let prev = before.and_then(|before| before.chain).map(|link| link.hash);
+        let link = Link::of(moved, prev, None).map_err(|e| unreadable(&key, e))?;
+        let row = encode(key, 1, &Moved { chain: Some(link), ..moved.clone() })?;
         match self.write(&row, When::Absent).await {
             Ok(()) | Err(RowsError::Conflict) => Ok(()),
             Err(error) => Err(error),
@@ -138,6 +171,11 @@ impl<R: Rows> ControlTable<R> {
     /// When no replica answers.
     pub async fn moves(&self, limit: usize) -> Result<Vec<Moved>, RowsError> {
         self.rows(MOVES, true, limit).await?.iter().map(decode).collect()
+    }
+
+    /// Every row of a list, oldest first.
+    pub(super) async fn whole(&self, listing: Listing) -> Result<Vec<Row>, RowsError> {
+        self.rows(listing.partition(), false, usize::MAX).await
     }
 
     /// Every pin, expired ones too.
@@ -176,7 +214,8 @@ impl<R: Rows> ControlTable<R> {
     async fn rows(&self, partition: &str, newest_first: bool, limit: usize) -> Result<Vec<Row>, RowsError> {
         let (mut rows, mut from) = (Vec::new(), None);
         while rows.len() < limit {
-            let page = self.list(partition, newest_first, from.as_ref(), limit - rows.len()).await?;
+            let wanted = (limit - rows.len()).min(PAGE);
+            let page = self.list(partition, newest_first, from.as_ref(), wanted).await?;
             rows.extend(page.rows);
             from = page.next;
             if from.is_none() {
@@ -207,8 +246,11 @@ impl<R: Rows> ControlTable<R> {
                 // After a silence, here or inside the client, a refusal may be that of our own write.
                 Err(RowsError::Conflict) => return self.read_back(row).await,
                 Err(error) if error.is_outage() => {
-                    in_doubt |= matches!(error, RowsError::NoAnswer { .. });
-                    silent = error;
+                    // That one replica throttled the call says nothing of what another did with it.
+                    if !in_doubt {
+                        in_doubt = matches!(error, RowsError::NoAnswer { .. });
+                        silent = error;
+                    }
                 }
                 answer => {
                     self.answered(number);
@@ -256,6 +298,7 @@ mod tests {
             steps: Vec::new(),
             verified: true,
             ended: Timestamp::default(),
+            chain: None,
         }
     }
 

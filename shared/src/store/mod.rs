@@ -10,6 +10,7 @@ mod leases;
 mod ledger;
 mod locks;
 mod marks;
+mod trail;
 mod worksets;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use health::HealthTable;
 pub use ledger::{Due, LedgerTable, Walked};
 pub use locks::LockRow;
 pub use marks::MarksTable;
+pub use trail::Trail;
 pub use worksets::{Conflict, Conflicts, Count, Filter, Held, History, Listed, WorksetTable, WriteError};
 
 use crate::ports::{Key, Row, RowsError};
@@ -46,7 +48,7 @@ fn versioned<T: DeserializeOwned>(row: &Row) -> Result<Versioned<T>, RowsError> 
 
 fn encode<T: Serialize>(key: Key, version: u64, value: &T) -> Result<Row, RowsError> {
     let body = serde_json::to_string(value).map_err(|e| unreadable(&key, e))?;
-    Ok(Row { key, version, body, index: None })
+    Ok(Row { key, version, body, index: None, expires_s: None })
 }
 
 fn unreadable(key: &Key, error: serde_json::Error) -> RowsError {

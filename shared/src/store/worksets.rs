@@ -8,6 +8,9 @@
 //! a reader of the history sees the event in the workset's row until then. No
 //! state is ever without its history, and no event tells of a write that lost.
 //!
+//! Each event is tied to the one before by its [`Link`], so that the history is
+//! the audit as well: what was changed or taken out of it later shows.
+//!
 //! Two regions that write one version while they cannot see each other leave an
 //! event each, and [`collisions`](crate::workset::collisions) finds them. What is
 //! lost without a trace needs both at once: a collision, and a crash of the
@@ -20,8 +23,9 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{decode, encode};
+use super::{decode, encode, unreadable};
 use crate::{
+    audit::{Link, content},
     ports::{self, Key, Row, Rows, RowsError, When},
     workset::{Cursor, Event, Place, Priority, State, Tenant, Workset, WorksetId, keys},
 };
@@ -230,7 +234,7 @@ impl<R: Rows> WorksetTable<R> {
     /// # Errors
     /// [`WriteError::Lost`] if there is one; otherwise as for [`replace`](Self::replace).
     pub async fn create(&self, new: &Held) -> Result<(), WriteError> {
-        self.commit(new, When::Absent).await
+        self.commit(&sealed(new, None)?, When::Absent).await
     }
 
     /// Replaces `old` by `new` if the replica still holds `old`.
@@ -240,7 +244,7 @@ impl<R: Rows> WorksetTable<R> {
     /// [`WriteError::Unknown`] if the replica fell silent over the write.
     pub async fn replace(&self, old: &Held, new: &Held) -> Result<(), WriteError> {
         self.keep_event(old).await.map_err(WriteError::Failed)?;
-        self.commit(new, When::Version(old.workset.version)).await
+        self.commit(&sealed(new, Some(old))?, When::Version(old.workset.version)).await
     }
 
     async fn commit(&self, new: &Held, when: When) -> Result<(), WriteError> {
@@ -299,6 +303,16 @@ impl<R: Rows> WorksetTable<R> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// `new` with its event tied to the one of `old`, which the write is conditional on. So the chain
+/// has one end, and costs no write.
+fn sealed(new: &Held, old: Option<&Held>) -> Result<Held, WriteError> {
+    let Held { workset, last } = new;
+    let prev = old.and_then(|old| old.last.chain).map(|link| link.hash);
+    let link = content(workset).and_then(|content| Link::of(last, prev, Some(content)));
+    let link = link.map_err(|e| WriteError::Failed(unreadable(&meta(&workset.tenant, &workset.id), e)))?;
+    Ok(Held { workset: workset.clone(), last: Event { chain: Some(link), ..last.clone() } })
 }
 
 fn meta(tenant: &Tenant, id: &WorksetId) -> Key {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     class::Priority,
-    event::{By, Event},
+    event::{Act, By, Event},
     name::Text,
     record::Workset,
     register::{Invalid, Problem},
@@ -77,7 +77,7 @@ pub fn amend(workset: &Workset, change: Amendment, by: &By) -> Result<(Workset, 
         preferred_region: region.or(workset.preferred_region),
         ..next
     };
-    let event = Event::of(&next, Some(workset), change.reason, by);
+    let event = Event::of(Act::Amended, &next, Some(workset), change.reason, by);
     Ok((next, event))
 }
 
@@ -98,6 +98,7 @@ mod tests {
             region: "us-east-1".parse().unwrap(),
             at: Timestamp::from_millis(at_ms),
             request: String::new(),
+            epoch: None,
         }
     }
 

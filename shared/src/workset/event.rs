@@ -10,7 +10,7 @@ use super::{
     record::Workset,
     state::State,
 };
-use crate::{region::RegionName, time::Timestamp};
+use crate::{audit::Link, region::RegionName, time::Timestamp};
 
 /// Who writes, where and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,40 @@ pub struct By {
     pub at: Timestamp,
     /// The request, which no other write shares: what an unanswered write is known by.
     pub request: String,
+    /// The assignment under which the region takes writes; `None` where there is only one region.
+    pub epoch: Option<u64>,
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// The workset was registered.
+    Registered,
+    /// It was moved to another state.
+    Moved,
+    /// Its run was reported on.
+    Reported,
+    /// What it is was changed.
+    Amended,
+    /// Its lock was taken by another than the last holder, whose writes end with this one.
+    TakenOver,
+    /// An operator took its lock from whoever held it.
+    Broken,
+}
+
+impl Act {
+    /// The name used in rows and replies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Moved => "moved",
+            Self::Reported => "reported",
+            Self::Amended => "amended",
+            Self::TakenOver => "taken_over",
+            Self::Broken => "broken",
+        }
+    }
 }
 
 /// Where an event stands in a history; also the cursor behind it.
@@ -64,6 +98,9 @@ impl FromStr for Place {
 pub struct Event {
     /// The version that this write made.
     pub version: u64,
+    /// What it did; `None` in events that say no more than the two states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
     /// The state before; `None` for the registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<State>,
@@ -78,6 +115,12 @@ pub struct Event {
     /// writes of one version, the one that the next was decided on is the one that was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<RegionName>,
+    /// The assignment under which that region took writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// The highest lock token that had written the workset after this write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
     /// Why, in the caller's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<1024>>,
@@ -86,21 +129,34 @@ pub struct Event {
     /// The request that wrote it, which tells two writes apart that are alike in all else.
     #[serde(default)]
     pub request: String,
+    /// What ties it to the write before; made when it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Link>,
 }
 
 impl Event {
     /// The event of the write that made `new` of `old`.
-    pub(super) fn of(new: &Workset, old: Option<&Workset>, reason: Option<Text<1024>>, by: &By) -> Self {
+    pub(super) fn of(
+        act: Act,
+        new: &Workset,
+        old: Option<&Workset>,
+        reason: Option<Text<1024>>,
+        by: &By,
+    ) -> Self {
         Self {
             version: new.version,
+            act: Some(act),
             from: old.map(|old| old.state),
             to: new.state,
             at: by.at,
             region: by.region,
             after: old.map(|old| old.written_in),
+            epoch: by.epoch,
+            fence: Some(new.fence).filter(|fence| *fence > 0),
             reason,
             actor: by.actor.clone(),
             request: by.request.clone(),
+            chain: None,
         }
     }
 
@@ -138,14 +194,18 @@ mod tests {
         fn colliding_writes_are_all_reported(written in vec((1..8_u64, 0..3_u8), 0..16)) {
             let history: Vec<Event> = written.iter().map(|(version, region)| Event {
                 version: *version,
+                act: None,
                 from: Some(State::Ready),
                 to: State::InProgress,
                 at: Timestamp::from_millis(0),
                 region: format!("eu-west-{region}").parse().unwrap(),
                 after: None,
+                epoch: None,
+                fence: None,
                 reason: None,
                 actor: "alice".parse().unwrap(),
                 request: String::new(),
+                chain: None,
             }).collect();
             let reported: usize = collisions(&history).iter().map(Vec::len).sum();
             let shared = |e: &&Event| history.iter().filter(|o| o.version == e.version).count() > 1;

@@ -14,6 +14,7 @@ mod class;
 mod cursor;
 mod document;
 mod event;
+mod fence;
 pub mod keys;
 mod lock;
 mod name;
@@ -29,7 +30,8 @@ pub use call::{AT_WORK_MAX, Call, CallKey, InvalidCallKey, KEPT_FOR, Reply, Stag
 pub use class::{ErrorCategory, Kind, Priority, UnknownName};
 pub use cursor::{Cursor, InvalidCursor};
 pub use document::{DEPTH_MAX, Document, InvalidDocument, Metadata, SIZE_MAX};
-pub use event::{By, Event, Place, collisions};
+pub use event::{Act, By, Event, Place, collisions};
+pub use fence::{broken, taken_over};
 pub use lock::{Denied, InvalidLease, Lease, Lock, Slot};
 pub use name::{Actor, Bucket, InvalidName, InvalidText, Prefix, Tenant, Text, WorksetId};
 pub use queue::{Depth, next_ready};

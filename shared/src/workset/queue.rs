@@ -82,6 +82,7 @@ mod tests {
                 region: "us-west-2".parse().unwrap(),
                 at: Timestamp::from_millis(created_ms),
                 request: String::new(),
+                epoch: None,
             };
             let (workset, _) = register(request, "lab".parse().unwrap(), &by).unwrap();
             Workset { state, priority, ..workset }

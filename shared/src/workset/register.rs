@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    event::{By, Event},
+    event::{Act, By, Event},
     name::Tenant,
     record::Workset,
     state::State,
@@ -125,7 +125,7 @@ pub fn register(request: Registration, tenant: Tenant, by: &By) -> Result<(Works
         version: 1,
         written_in: by.region,
     };
-    let event = Event::of(&workset, None, None, by);
+    let event = Event::of(Act::Registered, &workset, None, None, by);
     Ok((workset, event))
 }
 
@@ -167,6 +167,7 @@ mod tests {
             region: "us-west-2".parse().unwrap(),
             at: Timestamp::from_millis(1_700_000_000_000),
             request: String::new(),
+            epoch: None,
         }
     }
 

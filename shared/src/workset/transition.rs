@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     class::ErrorCategory,
     document::Document,
-    event::{By, Event},
+    event::{Act, By, Event},
     name::Text,
     record::{Failure, Progress, Workset},
     retry::{RETRIES_MAX, delay},
@@ -188,7 +188,7 @@ pub fn transition(
         metrics: change.metrics.or(next.metrics),
         ..next
     };
-    let event = Event::of(&next, Some(workset), change.reason, by);
+    let event = Event::of(Act::Moved, &next, Some(workset), change.reason, by);
     Ok((next, event))
 }
 
@@ -203,7 +203,7 @@ pub fn report(workset: &Workset, news: Report, by: &By) -> Result<(Workset, Even
     }
     let metrics = news.metrics.or(next.metrics);
     let next = Workset { progress: Some(news.progress), metrics, ..next };
-    let event = Event::of(&next, Some(workset), None, by);
+    let event = Event::of(Act::Reported, &next, Some(workset), None, by);
     Ok((next, event))
 }
 

@@ -152,6 +152,7 @@ impl Locks {
             region: "us-west-2".parse().unwrap_or_else(|e| panic!("{e}")),
             at: Timestamp::default(),
             request: "request".to_owned(),
+            epoch: None,
         };
         let tenant = "tenant".parse().unwrap_or_else(|e| panic!("{e}"));
         let (workset, _) = register(request, tenant, &by).unwrap_or_else(|e| panic!("{e}"));

@@ -43,6 +43,7 @@ async fn main() {
         version: n,
         body: format!(r#"{{"region":"us-west-2","filler":"{}"}}"#, "x".repeat(300)),
         index: None,
+        expires_s: None,
     };
     let only = std::env::args().nth(1);
     let wanted = |what: &str| only.as_deref().is_none_or(|only| what.starts_with(only));

@@ -14,7 +14,7 @@ pub async fn keeps(rows: &impl Rows, scope: &str, settled: impl AsyncFn()) {
 }
 
 fn row(partition: &str, sort: &str, version: u64, body: &str) -> Row {
-    Row { key: Key::new(partition, sort), version, body: body.to_owned(), index: None }
+    Row { key: Key::new(partition, sort), version, body: body.to_owned(), index: None, expires_s: None }
 }
 
 async fn a_write_is_read_back(rows: &impl Rows, partition: &str) {
@@ -22,6 +22,10 @@ async fn a_write_is_read_back(rows: &impl Rows, partition: &str) {
     assert_eq!(rows.read(&first.key).await.unwrap(), None);
     rows.write(&first, When::Always).await.unwrap();
     assert_eq!(rows.read(&first.key).await.unwrap(), Some(first));
+    // A row that ends, long after this test.
+    let ending = Row { expires_s: Some(32_503_680_000), ..row(partition, "b", 1, "{}") };
+    rows.write(&ending, When::Always).await.unwrap();
+    assert_eq!(rows.read(&ending.key).await.unwrap(), Some(ending));
 }
 
 async fn an_absent_row_is_made_once(rows: &impl Rows, partition: &str) {

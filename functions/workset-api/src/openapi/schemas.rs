@@ -80,6 +80,7 @@ fn nullable(schema: &str) -> Value {
 
 fn worksets() -> Value {
     let (ms, region, state) = (reference("Ms"), reference("Region"), reference("State"));
+    let digest = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
     json!({
         "Progress": closed(&["step"], json!({ "step": text(64), "message": text(1024) })),
         "Failure": closed(&["category", "details"], json!({ "category": reference("ErrorCategory"), "details": text(4096) })),
@@ -100,8 +101,11 @@ fn worksets() -> Value {
             json!({
                 "version": count(), "from": state, "to": state, "at_ms": ms, "region": region, "after": region,
                 "reason": text(1024), "actor": { "type": "string" }, "request": { "type": "string" },
+                "act": { "enum": ["registered", "moved", "reported", "amended", "taken_over", "broken"] },
+                "epoch": count(), "fence": count(), "chain": reference("Link"),
             }),
         ),
+        "Link": closed(&["hash"], json!({ "prev": digest, "content": digest, "hash": digest })),
         "Conflict": closed(&["version", "kept", "writes"], json!({
             "version": count(), "kept": nullable("Region"), "writes": { "type": "array", "minItems": 1, "items": reference("Event") },
         })),

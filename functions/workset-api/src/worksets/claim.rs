@@ -8,6 +8,7 @@
 use std::ops::ControlFlow::{Break, Continue};
 
 use axum::{Extension, extract::State, response::Response};
+use futures::future::try_join_all;
 use sealane::{
     ports::{Clock, Rows, RowsError},
     region::RegionName,
@@ -19,6 +20,7 @@ use serde_json::json;
 
 use super::{
     Shared,
+    fence::Change,
     locks::{doubtful, lease},
     replica,
 };
@@ -66,6 +68,16 @@ pub(super) async fn claim<R: Rows, C: Clock>(
     pen.close(outcome).await
 }
 
+/// What came of trying to take a lock.
+enum Tried {
+    /// It was taken, and this is the answer.
+    Claimed(Reply),
+    /// It was taken, and given back: the workset waits no more.
+    Gone,
+    /// Another holds it.
+    Another,
+}
+
 struct Claim<'a, R, C> {
     app: &'a App<R, C>,
     caller: &'a Caller,
@@ -84,13 +96,21 @@ impl<R: Rows, C: Clock> Claim<'_, R, C> {
         let (mut from, mut passed) = (None, 0);
         loop {
             let page = self.table.list(&self.caller.tenant, filter, from.as_ref(), PAGE).await?;
-            for workset in &page.worksets {
-                let is_first = passed == 0;
-                if let Some(reply) = self.take(workset, is_first, pen).await? {
-                    return Ok(reply);
+            let mut waiting = page.worksets.as_slice();
+            if passed == 0
+                && let Some(head) = blindly(waiting)
+                && !self.app.has_moved_lately().await
+            {
+                match self.take(head, &LockRow::default(), pen).await? {
+                    Tried::Claimed(reply) => return Ok(reply),
+                    Tried::Gone => waiting = &waiting[1..],
+                    Tried::Another => {}
                 }
-                passed += 1;
             }
+            if let Some(reply) = self.among(waiting, pen).await? {
+                return Ok(reply);
+            }
+            passed += page.worksets.len();
             from = page.next;
             if from.is_none() {
                 let body = json!({ "served_by": self.primary, "workset": null, "lock": null });
@@ -103,72 +123,78 @@ impl<R: Rows, C: Clock> Claim<'_, R, C> {
         }
     }
 
-    /// What an owner before this one had taken already.
-    async fn resumed(&self, pen: &mut Pen<'_, R>) -> Result<Option<Reply>, Problem> {
-        let tenant = &self.caller.tenant;
-        let chosen: Vec<WorksetId> = pen.journal().iter().filter_map(|step| step.parse().ok()).collect();
-        for id in chosen {
-            let row = self.app.deps.control.lock(tenant, &id).await?;
-            if row.write != pen.write() || row.slot.lock.is_none() {
-                continue;
+    /// The first of `waiting` whose lock can be taken. All locks are read at once: behind many workers
+    /// that hold one, a claim waits no longer than behind one.
+    async fn among(&self, waiting: &[Workset], pen: &mut Pen<'_, R>) -> Result<Option<Reply>, Problem> {
+        let (control, tenant) = (&self.app.deps.control, &self.caller.tenant);
+        let rows = try_join_all(waiting.iter().map(|workset| control.lock(tenant, &workset.id))).await?;
+        // This very call took one before, and what was kept of the call is lost with its region.
+        for (workset, row) in waiting.iter().zip(&rows) {
+            if let Some(reply) = self.again(&workset.id, row, pen).await? {
+                return Ok(Some(reply));
             }
-            if let Some(reply) = self.settle(&id, &row).await? {
+        }
+        for (workset, row) in waiting.iter().zip(&rows) {
+            if let Tried::Claimed(reply) = self.take(workset, row, pen).await? {
                 return Ok(Some(reply));
             }
         }
         Ok(None)
     }
 
-    /// Takes the lock of `listed`, if nobody holds it and it still waits.
-    async fn take(
-        &self,
-        listed: &Workset,
-        is_first: bool,
-        pen: &mut Pen<'_, R>,
-    ) -> Result<Option<Reply>, Problem> {
-        let (control, tenant, id) = (&self.app.deps.control, &self.caller.tenant, &listed.id);
-        // No holder has written it, so most likely nobody ever took its lock: the write itself asks.
-        let blind = is_first && listed.fence == 0;
-        let old = if blind { LockRow::default() } else { control.lock(tenant, id).await? };
-        // This very call took it before, and what was kept of the call is lost with its region.
-        if old.write == pen.write() && old.slot.lock.is_some() {
-            return self.settle(id, &old).await;
+    /// What an owner before this one had taken already.
+    async fn resumed(&self, pen: &mut Pen<'_, R>) -> Result<Option<Reply>, Problem> {
+        let tenant = &self.caller.tenant;
+        let chosen: Vec<WorksetId> = pen.journal().iter().filter_map(|step| step.parse().ok()).collect();
+        for id in chosen {
+            let row = self.app.deps.control.lock(tenant, &id).await?;
+            if let Some(reply) = self.again(&id, &row, pen).await? {
+                return Ok(Some(reply));
+            }
         }
-        let Ok(slot) = old.slot.acquire(listed.state, self.caller.actor.clone(), self.lease, self.app.now())
-        else {
-            return Ok(None);
+        Ok(None)
+    }
+
+    /// The answer that this call would have got, if the lock of `row` is the one that it took.
+    async fn again(&self, id: &WorksetId, row: &LockRow, pen: &Pen<'_, R>) -> Result<Option<Reply>, Problem> {
+        let now = self.app.now();
+        let Some(token) = row.granted(pen.write(), now) else { return Ok(None) };
+        // Given back or taken over since: it is not taken a second time for the same call.
+        row.slot.guard(Some(token), now)?;
+        self.settle(id, row, pen).await
+    }
+
+    /// Takes the lock of `listed`, which was read as `old`, if nobody holds it and it still waits.
+    async fn take(&self, listed: &Workset, old: &LockRow, pen: &mut Pen<'_, R>) -> Result<Tried, Problem> {
+        let (control, tenant, id) = (&self.app.deps.control, &self.caller.tenant, &listed.id);
+        let now = self.app.now();
+        let Ok(slot) = old.slot.acquire(listed.state, self.caller.actor.clone(), self.lease, now) else {
+            return Ok(Tried::Another);
         };
         pen.begin(id.as_str()).await?;
-        let row = match control.swap_lock(tenant, id, &old, slot, pen.write()).await {
+        let row = match control.swap_lock(tenant, id, old, slot, (pen.write(), now)).await {
             Ok(row) => row,
-            Err(RowsError::Conflict) if blind => return Box::pin(self.take(listed, false, pen)).await,
-            Err(RowsError::Conflict) => return Ok(None),
+            Err(RowsError::Conflict) => return Ok(Tried::Another),
             Err(error) => return Err(doubtful(id, error)),
         };
-        self.settle(id, &row).await
+        Ok(self.settle(id, &row, pen).await?.map_or(Tried::Gone, Tried::Claimed))
     }
 
     /// Answers with the workset whose lock is `row`, or gives the lock back when it waits no more.
-    ///
-    /// The lock is ours, and an outage leaves it so: the same call finds it again.
-    async fn settle(&self, id: &WorksetId, row: &LockRow) -> Result<Option<Reply>, Problem> {
-        let (control, tenant) = (&self.app.deps.control, &self.caller.tenant);
-        let held = self.table.get(tenant, id).await.map_err(|error| {
-            let detail = format!("`{id}` is locked and could not be read (send the call again with its key)");
-            Problem::new(Kind::OutcomeUnknown, detail).caused_by(&error)
-        })?;
-        match held.filter(|held| held.workset.state == Phase::Ready) {
-            Some(held) => Ok(Some(self.claimed(&held.workset, row))),
-            None => {
-                if let Ok(free) = row.slot.release(row.slot.token_last) {
-                    control
-                        .swap_lock(tenant, id, row, free, "given back")
-                        .await
-                        .map_err(|e| doubtful(id, e))?;
-                }
-                Ok(None)
-            }
+    async fn settle(
+        &self,
+        id: &WorksetId,
+        row: &LockRow,
+        pen: &Pen<'_, R>,
+    ) -> Result<Option<Reply>, Problem> {
+        let Self { app, caller, primary, .. } = *self;
+        let change = Change { caller, id, primary, write: pen.write() };
+        let held = change.taken(app, row.slot.token_last, |state| state == Phase::Ready).await?;
+        if let Some(workset) = held {
+            return Ok(Some(self.claimed(&workset, row)));
         }
+        let back = app.deps.control.take_back(&caller.tenant, id, row).await;
+        back.map(|()| None).map_err(|error| doubtful(id, error))
     }
 
     fn claimed(&self, workset: &Workset, row: &LockRow) -> Reply {
@@ -179,4 +205,10 @@ impl<R: Rows, C: Clock> Claim<'_, R, C> {
             body: json!({ "served_by": self.primary, "workset": workset, "lock": row.slot.lock }),
         }
     }
+}
+
+/// The head of the queue, if no holder has written it: most likely nobody ever took its lock, so
+/// that the write itself may ask.
+fn blindly(waiting: &[Workset]) -> Option<&Workset> {
+    waiting.first().filter(|head| head.fence == 0)
 }

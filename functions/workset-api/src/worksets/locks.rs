@@ -13,12 +13,12 @@ use sealane::{
     ports::{Clock, Rows, RowsError},
     region::RegionName,
     store::LockRow,
-    workset::{Denied, Lease, Lock, Reply, Slot, WorksetId},
+    workset::{Denied, Lease, Lock, Reply, Slot, State as Phase, WorksetId},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Shared, TRIES_MAX, contended, missing, replica};
+use super::{Shared, TRIES_MAX, contended, fence::Change, missing, replica};
 use crate::{
     app::App,
     caller::{Caller, Operates, Reads, Writes},
@@ -96,8 +96,17 @@ pub(super) async fn acquire<R: Rows, C: Clock>(
     };
     let taken = async {
         let held = table.get(&caller.tenant, &id).await?.ok_or_else(|| missing(&id))?;
-        let take = |slot: &Slot| slot.acquire(held.workset.state, caller.actor.clone(), lease, app.now());
+        let state = held.workset.state;
+        let take = |slot: &Slot| slot.acquire(state, caller.actor.clone(), lease, app.now());
         let row = swap(&app, &caller, &id, &mut pen, take).await?;
+        let change = Change { caller: &caller, id: &id, primary, write: pen.write() };
+        let token = row.slot.token_last;
+        if token > 1 && change.taken(&app, token, Phase::is_lockable).await?.is_none() {
+            let back = app.deps.control.take_back(&caller.tenant, &id, &row).await;
+            back.map_err(|error| doubtful(&id, error))?;
+            let detail = format!("`{id}` was moved while its lock was taken (read it, and decide anew)");
+            return Err(Problem::new(Kind::NotLockable, detail));
+        }
         Ok(locked(201, primary, &id, &row))
     };
     let outcome = taken.await;
@@ -141,8 +150,19 @@ pub(super) async fn break_lock<R: Rows, C: Clock>(
     Extension(RequestId(request)): Extension<RequestId>,
     post: Post<Nothing>,
 ) -> Result<Response, Problem> {
-    let call = Held { app: &app, caller: &caller, id: &id, request: &request };
-    call.change(&post, Slot::broken).await
+    let primary = app.primary().await?;
+    let mut pen = match Pen::open(&app, replica(&app, primary)?, &caller, &post, &request).await? {
+        Continue(pen) => pen,
+        Break(reply) => return Ok(reply),
+    };
+    let broken = async {
+        let row = swap(&app, &caller, &id, &mut pen, Slot::broken).await?;
+        let change = Change { caller: &caller, id: &id, primary, write: pen.write() };
+        change.broken(&app, row.slot.token_last).await?;
+        Ok(locked(200, primary, &id, &row))
+    };
+    let outcome = broken.await;
+    pen.close(outcome).await
 }
 
 /// A lock that somebody is said to hold, and who wants to change it.
@@ -180,14 +200,19 @@ pub(super) async fn swap<R: Rows, C: Clock>(
 ) -> Result<LockRow, Problem> {
     let control = &app.deps.control;
     for _ in 0..TRIES_MAX {
-        let old = control.lock(&caller.tenant, id).await?;
+        let (old, now) = (control.lock(&caller.tenant, id).await?, app.now());
+        // This call took a lock before, and what was kept of the call does not say so.
+        if let Some(token) = old.granted(pen.write(), now) {
+            old.slot.guard(Some(token), now)?;
+            return Ok(old);
+        }
         // The first owner of this call died after it had done it, or its own answer was lost.
         if old.write == pen.write() {
             return Ok(old);
         }
         let slot = decide(&old.slot)?;
         pen.begin("lock").await?;
-        match control.swap_lock(&caller.tenant, id, &old, slot, pen.write()).await {
+        match control.swap_lock(&caller.tenant, id, &old, slot, (pen.write(), now)).await {
             Ok(row) => return Ok(row),
             Err(RowsError::Conflict) => {}
             Err(error) => return Err(doubtful(id, error)),

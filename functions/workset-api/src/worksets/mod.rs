@@ -1,6 +1,7 @@
 //! The routes of worksets: reading them, writing them, their locks, and claiming the next one.
 
 mod claim;
+mod fence;
 mod locks;
 mod read;
 mod rewrite;

@@ -56,12 +56,7 @@ pub(super) async fn rewrite<R: Rows, C: Clock>(
         }
         if_match.check(&old.workset)?;
         lock?.slot.guard(token, app.now())?;
-        let by = By {
-            actor: caller.actor.clone(),
-            region: primary,
-            at: app.now(),
-            request: pen.write().to_owned(),
-        };
+        let by = app.by(&caller.actor, primary, pen.write()).await;
         let (workset, last) = decide(&old.workset, &by)?;
         let new = Held { workset, last };
         pen.begin("write").await?;

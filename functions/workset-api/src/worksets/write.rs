@@ -53,7 +53,8 @@ async fn registered<R: Rows, C: Clock>(
     pen: &mut Pen<'_, R>,
 ) -> Result<Reply, Problem> {
     let table = replica(app, primary)?;
-    let new = described(app, registration, caller, primary, pen.write())?;
+    let by = app.by(&caller.actor, primary, pen.write()).await;
+    let new = described(app, registration, caller, &by)?;
     let id = new.workset.id.clone();
     for _ in 0..TRIES_MAX {
         pen.begin("write").await?;
@@ -83,12 +84,10 @@ fn described<R, C: Clock>(
     app: &App<R, C>,
     request: Registration,
     caller: &Caller,
-    region: RegionName,
-    write: &str,
+    by: &By,
 ) -> Result<Held, Problem> {
     let unknown = unknown_region(app, request.preferred_region.as_deref());
-    let by = By { actor: caller.actor.clone(), region, at: app.now(), request: write.to_owned() };
-    let made = match workset::register(request, caller.tenant.clone(), &by) {
+    let made = match workset::register(request, caller.tenant.clone(), by) {
         Ok((workset, last)) if unknown.is_none() => return Ok(Held { workset, last }),
         Ok(_) => Invalid { problems: Vec::new() },
         Err(invalid) => invalid,

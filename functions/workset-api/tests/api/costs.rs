@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::Router;
@@ -28,6 +31,8 @@ type Log = Arc<Mutex<Vec<&'static str>>>;
 struct Counted {
     rows: MemoryRows,
     log: Log,
+    /// Reads under way, and the most there ever were.
+    reads: Arc<[AtomicUsize; 2]>,
 }
 
 impl Counted {
@@ -39,6 +44,10 @@ impl Counted {
 impl Rows for Counted {
     async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
         self.note(&key.partition, ["read", "call read"]);
+        let [now, most] = &*self.reads;
+        most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+        now.fetch_sub(1, Ordering::Relaxed);
         self.rows.read(key).await
     }
 
@@ -73,7 +82,8 @@ impl Rows for Counted {
 async fn world() -> (Router, Log, Counted) {
     let log = Log::default();
     let west: RegionName = WEST.parse().unwrap();
-    let table = || Counted { rows: MemoryRows::default(), log: Arc::clone(&log) };
+    let reads = Arc::default();
+    let table = || Counted { rows: MemoryRows::default(), log: Arc::clone(&log), reads: Arc::clone(&reads) };
     let (control, worksets) = (ControlTable::new(vec![table()]), table());
     control.swap(None, &Record::first(west, Timestamp::default())).await.unwrap();
     let router = router(Deps {
@@ -142,6 +152,28 @@ async fn a_call_makes_no_more_requests_than_it_needs() {
     );
 }
 
+/// A lock that had a holder before costs the writes that end that one's.
+#[tokio::test]
+async fn a_claim_behind_many_locks_reads_them_at_once() {
+    let (router, log, table) = world().await;
+    let of = |method, target, body| cost(&router, &log, method, target, body);
+    for n in 1..=9 {
+        of("POST", "/v1/worksets", new(&format!("ws-{n:03}"))).await;
+        of("POST", "/v1/worksets:claim", json!({})).await;
+    }
+    of("POST", "/v1/worksets/ws-009/lock/release", json!({"token": 1})).await;
+    table.reads[1].store(0, Ordering::Relaxed);
+    let (counts, claimed) = of("POST", "/v1/worksets:claim", json!({})).await;
+    assert_eq!((&claimed["workset"]["id"], &claimed["lock"]["token"]), (&json!("ws-009"), &json!(2)));
+    assert_eq!(table.reads[1].load(Ordering::Relaxed), 9);
+    let wanted = [("call read", 1), ("call write", 3), ("query", 1), ("read", 11), ("write", 5)];
+    assert_eq!(
+        counts,
+        BTreeMap::from(wanted),
+        "a lock that is not free, looked at again; the locks and the workset; the last event, the row, its event"
+    );
+}
+
 #[tokio::test]
 async fn a_repetition_costs_one_read() {
     let (router, log, _) = world().await;
@@ -170,7 +202,7 @@ async fn a_page_of_ten_thousand_costs_what_a_page_costs() {
         }, "last": {"version": 1, "to": "ready", "at_ms": n, "region": WEST, "actor": "ada", "request": ""}});
         let key = Key::new(format!("lab#{id}"), "meta");
         let index = Some(Key::new("lab#ready", format!("1#{n:013}#{id}")));
-        let row = Row { key, version: 1, body: row.to_string(), index };
+        let row = Row { key, version: 1, body: row.to_string(), index, expires_s: None };
         table.rows.write(&row, When::Absent).await.unwrap();
     }
     let (mut cursor, mut seen, mut queries) = (String::new(), 0, 0);

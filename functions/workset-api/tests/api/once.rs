@@ -149,3 +149,80 @@ async fn an_outage_is_no_reply_to_keep() {
     world.worksets[WEST].cut(false);
     assert_eq!(world.keyed("k1", "/v1/worksets", new("ws-001")).await.status.as_u16(), 201);
 }
+
+/// What was kept of the call `k1` becomes what it was when its owner was about to act, or before.
+async fn forgotten(world: &World, steps: &[&str]) {
+    let rows = world.worksets[WEST].all();
+    let mut row = rows.into_iter().find(|row| row.key.partition.ends_with("#k1")).unwrap();
+    let mut call: Value = serde_json::from_str(&row.body).unwrap();
+    (call["stage"], call["steps"]) = (json!("released"), json!(steps));
+    row.body = call.to_string();
+    sealane::ports::Rows::write(&world.worksets[WEST], &row, sealane::ports::When::Always).await.unwrap();
+}
+
+/// Claims with the key `k1`, of two that wait.
+async fn claimed() -> World {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    world.register("ws-002").await;
+    let first = world.keyed("k1", "/v1/worksets:claim", json!({"lease_s": 60})).await;
+    assert_eq!(first.json()["lock"]["token"], 1);
+    world
+}
+
+/// The reply could not be kept, and the lock was renewed and its workset moved on since.
+#[tokio::test]
+async fn a_claim_finds_the_lock_that_it_took_whatever_its_holder_did_since() {
+    let world = claimed().await;
+    let again = || world.keyed("k1", "/v1/worksets:claim", json!({"lease_s": 60}));
+    world.post("/v1/worksets/ws-001/lock/renew", json!({"token": 1, "lease_s": 600})).await;
+    for known in [&["ws-001"][..], &[]] {
+        forgotten(&world, known).await;
+        let found = again().await;
+        assert_eq!(found.status.as_u16(), 201, "{}", found.text);
+        let found = found.json();
+        assert_eq!((&found["workset"]["id"], &found["lock"]["token"]), (&json!("ws-001"), &json!(1)));
+        assert_eq!(found["lock"]["expires_ms"], NOW + 600_000);
+    }
+    let begin = json!({"to": "in_progress", "token": 1});
+    world.post("/v1/worksets/ws-001/transitions", begin).await;
+    forgotten(&world, &["ws-001"]).await;
+    assert_eq!(again().await.json()["workset"]["state"], "in_progress");
+    let held = world.get("/v1/worksets/ws-001/lock").await.json();
+    assert_eq!(held["lock"]["token"], 1, "it was not given back");
+    assert_eq!(world.get("/v1/worksets/ws-002/lock").await.json()["token_last"], 0);
+}
+
+#[tokio::test]
+async fn a_claim_whose_lock_is_gone_takes_no_other_in_its_place() {
+    let world = claimed().await;
+    let again = || world.keyed("k1", "/v1/worksets:claim", json!({"lease_s": 60}));
+    world.post("/v1/worksets/ws-001/lock/release", json!({"token": 1})).await;
+    forgotten(&world, &["ws-001"]).await;
+    again().await.problem(409, "lock-not-held");
+    world.keyed("k2", "/v1/worksets/ws-001/lock", json!({})).await;
+    forgotten(&world, &[]).await;
+    again().await.problem(409, "lock-superseded");
+    assert_eq!(world.get("/v1/worksets/ws-002/lock").await.json()["token_last"], 0);
+}
+
+#[tokio::test]
+async fn a_lock_that_is_asked_for_again_is_the_same_one() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    let ask = || world.keyed("k1", "/v1/worksets/ws-001/lock", json!({"lease_s": 60}));
+    let first = ask().await.json();
+    forgotten(&world, &["lock"]).await;
+    assert_eq!(ask().await.json(), first);
+    world.post("/v1/worksets/ws-001/lock/renew", json!({"token": 1, "lease_s": 600})).await;
+    forgotten(&world, &[]).await;
+    let renewed = ask().await.json();
+    assert_eq!(
+        (&renewed["lock"]["token"], &renewed["lock"]["expires_ms"]),
+        (&json!(1), &json!(NOW + 600_000))
+    );
+    world.at(NOW + 600_000);
+    world.post("/v1/worksets/ws-001/lock", json!({})).await;
+    forgotten(&world, &[]).await;
+    ask().await.problem(409, "lock-superseded");
+}

@@ -183,7 +183,7 @@ async fn writes_that_met_around_a_failover_are_told_with_the_one_that_was_kept()
         event["version"] = json!(version);
         let sort = format!("event#{version:020}#{EAST}#00000000");
         let key = Key::new(mine.key.partition.clone(), sort);
-        let row = Row { key, version: 1, body: event.to_string(), index: None };
+        let row = Row { key, version: 1, body: event.to_string(), index: None, expires_s: None };
         door.write(&row, When::Absent).await.unwrap();
     }
     to(&world, "complete").await;

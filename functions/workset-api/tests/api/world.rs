@@ -43,6 +43,12 @@ pub(crate) const DOCUMENT: &str =
 #[derive(Clone, Default)]
 pub(crate) struct SharedClock(Arc<ManualClock>);
 
+impl SharedClock {
+    pub(crate) fn set(&self, at: Timestamp) {
+        self.0.set(at);
+    }
+}
+
 impl Clock for SharedClock {
     fn now(&self) -> Timestamp {
         self.0.now()
@@ -134,7 +140,7 @@ impl World {
     }
 
     pub(crate) fn at(&self, ms: u64) {
-        self.clock.0.set(Timestamp::from_millis(ms));
+        self.clock.set(Timestamp::from_millis(ms));
     }
 
     /// Writes the next record, in `phase`.

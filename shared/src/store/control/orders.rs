@@ -1,14 +1,13 @@
 //! What operators ordered, as an append-only list in the control table.
 
-use super::ControlTable;
+use super::{ControlTable, Listing, ORDERS};
 use crate::{
+    audit::Link,
     failover::{Order, Ordered},
     ports::{Key, Rows, RowsError, When},
-    store::{decode, encode},
+    store::{decode, encode, unreadable},
     time::Timestamp,
 };
-
-const ORDERS: &str = "orders";
 
 /// How often the end of the list is looked up anew after another writer was first.
 const TRIES_MAX: usize = 10;
@@ -29,10 +28,14 @@ impl<R: Rows> ControlTable<R> {
         at: Timestamp,
     ) -> Result<Ordered, RowsError> {
         let (by, reason) = (clip(by), clip(reason));
-        let mut entry = Ordered { number: 0, at, by, reason, order };
+        let mut entry = Ordered { number: 0, at, by, reason, order, chain: None };
         for _ in 0..TRIES_MAX {
-            entry.number = self.orders(1).await?.first().map_or(1, |newest| newest.number + 1);
-            let key = Key::new(ORDERS, format!("{:010}", entry.number));
+            let newest = self.orders(1).await?.into_iter().next();
+            entry.number = newest.as_ref().map_or(1, |newest| newest.number + 1);
+            let key = Key::new(ORDERS, Listing::place(entry.number));
+            // The number is free or this is not written: the chain has one end.
+            let prev = newest.and_then(|newest| newest.chain).map(|link| link.hash);
+            entry.chain = Some(Link::of(&entry, prev, None).map_err(|e| unreadable(&key, e))?);
             match self.write(&encode(key, 1, &entry)?, When::Absent).await {
                 Ok(()) => return Ok(entry),
                 Err(RowsError::Conflict) => {}

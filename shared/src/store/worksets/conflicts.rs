@@ -109,14 +109,18 @@ mod tests {
     fn event(version: u64, at: &str, after: Option<&str>) -> Event {
         Event {
             version,
+            act: None,
             from: Some(State::Ready),
             to: State::Canceled,
             at: Timestamp::from_millis(0),
             region: region(at),
             after: after.map(region),
+            epoch: None,
+            fence: None,
             reason: None,
             actor: "ada".parse().unwrap(),
             request: String::new(),
+            chain: None,
         }
     }
 

@@ -75,6 +75,7 @@ mod tests {
                 region: "us-west-2".parse().unwrap(),
                 at: Timestamp::from_millis(n),
                 request: String::new(),
+                epoch: None,
             };
             let request = serde_json::from_value(request).unwrap();
             let (workset, last) = register(request, tenant.clone(), &by).unwrap();

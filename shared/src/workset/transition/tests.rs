@@ -10,6 +10,7 @@ fn by(at_ms: u64) -> By {
         region: "us-east-1".parse().unwrap(),
         at: Timestamp::from_millis(at_ms),
         request: String::new(),
+        epoch: None,
     }
 }
 

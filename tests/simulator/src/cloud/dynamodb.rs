@@ -59,6 +59,8 @@ struct Item {
     gsi1pk: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gsi1sk: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<Number>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -248,13 +250,15 @@ impl Item {
             (_, _) => return Err(Refusal::invalid("half an index key is not simulated")),
         };
         let version = self.v.number.parse().map_err(Refusal::invalid)?;
-        Ok(Row { key: Key::new(self.pk.text, self.sk.text), version, body: self.body.text, index })
+        let expires_s = self.ttl.map(|ttl| ttl.number.parse().map_err(Refusal::invalid)).transpose()?;
+        Ok(Row { key: Key::new(self.pk.text, self.sk.text), version, body: self.body.text, index, expires_s })
     }
 
     fn of(row: &Row) -> Self {
         let KeyItem { pk, sk, gsi1pk, gsi1sk } = KeyItem::of(row, true);
         let (v, body) = (Number { number: row.version.to_string() }, Text { text: row.body.clone() });
-        Self { pk, sk, v, body, gsi1pk, gsi1sk }
+        let ttl = row.expires_s.map(|expires_s| Number { number: expires_s.to_string() });
+        Self { pk, sk, v, body, gsi1pk, gsi1sk, ttl }
     }
 }
 

@@ -105,7 +105,7 @@ impl Observers {
             let mut body = serde_json::to_value(seen).unwrap_or_default();
             body["seq"] = number.into();
             let key = Key::new("observation", seen.observer().as_str());
-            Row { key, version: number, body: body.to_string(), index: None }
+            Row { key, version: number, body: body.to_string(), index: None, expires_s: None }
         };
         self.rows.iter().map(row).collect()
     }

@@ -32,5 +32,5 @@ pub(crate) fn rows(cloud: &Cloud, from: Place, at: &str, limits: Limits) -> Dyna
 }
 
 pub(crate) fn row(partition: &str, sort: &str, version: u64) -> Row {
-    Row { key: Key::new(partition, sort), version, body: "{}".to_owned(), index: None }
+    Row { key: Key::new(partition, sort), version, body: "{}".to_owned(), index: None, expires_s: None }
 }

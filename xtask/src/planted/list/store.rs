@@ -3,7 +3,7 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 15] = [
+pub(super) const FAULTS: [Planted; 17] = [
     Planted {
         name: "swap-without-version",
         mistake: "the record is replaced whatever the table holds",
@@ -98,10 +98,28 @@ pub(super) const FAULTS: [Planted; 15] = [
         name: "workset-without-version",
         mistake: "of two writers of a workset both win",
         file: "shared/src/store/worksets.rs",
-        find: "self.commit(new, When::Version(old.workset.version))",
-        put: "self.commit(new, When::Always)",
+        find: "self.commit(&sealed(new, Some(old))?, When::Version(old.workset.version))",
+        put: "self.commit(&sealed(new, Some(old))?, When::Always)",
         suite: Suite::Rules,
         tests: &["of_two_writers_of_one_version_one_wins"],
+    },
+    Planted {
+        name: "take-over-without-fence",
+        mistake: "a lock that changes hands leaves the last holder's token good",
+        file: "shared/src/workset/fence.rs",
+        find: "let next = written(workset, Some(token), None, by)?;",
+        put: "let next = written(workset, None, None, by)?;",
+        suite: Suite::Rules,
+        tests: &["nothing_that_was_decided_before_is_written_after"],
+    },
+    Planted {
+        name: "gap-in-a-list",
+        mistake: "a record may follow any older one, so that one taken out is not missed",
+        file: "shared/src/audit/verify.rs",
+        find: "Rules::List | Rules::Versions => parent + 1 == number,",
+        put: "Rules::List | Rules::Versions => parent < number,",
+        suite: Suite::Rules,
+        tests: &["a_list_has_no_forks_and_only_some_may_have_gaps"],
     },
     Planted {
         name: "unknown-called-lost",
