@@ -1,6 +1,9 @@
 //! `sealane replication`: the copies that regions owe one another.
 
 mod plan;
+mod poison;
+mod queues;
+mod redrive;
 mod resync;
 mod retry;
 mod status;
@@ -8,6 +11,7 @@ mod status;
 use std::fmt;
 
 use clap::Subcommand;
+use queues::SqsQueues;
 use sealane::{
     aws::{DynamoRows, S3Objects, SystemClock},
     config::Config,
@@ -25,6 +29,7 @@ use crate::{
     console::{Console, warn},
     exit::Exit,
     fault::Fault,
+    named::full_region,
     table::Table,
     world::World,
 };
@@ -51,6 +56,10 @@ enum Command {
     Status,
     /// Have failed copies tried again with the next sweep
     Retry(retry::Which),
+    /// List what rests in the dead-letter queues, and why
+    Dlq(redrive::Place),
+    /// Send what rests in the dead-letter queues back to be read again
+    Redrive(redrive::Back),
     /// Compare the listings of the regions, and write down what is owed
     Resync(resync::Range),
     /// Show where objects go by the configuration, who copies from whom, and what that costs
@@ -96,13 +105,20 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
             console.show(&status::Status::of(&all_owed(&world, COUNTED_MAX).await?, World::now()))?;
         }
         Command::Retry(which) => {
-            let (retried, silent) = retry(&world, &which).await;
+            let payers = world.config.full_regions();
+            let ledgers = payers.map(|payer| (payer.name, LedgerTable::new(world.ledger_of(payer))));
+            let (retried, silent) = retry::retry(ledgers, &which, World::now()).await;
             console.show(&retried)?;
             warn(&silent);
             if !silent.is_empty() {
                 return Ok(Exit::Failed);
             }
         }
+        Command::Dlq(place) => {
+            let back = redrive::Back { place, ..redrive::Back::default() };
+            return redriven(&world, &back, console).await;
+        }
+        Command::Redrive(back) => return redriven(&world, &back, console).await,
         Command::Resync(range) => {
             let deps = seat(&world, range.from)?;
             let found = resync::resync(&deps, &range).await.map_err(|e| Fault::Walk(Box::new(e)))?;
@@ -113,6 +129,24 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
         }
     }
     Ok(Exit::Done)
+}
+
+/// Looks at the dead-letter queue of each region that is meant, and shows what was found and done.
+async fn redriven(world: &World, back: &redrive::Back, console: Console) -> Result<Exit, Fault> {
+    let only = back.place.region.as_deref();
+    let only = only.map(|name| full_region(&world.config, "--region", name)).transpose()?;
+    let mut found = redrive::Redriven::default();
+    let queue = back.place.queue(&world.config.tables.ledger);
+    let account = world.config.account_id.as_deref();
+    for region in world.config.full_regions().filter(|region| only.is_none_or(|only| only == region.name)) {
+        let place = (region.name, region.bucket.as_deref());
+        match SqsQueues::find(world.aws(), region, &queue, account).await {
+            Ok(queues) => redrive::region(&queues, place, back, World::now(), &mut found).await,
+            Err(error) => found.silent(region.name, &error),
+        }
+    }
+    console.show(&found)?;
+    Ok(found.exit())
 }
 
 /// The orchestrator of `region`, run from here.
@@ -128,25 +162,6 @@ fn seat(world: &World, region: RegionName) -> Result<Deps<S3Objects, DynamoRows,
         pause: |span| Box::pin(tokio::time::sleep(span)),
         policy: Policy::default(),
     })
-}
-
-/// Makes failed copies due, each through the replica of the region that pays it: a conditional write
-/// elsewhere would not see what its workers do. A payer that cannot be asked keeps no other from being,
-/// and is told of.
-async fn retry(world: &World, which: &retry::Which) -> (retry::Retried, Vec<String>) {
-    let (mut sum, mut silent) = (retry::Retried::default(), Vec::new());
-    for payer in world.config.full_regions() {
-        let ledger = LedgerTable::new(world.ledger_of(payer));
-        let hastened = match ledger.owed(payer.name, COUNTED_MAX).await {
-            Ok(rows) => retry::hasten(&ledger, rows, which, World::now()).await,
-            Err(error) => Err(error),
-        };
-        match hastened {
-            Ok(retried) => sum = sum.and(retried),
-            Err(error) => silent.push(format!("what {} owes was not touched in whole: {error}", payer.name)),
-        }
-    }
-    (sum, silent)
 }
 
 /// What every region owes, up to `limit` copies each.

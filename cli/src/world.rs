@@ -47,6 +47,11 @@ impl World {
         Self { config, here, aws, control }
     }
 
+    /// Clients of any service.
+    pub(crate) const fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
     /// The present moment on this machine's clock.
     pub(crate) fn now() -> Timestamp {
         SystemClock.now()

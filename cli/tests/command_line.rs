@@ -11,8 +11,8 @@ use std::{
 const CONFIG: &str = "\
 primary_region: us-west-2
 regions:
-  - {name: us-west-2, bucket: bucket-a, endpoints: {dynamodb: 'http://127.0.0.1:1', s3: 'http://127.0.0.1:1', api: 'http://127.0.0.1:1'}}
-  - {name: us-east-1, bucket: bucket-b, endpoints: {dynamodb: 'http://127.0.0.1:1', s3: 'http://127.0.0.1:1'}}
+  - {name: us-west-2, bucket: bucket-a, endpoints: {dynamodb: 'http://127.0.0.1:1', s3: 'http://127.0.0.1:1', sqs: 'http://127.0.0.1:1', api: 'http://127.0.0.1:1'}}
+  - {name: us-east-1, bucket: bucket-b, endpoints: {dynamodb: 'http://127.0.0.1:1', s3: 'http://127.0.0.1:1', sqs: 'http://127.0.0.1:1'}}
   - {name: us-east-2, role: witness, endpoints: {dynamodb: 'http://127.0.0.1:1'}}
 security: {allow_local_endpoints: true}
 control_regions: [us-west-2, us-east-1]
@@ -224,6 +224,16 @@ fn silence_is_told_as_silence() {
     );
     refused(&folder, "worksets get ws-001 --region us-west-2", 1, &["no region's api answered: us-west-2"]);
     refused(&folder, "replication owed", 1, &["the ledger cannot be read"]);
+    for command in ["replication dlq", "replication redrive --apply"] {
+        let output = folder.sealane(command);
+        assert_eq!(output.status.code(), Some(4), "{command}: {}", text(&output.stderr));
+        for told in
+            ["unknown: us-west-2: queue `sealane-uploads` of us-west-2 did not answer", "unknown: us-east-1"]
+        {
+            assert!(text(&output.stdout).contains(told), "{command}: {}", text(&output.stdout));
+        }
+    }
+    refused(&folder, "replication dlq --region us-east-2", 2, &["`us-east-2`", "that holds data"]);
 }
 
 #[test]

@@ -224,6 +224,9 @@ pub struct Endpoints {
     /// CloudWatch, as a URL with a scheme.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloudwatch: Option<String>,
+    /// SQS, as a URL with a scheme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqs: Option<String>,
     /// The region's HTTPS API, up to but without the `/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,

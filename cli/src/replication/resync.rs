@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sealane::{
-    aws::{DynamoRows, S3Objects, SystemClock},
+    ports::{Clock, Objects, Rows},
     region::RegionName,
 };
 use serde::Serialize;
@@ -67,8 +67,8 @@ impl fmt::Display for Resynced {
 }
 
 /// Walks over the listings to their end.
-pub(super) async fn resync(
-    deps: &Deps<S3Objects, DynamoRows, SystemClock>,
+pub(super) async fn resync<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
     range: &Range,
 ) -> Result<Resynced, WalkError> {
     let mut found = Resynced { dry_run: !range.apply, ..Resynced::default() };
@@ -80,5 +80,101 @@ pub(super) async fn resync(
         if after.is_none() {
             return Ok(found);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use futures::FutureExt as _;
+    use sealane::{
+        checksum::Checksum,
+        config::Config,
+        memory::{Cloud, ManualClock, MemoryObjects, MemoryRows},
+        ports::Attributes,
+        store::LedgerTable,
+        time::Timestamp,
+    };
+    use upload_orchestrator::Policy;
+
+    use super::*;
+
+    const REGIONS: [&str; 3] = ["us-west-2", "us-east-1", "eu-west-1"];
+
+    /// Three regions, of which the first holds `keys`.
+    struct World {
+        cloud: Cloud,
+        deps: Deps<MemoryObjects, MemoryRows, ManualClock>,
+    }
+
+    impl World {
+        fn holding(keys: &[&str]) -> Self {
+            let document = r#"{"primary_region": "us-west-2", "regions": [
+                {"name": "us-west-2", "bucket": "us-west-2"}, {"name": "us-east-1", "bucket": "us-east-1"},
+                {"name": "eu-west-1", "bucket": "eu-west-1"}]}"#;
+            let cloud = Cloud::default();
+            let bucket = |name: &&str| (name.parse().unwrap(), cloud.bucket(name));
+            let deps = Deps {
+                config: Config::read(Some(document), std::iter::empty()).unwrap(),
+                here: REGIONS[0].parse().unwrap(),
+                buckets: REGIONS.iter().map(bucket).collect::<BTreeMap<_, _>>(),
+                ledger: LedgerTable::new(MemoryRows::default()),
+                clock: ManualClock::at(Timestamp::from_millis(1_000_000)),
+                pause: |_| Box::pin(std::future::ready(())),
+                policy: Policy { upload_grace: Duration::ZERO, ..Policy::default() },
+            };
+            for key in keys {
+                let attributes = Attributes::default();
+                let bucket = cloud.bucket(REGIONS[0]);
+                let put = bucket.put(key, "x".into(), Checksum::of(b"x"), &attributes);
+                put.now_or_never().unwrap().unwrap();
+            }
+            Self { cloud, deps }
+        }
+
+        fn resync(&self, prefix: &str, apply: bool) -> Resynced {
+            let range = Range { from: self.deps.here, prefix: prefix.to_owned(), apply };
+            resync(&self.deps, &range).now_or_never().unwrap().unwrap()
+        }
+
+        fn owed(&self) -> usize {
+            self.deps.ledger.owed(self.deps.here, 1_000).now_or_never().unwrap().unwrap().len()
+        }
+    }
+
+    #[test]
+    fn a_look_counts_and_writes_nothing() {
+        let world = World::holding(&["a", "b"]);
+        let found = world.resync("", false);
+        assert_eq!((found.dry_run, found.gaps, found.owed, world.owed()), (true, 2, 0, 0));
+        assert!(found.is_whole() && found.to_string().contains("nothing was written"), "{found}");
+    }
+
+    #[test]
+    fn what_is_applied_is_owed_once_however_often() {
+        let world = World::holding(&["a", "run/b"]);
+        assert_eq!(world.resync("run/", true).owed, 2, "one copy to each other region");
+        assert_eq!(world.owed(), 2);
+        world.resync("", true);
+        assert_eq!(world.owed(), 4);
+        world.resync("", true);
+        assert_eq!(world.owed(), 4);
+    }
+
+    #[test]
+    fn a_region_that_cannot_be_listed_is_named_and_the_others_are_compared() {
+        let world = World::holding(&["a"]);
+        world.cloud.cut(REGIONS[2], true);
+        let found = world.resync("", false);
+        assert!(!found.is_whole() && found.unread[0].contains(REGIONS[2]), "{found}");
+        assert_eq!(found.gaps, 1);
+    }
+
+    #[test]
+    fn more_keys_than_a_page_holds_are_all_compared() {
+        let keys: Vec<String> = (0..1_500).map(|i| format!("k{i:05}")).collect();
+        let world = World::holding(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(world.resync("", false).gaps, 1_500);
     }
 }

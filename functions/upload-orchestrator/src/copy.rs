@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use sealane::{
     ports::{Attributes, Clock, CopySource, Objects, ObjectsError, Onto, Part, Rows, Stored},
     replication::CopyPlan,
@@ -50,13 +50,8 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         let (upload, mut parts) = self.open(pin, layout, attributes).await?;
         let done = parts.iter().map(|(number, part)| (*number, ByteSize(part.size_bytes))).collect();
         let missing = CopyPlan::Ranges(layout).missing(&done);
-        for wave in missing.chunks(self.deps.policy.parts_at_once.max(1)) {
-            self.keep().await?;
-            for copied in join_all(wave.iter().map(|part| self.copy_part(pin, &upload, part))).await {
-                let part = self.or_restart(copied).await?;
-                parts.insert(part.number, part);
-            }
-        }
+        let copied = self.copy_parts(pin, &upload, &missing, &mut parts).await?;
+        self.or_restart(copied).await?;
         self.keep().await?;
         // The parts took their time, and somebody may have written there meanwhile: they are joined on
         // top of just what is there now.
@@ -77,14 +72,33 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         self.or_restart(completed).await
     }
 
-    async fn copy_part(
-        &self,
+    /// Copies `missing` parts, always so many at once, and adds them to `parts`. After a failure no
+    /// further one is begun, and those under way are waited for: the store keeps what it finished.
+    async fn copy_parts(
+        &mut self,
         pin: &CopySource,
         upload: &str,
-        part: &upload::Part,
-    ) -> Result<Part, ObjectsError> {
-        let range = part.offset..part.offset + part.length.0;
-        self.destination.copy_part(pin, &pin.key, upload, part.number, range).await
+        missing: &[upload::Part],
+        parts: &mut BTreeMap<u32, Part>,
+    ) -> Result<Result<(), ObjectsError>, Trouble> {
+        let (destination, at_once) = (self.destination, self.deps.policy.parts_at_once.max(1));
+        let (mut waiting, mut under_way) = (missing.iter(), FuturesUnordered::new());
+        let mut outcome = Ok(());
+        loop {
+            // Before each part that is begun: its call may take as long as half a lease.
+            self.keep().await?;
+            while outcome.is_ok() && under_way.len() < at_once {
+                let Some(part) = waiting.next() else { break };
+                let range = part.offset..part.offset + part.length.0;
+                under_way.push(destination.copy_part(pin, &pin.key, upload, part.number, range));
+            }
+            match under_way.next().await {
+                Some(Ok(part)) => drop(parts.insert(part.number, part)),
+                // The first failure counts: others may come of it.
+                Some(Err(error)) => outcome = outcome.and(Err(error)),
+                None => return Ok(outcome),
+            }
+        }
     }
 
     /// The multipart upload to go on with, and the parts of this layout that it has.

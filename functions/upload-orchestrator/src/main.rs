@@ -23,7 +23,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     // Two attempts within the longest wait for a call.
     let limits = Limits::data(policy.call_max / 2);
     let owner = config.account_id.as_deref();
-    let bucket = |r: &Region| Some((r.name, aws.objects(r, owner, limits)?));
+    let bucket = |r: &Region| Some((r.name, aws.shipping(r, owner, limits)?));
     let buckets = config.full_regions().filter_map(bucket).collect();
     let deps = Deps {
         config,

@@ -4,7 +4,7 @@
 
 mod world;
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 use world::{ALL, EAST, EU, WEST, World, faults::Fault};
@@ -58,6 +58,33 @@ fn a_worker_may_die_at_any_call_of_an_upload_that_lacks_a_copy() {
 fn a_worker_may_die_at_any_call_of_a_copy_in_parts() {
     let body: Vec<u8> = (0..5_300_000_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
     die_at_every_call(World::of_parts, &body, |world| world.upload(&[EAST, EU], "k", &body));
+}
+
+/// A worker that dies leaves what the store finished of a large object to the next one: only the part
+/// that it died with may be asked for twice. An event that comes again copies nothing.
+#[test]
+fn wherever_a_worker_dies_no_finished_part_is_copied_again() {
+    let body: Vec<u8> = (0..(10 << 20) + 1_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
+    for fault in [Fault::CrashBefore, Fault::CrashAfter] {
+        for at in 0.. {
+            let world = World::of_parts();
+            world.upload(&[EAST, EU], "k", &body);
+            let event = world.event(EAST, "k");
+            world.script.plan(at, fault);
+            redeliver(&world, EAST, &event);
+            let happened = world.script.happened();
+            world.script.heal();
+            world.settle();
+            let copied = world.script.parts_copied.load(SeqCst);
+            assert!((3..=4).contains(&copied), "{copied} copies of three parts, {fault:?} at call {at}");
+            assert_eq!(world.versions(WEST, "k"), 1, "{fault:?} at call {at}");
+            redeliver(&world, EAST, &event);
+            assert_eq!(world.script.parts_copied.load(SeqCst), copied, "an event that came twice");
+            if !happened {
+                break;
+            }
+        }
+    }
 }
 
 proptest! {

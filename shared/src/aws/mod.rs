@@ -38,6 +38,7 @@ use crate::{
     endpoint,
     ports::Clock,
     region::{Region, RegionName},
+    retry::RetryBudgets,
     store::ControlTable,
     time::Timestamp,
 };
@@ -107,6 +108,8 @@ pub struct Aws {
     partitions: Partitions,
     /// Credentials for what goes the short way; `None` if there are none.
     keys: Option<Arc<Keys>>,
+    /// Budgets of repeats for what goes the short way.
+    budgets: Arc<RetryBudgets>,
 }
 
 impl fmt::Debug for Aws {
@@ -133,7 +136,7 @@ impl Aws {
 
     fn new(sdk: SdkConfig, connections: Arc<dyn Connections>, partitions: Partitions) -> Self {
         let keys = Keys::of(&sdk).map(Arc::new);
-        Self { sdk, connections, partitions, keys }
+        Self { sdk, connections, partitions, keys, budgets: Arc::default() }
     }
 
     /// The same credentials over connections of its own: a fault that only new
@@ -171,8 +174,9 @@ impl Aws {
         Some(S3Objects::new(client, bucket, owner.map(str::to_owned), region.kms_key.clone(), limits.attempt))
     }
 
-    /// As [`objects`](Self::objects), for callers that ship many bytes and repeat calls themselves:
-    /// what carries bytes goes past the SDK, over a pool of connections of its own, and is tried once.
+    /// As [`objects`](Self::objects), for callers that ship many bytes or have many parts copied: both
+    /// go past the SDK, over a pool of connections of its own. What carries bytes is tried once, since its
+    /// caller repeats calls itself; a part that is copied is tried as `limits` say.
     pub fn shipping(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
         // What stands in the configuration was checked there, and the SDK resolves it without more ado, too.
         let anywhere = endpoint::Policy { allow_local: true, hosts: None };
@@ -183,7 +187,9 @@ impl Aws {
         let objects = Self { sdk, ..self.clone() }.objects(region, owner, limits)?;
         let lean = || {
             let place = Place::of(region, region.bucket.as_deref()?, &self.sdk)?;
-            Some(Lean { place, keys: self.keys.clone()?, connector, limit: limits.attempt })
+            let (keys, budgets) = (self.keys.clone()?, Arc::clone(&self.budgets));
+            let Limits { attempt: limit, attempts, .. } = limits;
+            Some(Lean { place, keys, connector, limit, attempts, budgets })
         };
         Some(objects.with(lean()))
     }

@@ -3,6 +3,8 @@
 //! Each call carries the checksum that the caller computed, the owner that the
 //! bucket must have, and the region's key.
 
+mod copies;
+
 use std::{ops::Range, time::Duration};
 
 use aws_sdk_s3::{
@@ -12,11 +14,10 @@ use aws_sdk_s3::{
     primitives::{ByteStream, ByteStreamError},
     types::{
         ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-        MetadataDirective, ServerSideEncryption, TaggingDirective,
+        ServerSideEncryption,
     },
 };
 use bytes::{Buf as _, Bytes, BytesMut};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     described::{described, headers},
@@ -31,9 +32,6 @@ use crate::{
     },
     time::Timestamp,
 };
-
-/// What a copy source must have escaped: everything but unreserved characters and slashes.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// One region's bucket.
 #[derive(Debug, Clone)]
@@ -96,15 +94,6 @@ impl S3Objects {
 }
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
-
-/// The bucket, key and version of a copy's source, as its header wants them.
-fn source_header(source: &CopySource) -> String {
-    let path = format!("{}/{}", source.bucket, utf8_percent_encode(&source.key, ESCAPED));
-    match &source.version_id {
-        Some(version) => format!("{path}?versionId={version}"),
-        None => path,
-    }
-}
 
 /// The header that lets a write land where there is nothing.
 fn if_none_match(onto: &Onto) -> Option<String> {
@@ -447,25 +436,7 @@ impl Objects for S3Objects {
         attributes: &Attributes,
         onto: &Onto,
     ) -> Result<Stored, ObjectsError> {
-        let copy = described!(attributes, self.client.copy_object())
-            .bucket(&self.bucket)
-            .key(key)
-            .copy_source(source_header(source))
-            .set_copy_source_if_match(source.etag.clone())
-            .set_if_none_match(if_none_match(onto))
-            .set_if_match(if_match(onto))
-            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .metadata_directive(MetadataDirective::Replace)
-            // The tags that are named here: a copy in parts can do no more, and both are to end alike.
-            .tagging_directive(TaggingDirective::Replace)
-            .set_server_side_encryption(self.encryption())
-            .set_ssekms_key_id(self.kms_key.clone())
-            .set_expected_bucket_owner(self.owner.clone())
-            .set_expected_source_bucket_owner(self.owner.clone());
-        let reply = copy.send().await.map_err(|e| self.failed(key, e))?;
-        let result = reply.copy_object_result;
-        let checksum = result.as_ref().and_then(|r| r.checksum_crc64_nvme.as_deref()?.parse().ok());
-        Ok(Stored { version_id: reply.version_id, etag: result.and_then(|r| r.e_tag), checksum })
+        self.copy_whole(source, key, attributes, onto).await
     }
 
     async fn copy_part(
@@ -476,23 +447,7 @@ impl Objects for S3Objects {
         part: u32,
         range: Range<u64>,
     ) -> Result<Part, ObjectsError> {
-        let copy = self
-            .client
-            .upload_part_copy()
-            .bucket(&self.bucket)
-            .key(key)
-            .upload_id(upload)
-            .part_number(number(part))
-            .copy_source(source_header(source))
-            .copy_source_range(range_header(&range))
-            .set_copy_source_if_match(source.etag.clone())
-            .set_expected_bucket_owner(self.owner.clone())
-            .set_expected_source_bucket_owner(self.owner.clone());
-        let reply = copy.send().await.map_err(|e| self.failed(key, e))?;
-        let result = reply.copy_part_result;
-        let checksum = result.as_ref().and_then(|r| r.checksum_crc64_nvme.as_deref()?.parse().ok());
-        let etag = result.and_then(|r| r.e_tag).unwrap_or_default();
-        Ok(Part { number: part, etag, size_bytes: range.end - range.start, checksum })
+        self.copy_range(source, key, (upload, part), range).await
     }
 }
 

@@ -182,6 +182,7 @@ fn endpoints(entry: &mut Group, security: &endpoint::Policy) -> Endpoints {
         s3: url("endpoints.s3", Service),
         dynamodb: url("endpoints.dynamodb", Service),
         cloudwatch: url("endpoints.cloudwatch", Service),
+        sqs: url("endpoints.sqs", Service),
         api: url("endpoints.api", Api),
     }
 }

@@ -153,6 +153,7 @@ pub const REGION_SETTINGS: &[Setting] = &[
     derived("endpoints.s3", "AWS", "S3, as an `https` URL of a host that `security.endpoint_hosts` allows."),
     derived("endpoints.dynamodb", "AWS", "DynamoDB, likewise."),
     derived("endpoints.cloudwatch", "AWS", "CloudWatch, likewise."),
+    derived("endpoints.sqs", "AWS", "SQS, likewise; asked by `sealane replication dlq` and `redrive`."),
     derived("endpoints.api", "none: its API is not probed", "The region's HTTPS API, likewise, up to but without the `/v1`."),
     derived("transfer_out_usd_per_gb", "the list price, where known", "Price of sending to another region, in dollars per GB; 0 or more."),
 ];

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sealane::{
     aws::Limits,
     checksum::Checksum,
-    ports::{Attributes, Key, Objects as _, ObjectsError, Rows as _, RowsError, Silence, When},
+    ports::{Attributes, CopySource, Key, Objects as _, ObjectsError, Rows as _, RowsError, Silence, When},
 };
 use simulator::cloud::{Effect, Fault, Place, Service};
 use support::{cloud, here, region, row, rows};
@@ -182,4 +182,47 @@ async fn wrong_requests_are_refused() {
     );
     let odd = client.delete_item().table_name(health).send().await;
     assert!(odd.is_err());
+}
+
+/// The SDK's way and the short one past it differ in cost alone.
+#[tokio::test(start_paused = true)]
+async fn the_copy_of_a_part_fails_and_is_repeated_alike_on_both_ways() {
+    let cloud = cloud(1);
+    let (west, aws) = (region(&cloud, "us-west-2"), cloud.aws(here()));
+    let limits = Limits::data(5 * SECOND);
+    for bucket in [aws.objects(&west, None, limits).unwrap(), aws.shipping(&west, None, limits).unwrap()] {
+        let (body, attributes) = (Bytes::from_static(b"bytes"), Attributes::default());
+        let put = bucket.put("k \u{fc}", body, Checksum::of(b"bytes"), &attributes).await.unwrap();
+        let (version_id, etag) = (put.version_id, put.etag);
+        let source =
+            CopySource { bucket: bucket.bucket().to_owned(), key: "k \u{fc}".to_owned(), version_id, etag };
+        let upload = bucket.begin("l", &attributes).await.unwrap();
+        let copy =
+            async |source: &CopySource, upload: &str| bucket.copy_part(source, "l", upload, 1, 1..4).await;
+        let part = copy(&source, &upload).await.unwrap();
+        assert_eq!((part.size_bytes, part.checksum), (3, Some(Checksum::of(b"yte"))));
+        assert_eq!(bucket.parts("l", &upload).await.unwrap(), [part]);
+        let other = CopySource { etag: Some("\"other\"".to_owned()), ..source.clone() };
+        let changed = copy(&other, &upload).await;
+        assert!(matches!(changed, Err(ObjectsError::Mismatch { .. })), "{changed:?}");
+        let gone = copy(&source, "no-such-upload").await;
+        assert!(matches!(gone, Err(ObjectsError::Missing { .. })), "{gone:?}");
+
+        let fault = cloud.network().add(all(Effect::Throttled { percent: 100.0 }));
+        let slow = copy(&source, &upload).await;
+        assert!(matches!(slow, Err(ObjectsError::Throttled { .. })), "{slow:?}");
+        let healed = cloud.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            healed.network().remove(fault);
+        });
+        copy(&source, &upload).await.unwrap();
+
+        let cut = cloud.network().add(all(Effect::Cut));
+        let before = cloud.now();
+        let silent = copy(&source, &upload).await;
+        assert!(matches!(silent, Err(ObjectsError::NoAnswer { how: Silence::Timeout, .. })), "{silent:?}");
+        assert!(cloud.now() - before <= 2 * 5 * SECOND, "{:?}", cloud.now() - before);
+        cloud.network().remove(cut);
+    }
 }

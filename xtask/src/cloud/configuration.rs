@@ -3,7 +3,7 @@
 use super::region::{ACCOUNT, CONTROL, LocalRegion, PRIMARY, REGIONS};
 use crate::gates::{
     board::GateState,
-    fault::{GateId, Service},
+    fault::{CLIENT, GateId, Service},
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -60,6 +60,10 @@ fn entry(ports: &Ports, from: &str, region: LocalRegion) -> Value {
             entry["priority"] = json!(priority);
             entry["weight"] = json!(region.weight);
             entry["endpoints"]["api"] = json!(url(Service::Api));
+            // Only people ask for what rests in a queue, and a function's variables are short.
+            if from == CLIENT {
+                entry["endpoints"]["sqs"] = json!(url(Service::Other));
+            }
         }
         None => entry["role"] = json!("witness"),
     }
@@ -69,7 +73,7 @@ fn entry(ports: &Ports, from: &str, region: LocalRegion) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gates::fault::{CLIENT, Condition};
+    use crate::gates::fault::Condition;
 
     /// One gate for each pair and service, with ports of five digits.
     fn ports() -> Ports {
@@ -93,7 +97,9 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for from in [CLIENT, "us-west-2", "us-east-1", "eu-west-1", "us-east-2"] {
             for region in document(&ports, from)["regions"].as_array().expect("a list") {
-                for (service, url) in region["endpoints"].as_object().expect("a map") {
+                let services = region["endpoints"].as_object().expect("a map").iter();
+                // SQS is behind the gate of all other services, as CloudWatch is.
+                for (service, url) in services.filter(|(service, _)| *service != "sqs") {
                     assert!(url.is_string(), "{from} {service}");
                     assert!(seen.insert(url.to_string()), "{from} {service} shares {url}");
                 }

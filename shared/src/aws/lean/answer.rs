@@ -4,7 +4,11 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 
-use super::super::errors::{Failure, by_code};
+use super::{
+    super::errors::{Failure, by_code},
+    Fault,
+};
+use crate::checksum::Checksum;
 
 /// Longest answer that is read, in bytes: an error has a few hundred.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
@@ -14,6 +18,13 @@ const ANSWER_BYTES_MAX: usize = 16 << 10;
 pub(in super::super) struct Took {
     pub(in super::super) version_id: Option<String>,
     pub(in super::super) etag: Option<String>,
+}
+
+/// A part that the store made of a range of another object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Copied {
+    pub(in super::super) etag: String,
+    pub(in super::super) checksum: Option<Checksum>,
 }
 
 /// The store answered, and not with success.
@@ -37,13 +48,15 @@ impl Answered {
 
     /// What an error document says, of which only two elements are looked at.
     fn of(status: u16, document: &str) -> Self {
-        let element = |name: &str| {
-            let (_, rest) = document.split_once(&format!("<{name}>"))?;
-            let (text, _) = rest.split_once(&format!("</{name}>"))?;
-            Some(text.to_owned())
-        };
-        Self { status, code: element("Code"), message: element("Message") }
+        let text = |name| element(document, name).map(str::to_owned);
+        Self { status, code: text("Code"), message: text("Message") }
     }
+}
+
+/// The text of the first element of this name.
+fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
 }
 
 /// Reads an answer to its end, so that its connection can be used again.
@@ -58,6 +71,27 @@ pub(super) async fn read(reply: HttpResponse) -> Result<Took, Answered> {
     Err(Answered::of(status.as_u16(), &String::from_utf8_lossy(&body)))
 }
 
+/// Reads the answer to a copy. The store says that it began at once, and how it ended only in the
+/// body: an error may come with status 200, and a body without an end is no answer.
+pub(super) async fn read_copied(reply: HttpResponse) -> Result<Copied, Fault> {
+    let status = reply.status();
+    let body = bounded(reply.into_body()).await;
+    copied(status.is_success(), status.as_u16(), &String::from_utf8_lossy(&body))
+}
+
+fn copied(well: bool, status: u16, document: &str) -> Result<Copied, Fault> {
+    if !well || document.contains("<Error>") {
+        return Err(Answered::of(status, document).into());
+    }
+    if !document.trim_end().ends_with("</CopyPartResult>") {
+        return Err(Fault::Cut);
+    }
+    let etag = element(document, "ETag").ok_or(Fault::Cut)?;
+    let etag = etag.replace("&quot;", "\"").replace("&#34;", "\"");
+    let checksum = element(document, "ChecksumCRC64NVME").and_then(|sum| sum.parse().ok());
+    Ok(Copied { etag, checksum })
+}
+
 /// The body as far as it comes; nothing of one that is longer than an answer may be.
 async fn bounded(body: SdkBody) -> Vec<u8> {
     let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
@@ -67,6 +101,32 @@ async fn bounded(body: SdkBody) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::Silence;
+
+    #[test]
+    fn a_copy_is_made_when_its_body_says_so() {
+        let sum = Checksum::of(b"part");
+        let made = format!(
+            "<?xml version=\"1.0\"?>\n <CopyPartResult><ETag>&quot;e-1&quot;</ETag>\
+             <ChecksumCRC64NVME>{sum}</ChecksumCRC64NVME></CopyPartResult>"
+        );
+        let copy = Copied { etag: "\"e-1\"".to_owned(), checksum: Some(sum) };
+        assert_eq!(copied(true, 200, &made).unwrap(), copy);
+        let failure = |document: &str| copied(true, 200, document).unwrap_err().failure();
+        assert_eq!(
+            failure("  <Error><Code>InternalError</Code></Error>"),
+            Failure::NoAnswer(Silence::ServerError(500))
+        );
+        assert_eq!(failure("<Error><Code>SlowDown</Code></Error>"), Failure::Throttled);
+        assert_eq!(failure("<Error><Code>NoSuchKey</Code></Error>"), Failure::Missing);
+        for cut in
+            ["", "   ", "<CopyPartResult>", &made[..made.len() - 1], "<CopyPartResult></CopyPartResult>"]
+        {
+            assert_eq!(failure(cut), Failure::NoAnswer(Silence::NoConnection), "{cut}");
+        }
+        let refused = copied(false, 412, "<Error><Code>PreconditionFailed</Code></Error>");
+        assert_eq!(refused.unwrap_err().failure(), Failure::Condition);
+    }
 
     #[test]
     fn an_error_document_says_what_the_caller_may_do() {

@@ -1,6 +1,9 @@
 //! Credentials, and signing with them.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
@@ -16,6 +19,7 @@ use aws_smithy_runtime_api::client::{identity::Identity, orchestrator::HttpReque
 use tokio::sync::Mutex;
 
 use super::{Fault, Place};
+use crate::time::Timestamp;
 
 /// How long before their end credentials are fetched anew.
 const RENEW_BEFORE: Duration = Duration::from_secs(120);
@@ -38,6 +42,12 @@ impl Keys {
     pub(in super::super) fn of(sdk: &SdkConfig) -> Option<Self> {
         let clock = sdk.time_source().unwrap_or_default();
         Some(Self { provider: sdk.credentials_provider()?, clock, held: Mutex::default() })
+    }
+
+    /// The present moment on the clock that signatures are dated by.
+    pub(super) fn now(&self) -> Timestamp {
+        let since = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(crate::time::millis(since))
     }
 
     async fn credentials(&self) -> Result<Credentials, Fault> {

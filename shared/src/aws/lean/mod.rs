@@ -2,32 +2,37 @@
 //!
 //! The SDK takes several times as long for a request as signing and sending it does, and over
 //! plain http it hashes the whole body for the signature. What carries bytes (`PutObject`,
-//! `UploadPart`) goes this way instead; everything else is asked through the SDK. The body is not
+//! `UploadPart`) or has the store move them by the thousand (`UploadPartCopy`) goes this way instead;
+//! everything else is asked through the SDK. A body that carries bytes is not
 //! part of the signature: its CRC64NVME is, as a header, and the store compares that.
 
 mod answer;
 mod keys;
 mod place;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use aws_sigv4::http_request::SignableBody;
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector as _, SharedHttpConnector},
-    orchestrator::HttpRequest,
+    orchestrator::{HttpRequest, HttpResponse},
     result::ConnectorError,
 };
+use aws_smithy_runtime_api::http::HttpError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
-pub(super) use answer::{Answered, Took};
+pub(super) use answer::{Answered, Copied, Took};
 pub(super) use keys::Keys;
 pub(super) use place::Place;
 
 use super::errors::Failure;
-use crate::{checksum::Checksum, ports::Silence};
+use crate::{checksum::Checksum, ports::Silence, retry::RetryBudgets, upload::backoff};
 
 const SUM: &str = "x-amz-checksum-crc64nvme";
+/// Shortest and longest ceiling of the pause before a repeat, as the SDK's clients have them.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 const AGENT: &str = concat!("sealane/", env!("CARGO_PKG_VERSION"));
 
 /// Why a request that went the short way came to nothing.
@@ -39,6 +44,9 @@ pub(super) enum Fault {
     /// The connection broke, or there was none.
     #[error("the connection gave no answer")]
     Connection(#[from] ConnectorError),
+    /// The answer ended before it said what became of the request.
+    #[error("the answer ended early")]
+    Cut,
     /// The time for one attempt is over.
     #[error("there was no answer in time")]
     Late,
@@ -56,10 +64,20 @@ impl Fault {
         match self {
             Self::Answered(answered) => answered.failure(),
             Self::Connection(error) if error.is_timeout() => Failure::NoAnswer(Silence::Timeout),
-            Self::Connection(_) => Failure::NoAnswer(Silence::NoConnection),
+            Self::Connection(_) | Self::Cut => Failure::NoAnswer(Silence::NoConnection),
             Self::Late => Failure::NoAnswer(Silence::Timeout),
             Self::NoKeys(_) => Failure::Throttled,
             Self::Unsigned(_) => Failure::Refused,
+        }
+    }
+}
+
+impl Fault {
+    /// Whether the same request may go well if it is sent again.
+    fn may_pass(&self) -> bool {
+        match self.failure() {
+            Failure::Throttled | Failure::NoAnswer(_) => true,
+            Failure::Condition | Failure::Missing | Failure::Refused => false,
         }
     }
 }
@@ -72,6 +90,10 @@ pub(super) struct Lean {
     pub(super) connector: SharedHttpConnector,
     /// Longest wait for one attempt.
     pub(super) limit: Duration,
+    /// Most attempts at what may be repeated.
+    pub(super) attempts: u32,
+    /// What repeats are paid from.
+    pub(super) budgets: Arc<RetryBudgets>,
 }
 
 impl fmt::Debug for Lean {
@@ -89,25 +111,73 @@ impl Lean {
         headers: impl Iterator<Item = (String, String)>,
         (body, checksum): (Bytes, Checksum),
     ) -> Result<Took, Fault> {
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        let ready = self.prepare(&mut request, key, query, headers, checksum);
-        ready.map_err(|error| Fault::Unsigned(error.into()))?;
+        let headers = headers.map(|(name, value)| (name.into(), value));
+        let headers = headers.chain([(SUM.into(), checksum.to_string())]);
+        let request = self.prepared(SdkBody::from(body), key, query, headers);
+        let request = request.map_err(|error| Fault::Unsigned(error.into()))?;
         let exchange = async {
-            self.keys.sign(&mut request, &self.place, SignableBody::UnsignedPayload).await?;
-            let reply = self.connector.call(request).await?;
+            let reply = self.call(request, SignableBody::UnsignedPayload).await?;
             Ok(answer::read(reply).await?)
         };
         tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Fault::Late))
     }
 
-    fn prepare(
+    /// Has the store make a part of what `headers` name. What may pass is tried again, within the
+    /// budget of repeats: a part that is copied twice is one part.
+    pub(super) async fn copy_part(
         &self,
-        request: &mut HttpRequest,
+        key: &str,
+        (upload, part): (&str, u32),
+        headers: &[(&'static str, String)],
+    ) -> Result<Copied, Fault> {
+        let to = self.place.region;
+        self.budgets.requested(to, self.keys.now());
+        let tries = async {
+            for attempt in 1.. {
+                let fault = match self.try_part(key, (upload, part), headers).await {
+                    Ok(copied) => return Ok(copied),
+                    Err(fault) => fault,
+                };
+                let again = attempt < self.attempts && fault.may_pass();
+                if !again || self.budgets.retry(to, self.keys.now()).is_err() {
+                    return Err(fault);
+                }
+                tokio::time::sleep(backoff(attempt, PAUSE_MIN, PAUSE_MAX, u64::from(part))).await;
+            }
+            Err(Fault::Late)
+        };
+        tokio::time::timeout(self.limit * self.attempts.max(1), tries).await.unwrap_or(Err(Fault::Late))
+    }
+
+    async fn try_part(
+        &self,
+        key: &str,
+        query: (&str, u32),
+        headers: &[(&'static str, String)],
+    ) -> Result<Copied, Fault> {
+        let headers = headers.iter().map(|(name, value)| ((*name).into(), value.clone()));
+        let request = self.prepared(SdkBody::empty(), key, Some(query), headers);
+        let request = request.map_err(|error| Fault::Unsigned(error.into()))?;
+        let exchange = async {
+            let reply = self.call(request, SignableBody::Bytes(b"")).await?;
+            answer::read_copied(reply).await
+        };
+        tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Fault::Late))
+    }
+
+    async fn call(&self, mut request: HttpRequest, body: SignableBody<'_>) -> Result<HttpResponse, Fault> {
+        self.keys.sign(&mut request, &self.place, body).await?;
+        Ok(self.connector.call(request).await?)
+    }
+
+    fn prepared(
+        &self,
+        body: SdkBody,
         key: &str,
         query: Option<(&str, u32)>,
-        headers: impl Iterator<Item = (String, String)>,
-        checksum: Checksum,
-    ) -> Result<(), aws_smithy_runtime_api::http::HttpError> {
+        headers: impl Iterator<Item = (Cow<'static, str>, String)>,
+    ) -> Result<HttpRequest, HttpError> {
+        let mut request = HttpRequest::new(body);
         request.set_method("PUT")?;
         request.set_uri(self.place.url(key, query))?;
         // An empty body gets no length of its own, and S3 refuses a put without one.
@@ -115,10 +185,9 @@ impl Lean {
         let words = request.headers_mut();
         words.try_insert("content-length", length)?;
         words.try_insert("user-agent", AGENT)?;
-        words.try_insert(SUM, checksum.to_string())?;
         for (name, value) in headers {
             words.try_insert(name, value)?;
         }
-        Ok(())
+        Ok(request)
     }
 }

@@ -119,6 +119,7 @@ pub(super) const KNOBS: [Knob; 87] = [
         ("security.endpoint_hosts", "[example.com]"),
     ),
     knob("regions.2.endpoints.cloudwatch", "https://monitoring.eu-west-1.amazonaws.com"),
+    knob("regions.2.endpoints.sqs", "https://sqs.eu-west-1.amazonaws.com"),
     knob("regions.2.endpoints.api", "https://sealane.example.com/stage"),
     knob("regions.2.transfer_out_usd_per_gb", "0"),
     beside("replication.rules.0.bucket", "lane-euw1", RULE),

@@ -205,6 +205,12 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
          is no single host's",
     ),
     (
+        "regions.2.endpoints.sqs",
+        "http://sqs.eu-west-1.amazonaws.com",
+        "`regions[eu-west-1].endpoints.sqs` is `http://sqs.eu-west-1.amazonaws.com`: want \
+         `https://`; plain `http` needs `security.allow_local_endpoints`",
+    ),
+    (
         "regions.2.transfer_out_usd_per_gb",
         "-0.01",
         "`regions[eu-west-1].transfer_out_usd_per_gb` is `-0.01`: want a number, 0 or more",

@@ -7,11 +7,13 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::region::{Kept, Next, Region};
 
 const SUM: &str = "x-amz-checksum-crc64nvme";
+/// Names what a part is copied from.
+const SOURCE: &str = "x-amz-copy-source";
 const META: &str = "x-amz-meta-";
 /// Bytes at the end of a body in which trailers are looked for.
 const TAIL: usize = 256;
@@ -34,6 +36,11 @@ pub(super) async fn answer(region: Arc<Region>, request: Request<Incoming>) -> R
     let path = percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
     let asked = |name: &str| query.get(name).map(String::as_str);
     Ok(match (&head.method, asked("uploadId"), asked("partNumber")) {
+        (&Method::PUT, Some(upload), Some(part)) if head.headers.contains_key(SOURCE) => {
+            let wait = region.held().copy_takes;
+            sleep(wait).await;
+            copy_part(&region, upload, part.parse().unwrap_or_default(), &head.headers)
+        }
         (&Method::PUT, Some(upload), Some(part)) => {
             put_part(&region, upload, part.parse().unwrap_or_default(), &head.headers, &body)
         }
@@ -117,6 +124,21 @@ fn put_part(region: &Region, upload: &str, part: u32, headers: &HeaderMap, body:
     kept.parts.insert(part, (size, tag.clone(), checksum.clone()));
     let answer = with_sum(Response::builder().header(header::ETAG, tag), checksum);
     answer.body(Full::default()).unwrap_or_default()
+}
+
+/// Notes a part that stands for a range of another object, whose bytes nobody has.
+fn copy_part(region: &Region, upload: &str, part: u32, headers: &HeaderMap) -> Answer {
+    let range = headers.get("x-amz-copy-source-range").and_then(|range| range.to_str().ok());
+    let size = range.and_then(|range| {
+        let (from, to) = range.strip_prefix("bytes=")?.split_once('-')?;
+        to.parse::<u64>().ok()?.checked_sub(from.parse().ok()?)
+    });
+    let mut held = region.held();
+    held.made += 1;
+    let tag = etag(held.made);
+    let Some(kept) = held.uploads.get_mut(upload) else { return missing() };
+    kept.parts.insert(part, (size.map_or(0, |last| last + 1), tag.clone(), None));
+    xml("CopyPartResult", &format!("<ETag>{}</ETag>", tag.replace('"', "&quot;")))
 }
 
 fn begin(region: &Region, headers: &HeaderMap) -> Answer {

@@ -40,6 +40,8 @@ pub struct Counts {
     pub bytes: u64,
     /// Multipart uploads begun and neither completed nor given up.
     pub unfinished: u64,
+    /// Parts in those uploads.
+    pub parts: usize,
     /// Objects held.
     pub objects: usize,
     /// Bytes in those objects.
@@ -68,6 +70,8 @@ pub(super) struct Held {
     pub(super) objects: HashMap<String, Kept>,
     pub(super) uploads: HashMap<String, Kept>,
     pub(super) made: u64,
+    /// How long the copy of a part takes.
+    pub(super) copy_takes: Duration,
     fault: Option<Fault>,
     /// Until when a throttled region is busy with what it took.
     busy_until: Option<Instant>,
@@ -112,11 +116,17 @@ impl Region {
         }
     }
 
+    /// Has the copy of a part take so long from now on.
+    pub fn copies_take(&self, span: Duration) {
+        self.held().copy_takes = span;
+    }
+
     /// What was counted since the last reset.
     pub fn counts(&self) -> Counts {
         let held = self.held();
         Counts {
             unfinished: held.uploads.len() as u64,
+            parts: held.uploads.values().map(|upload| upload.parts.len()).sum(),
             objects: held.objects.len(),
             object_bytes: held.objects.values().map(|object| object.size).sum(),
             ..held.counts.clone()

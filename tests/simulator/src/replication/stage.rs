@@ -265,7 +265,7 @@ fn wired(
     let aws = cloud.aws(Place::Region(here));
     let own = config.region(here).unwrap_or(&config.regions[0]);
     let limits = Limits::data(policy.call_max / 2);
-    let buckets = config.full_regions().filter_map(|r| Some((r.name, aws.objects(r, None, limits)?)));
+    let buckets = config.full_regions().filter_map(|r| Some((r.name, aws.shipping(r, None, limits)?)));
     Deps {
         config: config.clone(),
         here,

@@ -2,9 +2,9 @@
 //!
 //! Prints the ports of its regions as one line of JSON, and then takes orders, one a line:
 //! `reset`, `counts`, `throttle REGION BYTES_A_SECOND`, `refuse REGION AFTER_BYTES`,
-//! `silence REGION AFTER_BYTES`. Each is answered with one line. It ends when its input does.
+//! `silence REGION AFTER_BYTES`, `copies REGION MILLISECONDS` (how long the copy of a part takes). Each is answered with one line. It ends when its input does.
 
-use std::{error::Error, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Parser;
 use sealane_bench_sink::{Counts, Fault, Region, Trouble, open};
@@ -50,13 +50,18 @@ fn obey(regions: &[Arc<Region>], order: &str) -> Result<Option<Vec<Counts>>, Box
         [verb, region, number] => (verb, region.parse::<usize>()?, number),
         _ => return Err(format!("`{order}` is no order").into()),
     };
+    let region = regions.get(region).ok_or("there is no such region")?;
+    if verb == "copies" {
+        region.copies_take(Duration::from_millis(number.parse()?));
+        return Ok(None);
+    }
     let (trouble, after) = match verb {
         "throttle" => (Trouble::Throttle(number.parse()?), 0),
         "refuse" => (Trouble::Refuse, number.parse()?),
         "silence" => (Trouble::Silence, number.parse()?),
         _ => return Err(format!("`{order}` is no order").into()),
     };
-    regions.get(region).ok_or("there is no such region")?.fail(Fault { trouble, after });
+    region.fail(Fault { trouble, after });
     Ok(None)
 }
 
