@@ -41,6 +41,8 @@ pub struct Policy {
     pub ask_again_after: Duration,
     /// How long rows of a region that does not answer are left to it before another region pays them.
     pub step_in_after: Duration,
+    /// How long a version waits for the one below it, whose copy fails though the destination answers.
+    pub patience: Duration,
     /// Pages of this region's listing that a sweep compares with those of the others; 0: none.
     pub inventory_pages: usize,
     /// Time between two such comparisons.
@@ -69,6 +71,7 @@ impl Default for Policy {
             vigil: Duration::from_secs(55),
             ask_again_after: Duration::from_secs(2),
             step_in_after: Duration::from_secs(120),
+            patience: Duration::from_secs(900),
             inventory_pages: 10,
             inventory_every: Duration::from_secs(300),
             upload_grace: Duration::from_secs(20),

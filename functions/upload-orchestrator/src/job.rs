@@ -5,11 +5,11 @@
 
 use sealane::{
     checksum::Checksum,
-    ports::{Attributes, Clock, Head, Objects, ObjectsError, Onto, Rows, RowsError},
+    ports::{Attributes, Clock, Head, Objects, ObjectsError, Onto, Rows, RowsError, Stored},
     region::RegionName,
     replication::{
         Entry, Felt, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token,
-        destinations, origin_value,
+        origin_value,
     },
     store::Versioned,
     upload::Reason,
@@ -17,9 +17,9 @@ use sealane::{
 
 use crate::{
     Deps, Invocation,
-    intake::{entry, record},
-    source::{Standing, standing},
+    source::{Sight, below, sight},
     trouble::{Side, Trouble, chain},
+    turn::Turn,
 };
 
 /// How a try ended that found or made what it wanted.
@@ -34,8 +34,6 @@ pub(crate) enum Settled {
     },
     /// There is nothing to copy any more.
     Void(Reason),
-    /// The row stands for a newer version now, and is owed.
-    Renewed,
 }
 
 /// What the destination holds before a copy is made.
@@ -45,8 +43,12 @@ enum Found {
         /// Its version there.
         version_id: Option<String>,
     },
-    /// Nothing, or what may be copied over: the copy is written on top of just that.
-    Lacking(Onto),
+    /// Nothing, or what may be copied over: the copy is written on top of just that, from what was seen.
+    Lacking(Box<Sight>, Onto),
+    /// A newer version, which an older one must not lie on top of.
+    Newer,
+    /// Whatever it is, the source was deleted meanwhile.
+    Gone,
 }
 
 /// What became of a row.
@@ -67,15 +69,26 @@ pub(crate) enum Payment {
     Failed,
     /// The copy goes on in another invocation, or is another worker's.
     Left,
+    /// The version below is to be copied first; the destination was not asked.
+    Waits,
 }
 
 impl Payment {
     /// What it says of the destination.
-    pub(crate) const fn felt(&self) -> Felt {
+    pub(crate) const fn felt(&self) -> Option<Felt> {
         match self {
-            Self::Verified { .. } | Self::Void | Self::Failed | Self::Left => Felt::Good,
-            Self::Slow => Felt::Slow,
-            Self::Outage => Felt::Silent,
+            Self::Verified { .. } | Self::Void | Self::Failed | Self::Left => Some(Felt::Good),
+            Self::Slow => Some(Felt::Slow),
+            Self::Outage => Some(Felt::Silent),
+            Self::Waits => None,
+        }
+    }
+
+    /// Whether the row is settled now, so that the next version's turn has come.
+    pub(crate) const fn settles(&self) -> bool {
+        match self {
+            Self::Verified { .. } | Self::Void => true,
+            Self::Slow | Self::Outage | Self::Failed | Self::Left | Self::Waits => false,
         }
     }
 }
@@ -115,12 +128,12 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Works on the row and writes down what came of it.
-    pub(crate) async fn finish(mut self, seen: Option<Head>) -> Payment {
-        let outcome = self.attempt(seen).await;
+    pub(crate) async fn finish(mut self, seen: Option<Sight>, turn: Turn) -> Payment {
+        let outcome = self.attempt(seen, turn).await;
         self.free_parts(&outcome).await;
         let policy = &self.deps.policy;
         let (payment, written) = match outcome {
-            Ok(Settled::Renewed) | Err(Trouble::Lost) => return Payment::Left,
+            Err(Trouble::Lost) => return Payment::Left,
             Ok(Settled::Verified { version_id, copied }) => {
                 let written = self.advance(|row, token| row.verified(token, version_id)).await;
                 (Payment::Verified { copied }, written)
@@ -150,32 +163,27 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Finds or makes the copy, and proves it.
-    async fn attempt(&mut self, seen: Option<Head>) -> Result<Settled, Trouble> {
-        let standing = match seen {
-            Some(head) if self.is_source(&head) => Standing::Current(head),
-            Some(_) | None => self.standing().await?,
+    async fn attempt(&mut self, seen: Option<Sight>, turn: Turn) -> Result<Settled, Trouble> {
+        let sight = match seen {
+            Some(sight) if self.is_source(&sight.head) => Some(sight),
+            Some(_) | None => self.look_at_source().await?,
         };
-        let mut head = match standing {
-            Standing::Current(head) => head,
-            Standing::Replaced(newest) => return self.give_way(&newest).await,
-            Standing::Gone => return self.withdraw().await,
+        let Some(sight) = sight else { return self.withdraw().await };
+        let stored = match self.copy_unseen(&sight).await? {
+            Some(stored) => stored,
+            None => match self.found(sight).await? {
+                Found::Whole { version_id } => return Ok(Settled::Verified { version_id, copied: false }),
+                Found::Newer => return self.overtaken().await,
+                Found::Gone => return self.withdraw().await,
+                Found::Lacking(..) if turn != Turn::Now => {
+                    return Err(Trouble::unverified("it waits for the version below, whose copy failed"));
+                }
+                Found::Lacking(sight, onto) => {
+                    let attributes = self.attributes(&sight.head).await?;
+                    self.copy(&attributes, &onto).await?
+                }
+            },
         };
-        let onto = match self.found().await? {
-            Found::Whole { version_id } => return Ok(Settled::Verified { version_id, copied: false }),
-            Found::Lacking(onto) => onto,
-        };
-        if onto != Onto::Nothing {
-            // What the destination was seen to hold came from no later state of the source than this
-            // one, so a copy on top of just that lies on nothing newer.
-            self.keep().await?;
-            head = match self.standing().await? {
-                Standing::Current(head) => head,
-                Standing::Replaced(newest) => return self.give_way(&newest).await,
-                Standing::Gone => return self.withdraw().await,
-            };
-        }
-        let attributes = self.attributes(&head).await?;
-        let stored = self.copy(&attributes, &onto).await?;
         let proved = self.prove_copy(&stored).await;
         let version_id = match proved {
             Ok(version_id) => version_id,
@@ -185,10 +193,27 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             }
         };
         self.keep().await?;
-        match self.standing().await? {
-            Standing::Current(_) => Ok(Settled::Verified { version_id, copied: true }),
-            Standing::Replaced(newest) => self.give_way(&newest).await,
-            Standing::Gone => self.withdraw().await,
+        // A newer version on top of the source does no harm: its own copy will lie on top of this one.
+        match self.at_source(self.own.head(&self.row.value.source.key, None).await)? {
+            Some(_) => Ok(Settled::Verified { version_id, copied: true }),
+            None => self.withdraw().await,
+        }
+    }
+
+    /// Copies without a look at the destination, if that will hardly hold anything: the store refuses the
+    /// copy if it does. `None` when it is to be looked at.
+    async fn copy_unseen(&mut self, sight: &Sight) -> Result<Option<Stored>, Trouble> {
+        let Entry { object, source, epoch, attempts, after, .. } = &self.row.value;
+        let first_try = *epoch == 1 && *attempts == 0;
+        let is_alone = after.is_none() && sight.above.is_empty() && object.origin().is_some();
+        if !first_try || !is_alone || source.size > self.deps.policy.whole_max {
+            return Ok(None);
+        }
+        let attributes = self.attributes(&sight.head).await?;
+        match self.copy(&attributes, &Onto::Nothing).await {
+            // Something is there, or the source is not what it was: both are seen at a closer look.
+            Err(Trouble::Failure(Reason::SourceChanged { .. })) => Ok(None),
+            answer => answer.map(Some),
         }
     }
 
@@ -199,17 +224,21 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         source.region == self.deps.here && source.version_id == head.version_id && source.etag == etag
     }
 
-    pub(crate) async fn standing(&self) -> Result<Standing, Trouble> {
+    /// The source as it stands in its own bucket; `None` once it is gone.
+    async fn look_at_source(&mut self) -> Result<Option<Sight>, Trouble> {
+        self.keep().await?;
         let source = &self.row.value.source;
         let etag = Some(source.etag.as_str()).filter(|etag| !etag.is_empty());
-        self.at_source(standing(self.own, &source.key, source.version_id.as_deref(), etag).await)
+        self.at_source(sight(self.own, &source.key, source.version_id.as_deref(), etag).await)
     }
 
     /// Looks whether the destination holds a whole copy already, and proves it.
-    async fn found(&mut self) -> Result<Found, Trouble> {
+    async fn found(&mut self, mut sight: Sight) -> Result<Found, Trouble> {
+        let (here, there) = (self.deps.here, self.row.value.destination);
         let head = self.at_destination(self.destination.head(&self.row.value.source.key, None).await)?;
-        let Some(head) = head else { return Ok(Found::Lacking(Onto::Nothing)) };
-        if self.may_be_whole(&head) {
+        if let Some(head) = &head
+            && self.may_be_whole(head)
+        {
             match self.prove(head.version_id.as_deref()).await {
                 Ok(version_id) => return Ok(Found::Whole { version_id }),
                 Err(Trouble::Failure(
@@ -218,24 +247,78 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
                 Err(trouble) => return Err(trouble),
             }
         }
-        self.bury(&head).await?;
-        Ok(Found::Lacking(head.etag.map_or(Onto::Nothing, Onto::Tag)))
+        let shown = head.as_ref().and_then(|head| self.write(self.destination, there, head));
+        if shown.is_some_and(|write| write.made_in != here) {
+            // What another region wrote there may have come here since, on top of this version.
+            match self.look_at_source().await? {
+                Some(fresh) => sight = fresh,
+                None => return Ok(Found::Gone),
+            }
+        }
+        if self.is_overtaken(&sight.above, head.as_ref()).await? {
+            return Ok(Found::Newer);
+        }
+        if let Some(head) = &head
+            && let Err(refused) = self.bury(head).await
+        {
+            // An earlier try may have made the copy before that was written on top.
+            let below = if self.row.value.epoch > 1 { self.below().await? } else { None };
+            return below.map(|version_id| Found::Whole { version_id }).ok_or(refused);
+        }
+        let onto = head.and_then(|head| head.etag).map_or(Onto::Nothing, Onto::Tag);
+        Ok(Found::Lacking(Box::new(sight), onto))
     }
 
-    /// Whether it is worth proving that `head` is a whole copy. Without checksums, only
-    /// what says of itself that it is one is read for that.
+    /// Gives the row up, since a newer version lies in the destination, unless its copy lies below that.
+    async fn overtaken(&mut self) -> Result<Settled, Trouble> {
+        if let Some(version_id) = self.below().await? {
+            return Ok(Settled::Verified { version_id, copied: false });
+        }
+        let there = self.row.value.destination;
+        let detail = format!("{there} had a newer version before, and an older one is not put on top of it");
+        Ok(Settled::Void(Reason::Overtaken { detail }))
+    }
+
+    /// The version of a whole copy of this row that the destination holds below what it shows, proved.
+    async fn below(&mut self) -> Result<Option<Option<String>>, Trouble> {
+        self.keep().await?;
+        let source = &self.row.value.source;
+        let is_ours = |head: &Head| self.may_be_whole(head);
+        let found = below(self.destination, &source.key, source.size.0, is_ours).await;
+        match self.at_destination(found)? {
+            Some(head) => self.prove(head.version_id.as_deref()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the destination may hold a whole copy of `row`, as far as is seen without a claim on it.
+    pub(crate) async fn may_be_there(deps: &Deps<O, R, C>, row: &Entry) -> bool {
+        let Some(bucket) = deps.buckets.get(&row.destination) else { return false };
+        match bucket.head(&row.source.key, None).await {
+            Ok(Some(head)) => head.size_bytes == row.source.size.0 && head.checksum == row.source.checksum,
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    /// Whether it is worth proving that `head` is a whole copy of this very version: one that says that it
+    /// is another version holds the same bytes by chance. Without checksums, only what says of itself
+    /// that it is one is read for that.
     fn may_be_whole(&self, head: &Head) -> bool {
         let source = &self.row.value.source;
         let metadata = &head.attributes.metadata;
+        let upload = metadata.get(META_UPLOAD).map(String::as_str);
+        let id = self.row.value.object.as_str().strip_prefix("upload#");
+        let is_said = self.epoch_of(head).is_some() || id.is_some() && id == upload;
+        let is_another = match Origin::of(self.row.value.destination, &source.key, metadata) {
+            Ok(Origin::Copy { region, .. }) => region == self.made_from().0,
+            Ok(Origin::Upload { .. }) => id.is_some(),
+            Ok(Origin::Plain | Origin::System) | Err(_) => false,
+        };
         let sums_agree = match (source.checksum, head.checksum) {
             (Some(ours), Some(theirs)) => ours == theirs,
-            (None, _) | (_, None) => {
-                let id = self.row.value.object.as_str().strip_prefix("upload#");
-                self.epoch_of(head).is_some()
-                    || id.is_some() && id == metadata.get(META_UPLOAD).map(String::as_str)
-            }
+            (None, _) | (_, None) => is_said,
         };
-        head.size_bytes == source.size.0 && sums_agree
+        head.size_bytes == source.size.0 && sums_agree && (is_said || !is_another)
     }
 
     /// What is kept of the source besides its bytes, and where the copy came from.
@@ -299,40 +382,6 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
     }
 
-    /// Leaves the destination to a newer version. This row's copy may have been written
-    /// on top of the newer one's, so that one is owed once more and looked at again.
-    async fn give_way(&self, newest: &Head) -> Result<Settled, Trouble> {
-        let (key, destination) = (&self.row.value.source.key, self.row.value.destination);
-        let replaced =
-            Settled::Void(Reason::SourceChanged { detail: "a newer version took its place".to_owned() });
-        let here = self.deps.here;
-        // What does not say where it belongs leads to no copies, and so lies under none.
-        let Ok(origin) = Origin::of(here, key, &newest.attributes.metadata) else {
-            return Ok(replaced);
-        };
-        if let Some(copy) = self.write(self.own, here, newest).filter(|write| write.made_in != here) {
-            return self.give_way_to_copy(&copy).await.map(|()| replaced);
-        }
-        if !destinations(&origin, here, &self.deps.full()).contains(&destination) {
-            return Ok(replaced);
-        }
-        let fresh = entry(self.deps, key, newest, &origin, destination);
-        let Some(fresh) = fresh.map_err(|e| Trouble::unverified(chain(&e)))? else { return Ok(replaced) };
-        let unwritten = |e: RowsError| Trouble::unverified(chain(&e));
-        let held = record(self.deps, fresh.clone()).await.map_err(unwritten)?;
-        if held.value.object == self.row.value.object {
-            return Ok(Settled::Renewed);
-        }
-        match held.value.phase {
-            Phase::Copying(_) | Phase::Verified { .. } => {
-                let again = held.value.replaced_by(fresh);
-                self.deps.ledger.swap(&held, &again).await.map_err(unwritten)?;
-            }
-            Phase::Pending | Phase::Failed { .. } | Phase::Void { .. } => {}
-        }
-        Ok(replaced)
-    }
-
     /// Frees the parts of an upload that nobody will go on with.
     async fn free_parts(&self, outcome: &Result<Settled, Trouble>) {
         let Some(upload) = &self.row.value.multipart else { return };
@@ -345,11 +394,14 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
     }
 
+    /// Goes on only while there is time.
+    pub(crate) fn keep_time(&self) -> Result<(), Trouble> {
+        if self.deps.has_time(self.invocation) { Ok(()) } else { Err(Trouble::OutOfTime) }
+    }
+
     /// Goes on only while there is time, and with a claim that holds.
     pub(crate) async fn keep(&mut self) -> Result<(), Trouble> {
-        if !self.deps.has_time(self.invocation) {
-            return Err(Trouble::OutOfTime);
-        }
+        self.keep_time()?;
         let (now, lease) = (self.deps.clock.now(), self.deps.policy.lease);
         match &self.row.value.phase {
             Phase::Copying(claim) if claim.expires > now.after(lease / 2) => Ok(()),

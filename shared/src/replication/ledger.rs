@@ -165,6 +165,10 @@ pub struct Entry {
     /// has proved may be taken away again.
     #[serde(default)]
     pub proved: u64,
+    /// The version of the same key that the destination shall hold before this one; `None`: there is
+    /// none that it shall hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ObjectId>,
 }
 
 impl Entry {
@@ -180,7 +184,14 @@ impl Entry {
             since: now,
             multipart: None,
             proved: 0,
+            after: None,
         }
+    }
+
+    /// This row to be paid once the destination holds `before`, the version of the same key below this one.
+    #[must_use]
+    pub fn following(self, before: Option<ObjectId>) -> Self {
+        Self { after: before, ..self }
     }
 
     /// This row paid by another region from `source`, its own copy of the same bytes; `None` while a
@@ -229,6 +240,12 @@ impl Entry {
             Phase::Failed { next_try, .. } => Some(*next_try),
             Phase::Verified { .. } | Phase::Void { .. } => None,
         }
+    }
+
+    /// Whether the row was given up since a newer version came to lie in the destination first. Nothing
+    /// heals that: it is kept to be seen.
+    pub const fn is_missed(&self) -> bool {
+        matches!(self.phase, Phase::Void { reason: Reason::Overtaken { .. } })
     }
 
     /// Whether the destination still lacks its copy.
@@ -348,6 +365,7 @@ impl fmt::Display for Entry {
             Phase::Failed { reason, .. } => {
                 write!(f, "owed after {} failed tries: it {reason}", self.attempts)
             }
+            Phase::Void { reason: reason @ Reason::Overtaken { .. } } => write!(f, "missed: it {reason}"),
             Phase::Void { reason } => write!(f, "void: {reason}"),
         }
     }

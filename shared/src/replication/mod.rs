@@ -6,6 +6,7 @@
 mod batch;
 mod encoding;
 mod event;
+mod history;
 mod identity;
 mod inventory;
 mod ledger;
@@ -15,6 +16,7 @@ mod sequencer;
 
 pub use batch::{Disposition, ItemFailure, Outcome};
 pub use event::{BODY_LEN_MAX, EventError, Hint, Kind, Message, RECORDS_MAX};
+pub use history::History;
 pub use identity::{
     InvalidOrigin, META_ORIGIN, META_REGIONS, META_UPLOAD, ObjectId, Origin, UPLOAD_ID_LEN_MAX, origin_value,
     regions_value,
