@@ -195,7 +195,9 @@ fn line(entry: &Entry, now: Timestamp) -> Line {
         Phase::Pending => ("pending", None, None),
         Phase::Copying(claim) => ("copying", None, Some(format!("`{}` is at it", claim.owner))),
         Phase::Failed { reason, next_try } => ("failed", Some(*next_try), Some(reason.to_string())),
-        Phase::Void { reason: reason @ Reason::Overtaken { .. } } => ("missed", None, Some(reason.to_string())),
+        Phase::Void { reason: reason @ Reason::Overtaken { .. } } => {
+            ("missed", None, Some(reason.to_string()))
+        }
         Phase::Void { reason } => ("void", None, Some(reason.to_string())),
         // The index may lag behind the table.
         Phase::Verified { .. } => ("verified", None, None),

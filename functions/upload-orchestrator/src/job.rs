@@ -8,8 +8,7 @@ use sealane::{
     ports::{Attributes, Clock, Head, Objects, ObjectsError, Onto, Rows, RowsError, Stored},
     region::RegionName,
     replication::{
-        Entry, Felt, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token,
-        origin_value,
+        Entry, Felt, META_ORIGIN, Origin, Phase, Refused, RetryPolicy, Source, Token, origin_value,
     },
     store::Versioned,
     upload::Reason,
@@ -17,7 +16,8 @@ use sealane::{
 
 use crate::{
     Deps, Invocation,
-    source::{Sight, below, sight},
+    source::{Sight, sight},
+    there::Found,
     trouble::{Side, Trouble, chain},
     turn::Turn,
 };
@@ -34,21 +34,6 @@ pub(crate) enum Settled {
     },
     /// There is nothing to copy any more.
     Void(Reason),
-}
-
-/// What the destination holds before a copy is made.
-enum Found {
-    /// A proved copy, of this version.
-    Whole {
-        /// Its version there.
-        version_id: Option<String>,
-    },
-    /// Nothing, or what may be copied over: the copy is written on top of just that, from what was seen.
-    Lacking(Box<Sight>, Onto),
-    /// A newer version, which an older one must not lie on top of.
-    Newer,
-    /// Whatever it is, the source was deleted meanwhile.
-    Gone,
 }
 
 /// What became of a row.
@@ -225,100 +210,11 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// The source as it stands in its own bucket; `None` once it is gone.
-    async fn look_at_source(&mut self) -> Result<Option<Sight>, Trouble> {
+    pub(crate) async fn look_at_source(&mut self) -> Result<Option<Sight>, Trouble> {
         self.keep().await?;
         let source = &self.row.value.source;
         let etag = Some(source.etag.as_str()).filter(|etag| !etag.is_empty());
         self.at_source(sight(self.own, &source.key, source.version_id.as_deref(), etag).await)
-    }
-
-    /// Looks whether the destination holds a whole copy already, and proves it.
-    async fn found(&mut self, mut sight: Sight) -> Result<Found, Trouble> {
-        let (here, there) = (self.deps.here, self.row.value.destination);
-        let head = self.at_destination(self.destination.head(&self.row.value.source.key, None).await)?;
-        if let Some(head) = &head
-            && self.may_be_whole(head)
-        {
-            match self.prove(head.version_id.as_deref()).await {
-                Ok(version_id) => return Ok(Found::Whole { version_id }),
-                Err(Trouble::Failure(
-                    Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. } | Reason::Unverified { .. },
-                )) => {}
-                Err(trouble) => return Err(trouble),
-            }
-        }
-        let shown = head.as_ref().and_then(|head| self.write(self.destination, there, head));
-        if shown.is_some_and(|write| write.made_in != here) {
-            // What another region wrote there may have come here since, on top of this version.
-            match self.look_at_source().await? {
-                Some(fresh) => sight = fresh,
-                None => return Ok(Found::Gone),
-            }
-        }
-        if self.is_overtaken(&sight.above, head.as_ref()).await? {
-            return Ok(Found::Newer);
-        }
-        if let Some(head) = &head
-            && let Err(refused) = self.bury(head).await
-        {
-            // An earlier try may have made the copy before that was written on top.
-            let below = if self.row.value.epoch > 1 { self.below().await? } else { None };
-            return below.map(|version_id| Found::Whole { version_id }).ok_or(refused);
-        }
-        let onto = head.and_then(|head| head.etag).map_or(Onto::Nothing, Onto::Tag);
-        Ok(Found::Lacking(Box::new(sight), onto))
-    }
-
-    /// Gives the row up, since a newer version lies in the destination, unless its copy lies below that.
-    async fn overtaken(&mut self) -> Result<Settled, Trouble> {
-        if let Some(version_id) = self.below().await? {
-            return Ok(Settled::Verified { version_id, copied: false });
-        }
-        let there = self.row.value.destination;
-        let detail = format!("{there} had a newer version before, and an older one is not put on top of it");
-        Ok(Settled::Void(Reason::Overtaken { detail }))
-    }
-
-    /// The version of a whole copy of this row that the destination holds below what it shows, proved.
-    async fn below(&mut self) -> Result<Option<Option<String>>, Trouble> {
-        self.keep().await?;
-        let source = &self.row.value.source;
-        let is_ours = |head: &Head| self.may_be_whole(head);
-        let found = below(self.destination, &source.key, source.size.0, is_ours).await;
-        match self.at_destination(found)? {
-            Some(head) => self.prove(head.version_id.as_deref()).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Whether the destination may hold a whole copy of `row`, as far as is seen without a claim on it.
-    pub(crate) async fn may_be_there(deps: &Deps<O, R, C>, row: &Entry) -> bool {
-        let Some(bucket) = deps.buckets.get(&row.destination) else { return false };
-        match bucket.head(&row.source.key, None).await {
-            Ok(Some(head)) => head.size_bytes == row.source.size.0 && head.checksum == row.source.checksum,
-            Ok(None) | Err(_) => false,
-        }
-    }
-
-    /// Whether it is worth proving that `head` is a whole copy of this very version: one that says that it
-    /// is another version holds the same bytes by chance. Without checksums, only what says of itself
-    /// that it is one is read for that.
-    fn may_be_whole(&self, head: &Head) -> bool {
-        let source = &self.row.value.source;
-        let metadata = &head.attributes.metadata;
-        let upload = metadata.get(META_UPLOAD).map(String::as_str);
-        let id = self.row.value.object.as_str().strip_prefix("upload#");
-        let is_said = self.epoch_of(head).is_some() || id.is_some() && id == upload;
-        let is_another = match Origin::of(self.row.value.destination, &source.key, metadata) {
-            Ok(Origin::Copy { region, .. }) => region == self.made_from().0,
-            Ok(Origin::Upload { .. }) => id.is_some(),
-            Ok(Origin::Plain | Origin::System) | Err(_) => false,
-        };
-        let sums_agree = match (source.checksum, head.checksum) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            (None, _) | (_, None) => is_said,
-        };
-        head.size_bytes == source.size.0 && sums_agree && (is_said || !is_another)
     }
 
     /// What is kept of the source besides its bytes, and where the copy came from.
@@ -336,7 +232,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// The write that a copy of this row says it came from. A region that pays for another one says so, too.
-    fn made_from(&self) -> (RegionName, String) {
+    pub(crate) fn made_from(&self) -> (RegionName, String) {
         let Entry { object, source, .. } = &self.row.value;
         match object.origin() {
             Some((region, version)) => (region, version.to_owned()),
@@ -345,7 +241,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// The epoch under which `head` was made at the destination, if it is a copy that this row made.
-    fn epoch_of(&self, head: &Head) -> Option<u64> {
+    pub(crate) fn epoch_of(&self, head: &Head) -> Option<u64> {
         let row = &self.row.value;
         match Origin::of(row.destination, &row.source.key, &head.attributes.metadata) {
             Ok(Origin::Copy { region, version_id, epoch }) => {

@@ -23,6 +23,7 @@ mod pay;
 mod proof;
 mod source;
 mod sweep;
+mod there;
 mod trouble;
 mod turn;
 mod wake;

@@ -40,11 +40,14 @@ enum Step {
 }
 
 /// The way from a key's newest version down.
+#[derive(Default)]
 struct Past {
     /// The newest first.
     steps: Vec<Step>,
     /// Copies that are settled.
     settled: BTreeSet<(ObjectId, RegionName)>,
+    /// Destinations of the new versions.
+    wanted: BTreeSet<RegionName>,
     /// Destinations of which a version was found that is written down.
     reached: BTreeSet<RegionName>,
 }
@@ -59,116 +62,168 @@ pub(crate) async fn owe_all<O: Objects, R: Rows, C: Clock>(
     let own = deps.own()?;
     for most in [FEW, MANY] {
         let history = history(own, key, most).await.map_err(IntakeError::Source)?;
-        let past = walk_back(deps, key, &history.ids, first.as_ref()).await?;
-        if history.cut && !past.is_whole(deps) && most < MANY {
+        let mut past = Past::default();
+        for place in 0..history.ids.len() {
+            if past.is_whole() {
+                break;
+            }
+            past.step(deps, key, (&history.ids, place), first.as_ref()).await?;
+        }
+        let is_cut = history.cut && !past.is_whole();
+        if is_cut && most < MANY {
             continue;
         }
-        if history.cut && !past.is_whole(deps) {
+        if is_cut {
             tracing::warn!(object.key = key, versions = MANY, "left the versions below these alone");
         }
-        return write_down(deps, key, past).await;
+        return past.write_down(deps, key).await;
     }
     Ok(Vec::new())
 }
 
 impl Past {
-    /// Whether of each destination a version was found that is written down.
-    fn is_whole<O: Objects, R: Rows, C: Clock>(&self, deps: &Deps<O, R, C>) -> bool {
-        deps.full().iter().all(|region| *region == deps.here || self.reached.contains(region))
+    /// Whether of each destination of the new versions one was found that is written down.
+    fn is_whole(&self) -> bool {
+        !self.steps.is_empty() && self.wanted.is_subset(&self.reached)
     }
 
-    fn know(&mut self, rows: &[Versioned<Entry>], belongs: Before) {
-        let settled = rows.iter().filter(|row| !row.value.is_owed());
-        self.settled.extend(settled.map(|row| (row.value.object.clone(), row.value.destination)));
-        self.reached.extend(belongs.keys());
-        self.steps.push(Step::Known(belongs));
-    }
-}
-
-async fn walk_back<O: Objects, R: Rows, C: Clock>(
-    deps: &Deps<O, R, C>,
-    key: &str,
-    ids: &[String],
-    first: Option<&(Head, Origin)>,
-) -> Result<Past, IntakeError> {
-    let own = deps.own()?;
-    let mut past = Past { steps: Vec::new(), settled: BTreeSet::new(), reached: BTreeSet::new() };
-    for (place, id) in ids.iter().enumerate() {
-        if past.is_whole(deps) {
-            break;
-        }
+    /// Takes in the version at `place` among `ids`.
+    async fn step<O: Objects, R: Rows, C: Clock>(
+        &mut self,
+        deps: &Deps<O, R, C>,
+        key: &str,
+        (ids, place): (&[String], usize),
+        first: Option<&(Head, Origin)>,
+    ) -> Result<(), IntakeError> {
+        let Some(id) = ids.get(place) else { return Ok(()) };
         let seen = first.filter(|(head, _)| head.version_id.as_deref().unwrap_or("null") == id);
         // Of the only version nothing is gained by asking first: writing it down asks as well.
-        if seen.is_none() && ids.len() > 1 {
-            let object = ObjectId::of_version(deps.here, key, Some(id), "");
-            let rows = deps.ledger.of_object(&object).await.map_err(IntakeError::Ledger)?;
-            let wanted = destinations(&Origin::Plain, deps.here, &deps.full());
-            if is_known(&rows, &wanted) {
-                let belongs = wanted.into_iter().map(|region| (region, object.clone())).collect();
-                past.know(&rows, belongs);
-                continue;
-            }
+        let plain = ObjectId::of_version(deps.here, key, Some(id), "");
+        let asks = seen.is_none() && ids.len() > 1;
+        let rows = if asks { rows_of(deps, key, &plain).await? } else { Vec::new() };
+        let all = destinations(&Origin::Plain, deps.here, &deps.full());
+        if !all.is_empty() && is_known(&rows, &all) {
+            self.know(&rows, &plain, all);
+            return Ok(());
         }
         let (head, origin) = match seen {
             Some(seen) => seen.clone(),
-            None => {
-                let head = own.head(key, Some(id)).await.map_err(IntakeError::Source)?;
-                let Some(head) = head else { continue };
-                match origin(deps, key, &head).await {
-                    Ok(origin) => (head, origin),
-                    // One that does not say where it belongs keeps no other back.
-                    Err(IntakeError::Origin(_)) if first.is_some() => continue,
-                    Err(error) => return Err(error),
-                }
-            }
+            None => match look(deps, key, id, first.is_some()).await? {
+                Some(found) => found,
+                None => return Ok(()),
+            },
         };
-        match &origin {
-            Origin::System => break,
+        let (object, rows) = match &origin {
+            Origin::System => return Ok(()),
             Origin::Copy { region, version_id, .. } => {
                 let object = ObjectId::of_version(*region, key, Some(version_id), "");
-                past.reached.insert(*region);
-                let belongs = of_copy(deps, &head, *region, object);
-                past.know(&[], belongs);
+                self.reached.insert(*region);
+                self.know_copy(deps, &head, *region, object);
+                return Ok(());
             }
-            Origin::Upload { id, .. } if place > 0 => {
+            Origin::Upload { id, .. } if asks => {
                 let object = ObjectId::of_upload(id);
-                let mut rows = deps.ledger.of_object(&object).await.map_err(IntakeError::Ledger)?;
-                rows.retain(|row| row.value.source.key == key);
-                let wanted = destinations(&origin, deps.here, &deps.full());
-                if is_known(&rows, &wanted) {
-                    past.know(&rows, wanted.into_iter().map(|region| (region, object.clone())).collect());
-                } else {
-                    past.steps.push(Step::New(Box::new(Write { sight: at(head, ids, place), origin })));
-                }
+                let rows = rows_of(deps, key, &object).await?;
+                (object, rows)
             }
-            Origin::Upload { .. } | Origin::Plain => {
-                past.steps.push(Step::New(Box::new(Write { sight: at(head, ids, place), origin })));
+            Origin::Upload { .. } | Origin::Plain => (plain, rows),
+        };
+        let wanted = destinations(&origin, deps.here, &deps.full());
+        if !rows.is_empty() && is_known(&rows, &wanted) {
+            self.know(&rows, &object, wanted);
+        } else {
+            self.wanted.extend(wanted);
+            let above = ids.get(..place).unwrap_or_default().to_vec();
+            self.steps.push(Step::New(Box::new(Write { sight: Sight { head, above }, origin })));
+        }
+        Ok(())
+    }
+
+    fn know(&mut self, rows: &[Versioned<Entry>], object: &ObjectId, wanted: Vec<RegionName>) {
+        let settled = rows.iter().filter(|row| !row.value.is_owed());
+        self.settled.extend(settled.map(|row| (row.value.object.clone(), row.value.destination)));
+        self.reached.extend(&wanted);
+        self.steps.push(Step::Known(wanted.into_iter().map(|region| (region, object.clone())).collect()));
+    }
+
+    /// A copy of what was written in `region`, which pays its other copies.
+    fn know_copy<O: Objects, R: Rows, C: Clock>(
+        &mut self,
+        deps: &Deps<O, R, C>,
+        head: &Head,
+        region: RegionName,
+        object: ObjectId,
+    ) {
+        let metadata = &head.attributes.metadata;
+        // A copy of an uploaded object carries the upload's id along, which names its rows.
+        let object = metadata.get(META_UPLOAD).map_or(object, |id| ObjectId::of_upload(id));
+        let meant = |to: &RegionName| match metadata.get(META_REGIONS) {
+            Some(regions) => regions.split(',').any(|name| name.trim() == to.as_str()),
+            None => true,
+        };
+        let others = deps.full().into_iter().filter(|to| ![deps.here, region].contains(to) && meant(to));
+        self.know(&[], &object, others.collect());
+    }
+
+    /// Writes the new versions down, the oldest first.
+    async fn write_down<O: Objects, R: Rows, C: Clock>(
+        self,
+        deps: &Deps<O, R, C>,
+        key: &str,
+    ) -> Result<Vec<Debt>, IntakeError> {
+        let (mut before, mut debts) = (Before::new(), Vec::new());
+        for step in self.steps.into_iter().rev() {
+            let write = match step {
+                Step::New(write) => write,
+                Step::Known(belongs) => {
+                    before.extend(belongs);
+                    continue;
+                }
+            };
+            let rows = owe(deps, key, &write, &before).await?;
+            if let Origin::Upload { id, .. } = &write.origin {
+                // Whether this region pays it or not.
+                let wanted = destinations(&write.origin, deps.here, &deps.full());
+                before.extend(wanted.into_iter().map(|region| (region, ObjectId::of_upload(id))));
+            }
+            for row in rows {
+                let destination = row.value.destination;
+                let below = row.value.after.clone().map(|object| (object, destination));
+                let ready = below.is_some_and(|below| self.settled.contains(&below));
+                before.insert(destination, row.value.object.clone());
+                debts.push(Debt { row, seen: Some(write.sight.clone()), ready });
             }
         }
+        Ok(debts)
     }
-    Ok(past)
 }
 
-fn at(head: Head, ids: &[String], place: usize) -> Sight {
-    Sight { head, above: ids.get(..place).unwrap_or_default().to_vec() }
-}
-
-/// The destinations of a copy of what was written in `region`, which pays them.
-fn of_copy<O: Objects, R: Rows, C: Clock>(
+/// The version `id` of `key` and where it came from; `None` if it is gone, or if it does not say where it
+/// belongs and others are asked for, too.
+async fn look<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
-    head: &Head,
-    region: RegionName,
-    object: ObjectId,
-) -> Before {
-    let metadata = &head.attributes.metadata;
-    // A copy of an uploaded object carries the upload's id along, which names its rows.
-    let object = metadata.get(META_UPLOAD).map_or(object, |id| ObjectId::of_upload(id));
-    let meant = |to: &RegionName| match metadata.get(META_REGIONS) {
-        Some(regions) => regions.split(',').any(|name| name.trim() == to.as_str()),
-        None => true,
-    };
-    let others = deps.full().into_iter().filter(|to| ![deps.here, region].contains(to) && meant(to));
-    others.map(|to| (to, object.clone())).collect()
+    key: &str,
+    id: &str,
+    others: bool,
+) -> Result<Option<(Head, Origin)>, IntakeError> {
+    let head = deps.own()?.head(key, Some(id)).await.map_err(IntakeError::Source)?;
+    let Some(head) = head else { return Ok(None) };
+    match origin(deps, key, &head).await {
+        Ok(origin) => Ok(Some((head, origin))),
+        Err(IntakeError::Origin(_)) if others => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The rows of `object`, as far as they are about `key`: an upload's id may have gone to another one.
+async fn rows_of<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    key: &str,
+    object: &ObjectId,
+) -> Result<Vec<Versioned<Entry>>, IntakeError> {
+    let mut rows = deps.ledger.of_object(object).await.map_err(IntakeError::Ledger)?;
+    rows.retain(|row| row.value.source.key == key);
+    Ok(rows)
 }
 
 /// Whether `rows` say for each of `wanted` what is to become of its copy. One that was given up since its
@@ -179,34 +234,4 @@ fn is_known(rows: &[Versioned<Entry>], wanted: &[RegionName]) -> bool {
         Phase::Void { .. } => row.is_missed(),
     };
     wanted.iter().all(|to| rows.iter().any(|row| row.value.destination == *to && says(&row.value)))
-}
-
-async fn write_down<O: Objects, R: Rows, C: Clock>(
-    deps: &Deps<O, R, C>,
-    key: &str,
-    past: Past,
-) -> Result<Vec<Debt>, IntakeError> {
-    let (mut before, mut debts) = (Before::new(), Vec::new());
-    for step in past.steps.into_iter().rev() {
-        let write = match step {
-            Step::New(write) => write,
-            Step::Known(belongs) => {
-                before.extend(belongs);
-                continue;
-            }
-        };
-        let rows = owe(deps, key, &write, &before).await?;
-        if let Origin::Upload { id, .. } = &write.origin {
-            // Whether this region pays it or not.
-            let wanted = destinations(&write.origin, deps.here, &deps.full());
-            before.extend(wanted.into_iter().map(|region| (region, ObjectId::of_upload(id))));
-        }
-        for row in rows {
-            before.insert(row.value.destination, row.value.object.clone());
-            let its = row.value.after.clone().map(|id| (id, row.value.destination));
-            let ready = its.is_some_and(|before| past.settled.contains(&before));
-            debts.push(Debt { row, seen: Some(write.sight.clone()), ready });
-        }
-    }
-    Ok(debts)
 }

@@ -3,16 +3,16 @@
 //! Each call carries the checksum that the caller computed, the owner that the
 //! bucket must have, and the region's key.
 
-use std::{cmp::Reverse, ops::Range, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use aws_sdk_s3::{
     Client,
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
-    primitives::{ByteStream, ByteStreamError, DateTime},
+    primitives::{ByteStream, ByteStreamError},
     types::{
         ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
-        DeleteMarkerEntry, MetadataDirective, ObjectVersion, ServerSideEncryption, TaggingDirective,
+        MetadataDirective, ServerSideEncryption, TaggingDirective,
     },
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -22,12 +22,13 @@ use super::{
     described::{described, headers},
     errors::{Failure, classify},
     lean::{Fault, Lean},
+    versions::merged,
 };
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Headers, Listed, ListedVersion, Listing, Objects, ObjectsError, Onto,
-        OpenUpload, Part, Silence, Stored, Tags, Versions,
+        Attributes, CopySource, Head, Headers, Listed, Listing, Objects, ObjectsError, Onto, OpenUpload,
+        Part, Silence, Stored, Tags, Versions,
     },
     time::Timestamp,
 };
@@ -145,28 +146,6 @@ async fn window(mut body: ByteStream, skip: u64, len: u64) -> Result<Bytes, Byte
 
 fn number(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
-}
-
-/// Versions and markers, which the client tells apart from each other, in the order of the listing: by
-/// key, then the newest first. Their times are whole seconds, so only each kind's own order is certain.
-fn merged(versions: Vec<ObjectVersion>, markers: Vec<DeleteMarkerEntry>) -> Vec<ListedVersion> {
-    let entry = |key: Option<String>, id: Option<String>, size: Option<i64>, is_marker| {
-        let size_bytes = size.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
-        Some(ListedVersion { key: key?, version_id: id?, size_bytes, is_marker })
-    };
-    let place = |latest: Option<bool>, at: Option<DateTime>| {
-        (!latest.unwrap_or_default(), Reverse(at.map(|at| at.secs()).unwrap_or_default()))
-    };
-    let versions = versions.into_iter().filter_map(|v| {
-        Some((place(v.is_latest, v.last_modified), entry(v.key, v.version_id, v.size, false)?))
-    });
-    let markers = markers
-        .into_iter()
-        .filter_map(|m| Some((place(m.is_latest, m.last_modified), entry(m.key, m.version_id, None, true)?)));
-    let mut all: Vec<_> = versions.chain(markers).collect();
-    // Stable: of one second the versions come before the markers, each kind as it was told.
-    all.sort_by(|(a, x), (b, y)| x.key.as_bytes().cmp(y.key.as_bytes()).then(a.cmp(b)));
-    all.into_iter().map(|(_, listed)| listed).collect()
 }
 
 impl Objects for S3Objects {

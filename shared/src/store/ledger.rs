@@ -236,7 +236,7 @@ fn due_key(due: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{memory::MemoryRows, replication::Source, units::ByteSize};
+    use crate::{memory::MemoryRows, replication::Source, units::ByteSize, upload::Reason};
     use std::time::Duration;
 
     const LEASE: Duration = Duration::from_secs(60);
@@ -304,6 +304,26 @@ mod tests {
         assert_eq!(table.due(region(1), at(2), None, 9).await.unwrap().entries, []);
         table.swap(&held, &claimed.verified(&token, None).unwrap()).await.unwrap();
         assert_eq!(table.owed(region(1), 9).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_missed_row_is_not_owed_and_is_still_seen() {
+        let table = LedgerTable::new(MemoryRows::default());
+        let reason = |missed| match missed {
+            true => Reason::Overtaken { detail: "why".to_owned() },
+            false => Reason::SourceChanged { detail: "why".to_owned() },
+        };
+        for (id, missed) in [("a", true), ("b", false)] {
+            let owed = table.owe(&entry(id, 1)).await.unwrap();
+            let (claimed, token) = owed.value.clone().claim("w", at(1), LEASE).unwrap();
+            let held = table.swap(&owed, &claimed).await.unwrap();
+            table.swap(&held, &claimed.voided(&token, reason(missed)).unwrap()).await.unwrap();
+        }
+        assert_eq!(table.owed(region(1), 9).await.unwrap(), []);
+        let missed = table.missed(region(1), 9).await.unwrap();
+        assert_eq!(missed.len(), 1);
+        assert_eq!(missed[0].value.object, ObjectId::of_upload("a"));
+        assert_eq!(table.missed(region(2), 9).await.unwrap(), []);
     }
 
     #[tokio::test]
