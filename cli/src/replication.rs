@@ -21,6 +21,7 @@ use sealane::{
     store::LedgerTable,
     time::{Human, Timestamp},
     units::ByteSize,
+    upload::Reason,
 };
 use serde::Serialize;
 use upload_orchestrator::{Deps, NoBucket, Policy};
@@ -46,7 +47,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the copies that are owed, by the region that has to send them
+    /// List the copies that are owed or were missed, by the region that has to send them
     Owed {
         /// Most copies to list of each region
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -97,7 +98,8 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
     match args.command {
         Command::Plan(_) => {}
         Command::Owed { limit } => {
-            let entries = all_owed(&world, limit.into()).await?;
+            let mut entries = all_owed(&world, limit.into()).await?;
+            entries.extend(all(&world, limit.into(), Debts::Missed).await?);
             console
                 .show(&Report { owed: entries.iter().map(|entry| line(entry, World::now())).collect() })?;
         }
@@ -164,12 +166,26 @@ fn seat(world: &World, region: RegionName) -> Result<Deps<S3Objects, DynamoRows,
     })
 }
 
+/// Which rows of a payer are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Debts {
+    /// Copies that are owed.
+    Owed,
+    /// Copies that were given up since a newer version came first.
+    Missed,
+}
+
 /// What every region owes, up to `limit` copies each.
 async fn all_owed(world: &World, limit: usize) -> Result<Vec<Entry>, Fault> {
+    all(world, limit, Debts::Owed).await
+}
+
+/// The rows of every region, up to `limit` each.
+async fn all(world: &World, limit: usize, which: Debts) -> Result<Vec<Entry>, Fault> {
     let ledgers: Vec<_> = world.ledgers().map(LedgerTable::new).collect();
     let mut owed = Vec::new();
     for payer in world.config.full_regions() {
-        let entries = of_payer(&ledgers, payer.name, limit).await;
+        let entries = of_payer(&ledgers, payer.name, limit, which).await;
         owed.extend(entries.map_err(|source| Fault::Read { what: "the ledger", source })?);
     }
     Ok(owed)
@@ -180,10 +196,15 @@ async fn of_payer<R: Rows>(
     ledgers: &[LedgerTable<R>],
     payer: RegionName,
     limit: usize,
+    which: Debts,
 ) -> Result<Vec<Entry>, RowsError> {
     let mut silent = None;
     for ledger in ledgers {
-        match ledger.owed(payer, limit).await {
+        let rows = match which {
+            Debts::Owed => ledger.owed(payer, limit).await,
+            Debts::Missed => ledger.missed(payer, limit).await,
+        };
+        match rows {
             Err(error) if error.is_outage() => silent = Some(error),
             Err(error) => return Err(error),
             Ok(entries) => return Ok(entries.into_iter().map(|entry| entry.value).collect()),
@@ -199,6 +220,9 @@ fn line(entry: &Entry, now: Timestamp) -> Line {
         }
         Phase::Copying(claim) => ("copying", None, Some(format!("`{}` is at it", claim.owner))),
         Phase::Failed { reason, next_try } => ("failed", Some(*next_try), Some(reason.to_string())),
+        Phase::Void { reason: reason @ Reason::Overtaken { .. } } => {
+            ("missed", None, Some(reason.to_string()))
+        }
         Phase::Void { reason } => ("void", None, Some(reason.to_string())),
         // The index may lag behind the table.
         Phase::Verified { .. } => ("verified", None, None),
@@ -218,7 +242,7 @@ fn line(entry: &Entry, now: Timestamp) -> Line {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.owed.is_empty() {
-            return f.write_str("no copy is owed");
+            return f.write_str("no copy is owed, and none was missed");
         }
         let mut table = Table::new(["to", "from", "phase", "tries", "next try", "size", "key", "reason"]);
         for line in &self.owed {

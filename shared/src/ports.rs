@@ -275,6 +275,28 @@ pub struct Listing {
     pub more: bool,
 }
 
+/// A version of a key as a listing shows it, or a delete marker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// The key.
+    pub key: String,
+    /// The version; `null` where the bucket keeps none.
+    pub version_id: String,
+    /// Size in bytes; 0 for a marker.
+    pub size_bytes: u64,
+    /// Whether it is a delete marker, which hides the versions below.
+    pub is_marker: bool,
+}
+
+/// Some versions, in the order of their keys, those of one key the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Versions {
+    /// The versions and markers.
+    pub entries: Vec<ListedVersion>,
+    /// Whether there are more after the last one, maybe of the same key.
+    pub more: bool,
+}
+
 /// The object that a server-side copy reads, pinned by version and entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopySource {
@@ -446,6 +468,16 @@ pub trait Objects: Sync {
     /// Up to 1,000 objects whose keys begin with `prefix` and come after `after`, in the order of
     /// their keys. Deleted ones are not among them.
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError>;
+
+    /// Up to `most` versions and delete markers, and no more than 1,000, of keys that begin with `prefix`
+    /// and come after `after`. Where a version and a marker of one key are of the same second, the version
+    /// may be told as the newer one of them though it is not, unless the marker is the newest of all.
+    async fn list_versions(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: u16,
+    ) -> Result<Versions, ObjectsError>;
 
     /// Removes one version of an object for good. Fine if it is gone already.
     async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError>;

@@ -49,37 +49,39 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         )))
     }
 
-    /// Leaves the destination to the copy `newest` that took this row's place in its own bucket,
-    /// if that was written by a region that has had this row's object.
-    pub(crate) async fn give_way_to_copy(&self, newest: &Write) -> Result<(), Trouble> {
-        let (row, winner) = (self.row(), newest.made_in);
-        let known = self.deps.ledger.of_object(&row.object).await;
-        let known = known.map_err(|e| Trouble::unverified(chain(&e)))?;
-        if !known.iter().any(|row| shows(&row.value, winner, false)) {
-            return Err(Trouble::unverified(format!(
-                "a copy from {winner} took its place, and {winner} has not got it; write the one that shall \
-                 win into both regions, or delete the other one"
-            )));
-        }
-        // This row's copy may have been written on top of that one's.
-        for held in self.rows_of(newest).await? {
-            match held.value.phase {
-                Phase::Verified { .. } if held.value.destination == row.destination => {
-                    let again = held.value.clone().reowed(self.deps.clock.now());
-                    let again = self.deps.ledger.swap(&held, &again).await;
-                    again.map_err(|e| Trouble::unverified(chain(&e)))?;
+    /// Whether the destination has, or has had, one of the versions `above`, which were written on top of
+    /// this row's here; `found` is what it shows.
+    pub(crate) async fn is_overtaken(&self, above: &[String], found: Option<&Head>) -> Result<bool, Trouble> {
+        let (here, there, key) = (self.deps.here, self.row().destination, self.source().key);
+        let found = found.and_then(|head| self.write(self.destination, there, head));
+        let shown =
+            |ids: &[ObjectId]| found.as_ref().is_some_and(|w| w.ids.iter().any(|id| ids.contains(id)));
+        for version in above.iter().rev() {
+            let plain = ObjectId::of_version(here, &key, Some(version), "");
+            if shown(std::slice::from_ref(&plain)) {
+                return Ok(true);
+            }
+            let row =
+                self.deps.ledger.get(&plain, there).await.map_err(|e| Trouble::unverified(chain(&e)))?;
+            match row.map(|row| row.value.phase) {
+                Some(Phase::Verified { .. }) => return Ok(true),
+                Some(Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } | Phase::Void { .. }) => {
+                    continue;
                 }
-                Phase::Copying(_) if held.value.destination == row.destination => {
-                    return Err(Trouble::unverified("the newer version that took its place is being copied"));
-                }
-                Phase::Verified { .. }
-                | Phase::Copying(_)
-                | Phase::Pending
-                | Phase::Failed { .. }
-                | Phase::Void { .. } => {}
+                None => {}
+            }
+            // An upload, or a copy of what was written elsewhere.
+            self.keep_time()?;
+            let head = self.at_source(self.own.head(&key, Some(version)).await)?;
+            let Some(write) = head.and_then(|head| self.write(self.own, here, &head)) else { continue };
+            let held = |row: &Versioned<Entry>| {
+                row.value.destination == there && matches!(row.value.phase, Phase::Verified { .. })
+            };
+            if write.made_in == there || shown(&write.ids) || self.rows_of(&write).await?.iter().any(held) {
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The write that `head` describes, found in `bucket` of region `at`; `None` if it does not say.

@@ -17,7 +17,6 @@ use sealane::{
 
 use crate::{
     job::Job,
-    source::Standing,
     trouble::{Trouble, chain},
 };
 
@@ -38,7 +37,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         }
         let layout = Layout::new(source.size, policy.part_target);
         let layout = layout.map_err(|e| Trouble::Failure(Reason::Refused { detail: e.to_string() }))?;
-        self.copy_ranges(&pin, layout, attributes).await
+        self.copy_ranges(&pin, layout, attributes, onto).await
     }
 
     async fn copy_ranges(
@@ -46,6 +45,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         pin: &CopySource,
         layout: Layout,
         attributes: &Attributes,
+        onto: &Onto,
     ) -> Result<Stored, Trouble> {
         let (upload, mut parts) = self.open(pin, layout, attributes).await?;
         let done = parts.iter().map(|(number, part)| (*number, ByteSize(part.size_bytes))).collect();
@@ -53,22 +53,16 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         let copied = self.copy_parts(pin, &upload, &missing, &mut parts).await?;
         self.or_restart(copied).await?;
         self.keep().await?;
-        // The parts took their time, and somebody may have written there meanwhile: they are joined on
-        // top of just what is there now.
+        // The parts took their time, and somebody may have written there meanwhile: the next try looks
+        // closer at that, and has the parts still.
         let found = self.at_destination(self.destination.head(&pin.key, None).await)?;
-        if let Some(found) = &found {
-            self.bury(found).await?;
+        if found.and_then(|found| found.etag).map_or(Onto::Nothing, Onto::Tag) != *onto {
+            return Err(Trouble::unverified("something was written there while its parts were copied"));
         }
-        let onto = found.and_then(|found| found.etag).map_or(Onto::Nothing, Onto::Tag);
         self.keep().await?;
-        // What was seen there may have come from a later state of the source: the next try gives way to it.
-        if !matches!(self.standing().await?, Standing::Current(_)) {
-            let detail = "it was replaced or deleted while its parts were copied".to_owned();
-            return Err(Trouble::Failure(Reason::SourceChanged { detail }));
-        }
         let parts: Vec<Part> = parts.into_values().collect();
         let checksum = self.source().checksum;
-        let completed = self.destination.complete(&pin.key, &upload, &parts, checksum, &onto).await;
+        let completed = self.destination.complete(&pin.key, &upload, &parts, checksum, onto).await;
         self.or_restart(completed).await
     }
 

@@ -46,6 +46,8 @@ pub struct Policy {
     pub relay_after: Duration,
     /// How long it waits at most while the relay's copy is being made.
     pub relay_max: Duration,
+    /// How long a version waits for the one below it, whose copy fails though the destination answers.
+    pub patience: Duration,
     /// Pages of this region's listing that a sweep compares with those of the others; 0: none.
     pub inventory_pages: usize,
     /// Time between two such comparisons.
@@ -76,6 +78,7 @@ impl Default for Policy {
             step_in_after: Duration::from_secs(120),
             relay_after: Duration::from_secs(300),
             relay_max: Duration::from_secs(7_200),
+            patience: Duration::from_secs(900),
             inventory_pages: 10,
             inventory_every: Duration::from_secs(300),
             upload_grace: Duration::from_secs(20),

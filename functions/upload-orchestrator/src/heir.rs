@@ -7,9 +7,9 @@
 
 use futures::{StreamExt as _, stream};
 use sealane::{
-    ports::{Clock, Objects, Rows, RowsError},
+    ports::{Clock, Head, Objects, Rows, RowsError},
     region::RegionName,
-    replication::{Entry, payer},
+    replication::{Entry, Phase, payer},
     store::Versioned,
     time::Timestamp,
 };
@@ -77,6 +77,19 @@ async fn does_not_answer<O: Objects, R: Rows, C: Clock>(
     }
 }
 
+/// This region's copy of what `row` is about: what the key shows, or the version that was proved here
+/// before another one was written on top of it.
+async fn held<O: Objects, R: Rows, C: Clock>(deps: &Deps<O, R, C>, own: &O, row: &Entry) -> Option<Head> {
+    let source = &row.source;
+    let newest = own.head(&source.key, None).await.ok()??;
+    if newest.checksum == source.checksum {
+        return Some(newest);
+    }
+    let proved = deps.ledger.get(&row.object, deps.here).await.ok()??;
+    let Phase::Verified { version_id: Some(version) } = proved.value.phase else { return None };
+    own.head(&source.key, Some(&version)).await.ok()?
+}
+
 /// Makes `row` this region's own, if it is for this region to pay; whether it did.
 async fn inherit<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
@@ -88,7 +101,7 @@ async fn inherit<O: Objects, R: Rows, C: Clock>(
     if destination == deps.here {
         return false;
     }
-    let Ok(Some(head)) = own.head(&source.key, None).await else { return false };
+    let Some(head) = held(deps, own, &row.value).await else { return false };
     let mine = pinned(own, deps.here, &source.key, &head);
     if mine.checksum.is_none() || mine.checksum != source.checksum || !same_bytes(&mine, source) {
         return false;

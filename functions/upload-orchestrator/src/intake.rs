@@ -1,6 +1,6 @@
 //! From a queue message to rows of the ledger.
 //!
-//! Events are hints: what counts is what the bucket holds now. A message is done once all that it
+//! Events are hints: what counts is what the bucket holds now, and that is all versions of the key. A message is done once all that it
 //! leads to is written down as owed; whether it can be paid at once is no matter of
 //! the message. Deletes and delete markers are not replicated: a copy outlives its
 //! source until somebody deletes it where it lies.
@@ -12,17 +12,19 @@ use sealane::{
     ports::{Clock, Head, Objects, ObjectsError, Rows, RowsError},
     region::RegionName,
     replication::{
-        Disposition, Entry, EventError, Hint, InvalidOrigin, Kind, Message, ObjectId, Origin, Phase,
-        Presence, payer,
+        Disposition, Entry, EventError, Hint, InvalidOrigin, Kind, META_UPLOAD, Message, ObjectId, Origin,
+        Phase, Presence, payer,
     },
     store::Versioned,
-    upload::{Reason, is_system_key},
+    upload::is_system_key,
 };
 
 use crate::{
     Deps, NoBucket,
+    past::{Before, Write, owe_all},
+    pay::Debt,
     relay::given_here,
-    source::{Standing, pinned, same_bytes, standing},
+    source::{below, pinned, same_bytes},
     trouble::chain,
     wake::QueueMessage,
 };
@@ -33,7 +35,7 @@ pub(crate) struct Taken {
     /// What the queue is told.
     pub(crate) disposition: Disposition,
     /// The rows that it led to, settled ones too, each with its source as it was just seen.
-    pub(crate) rows: Vec<(Versioned<Entry>, Head)>,
+    pub(crate) debts: Vec<Debt>,
 }
 
 /// Why a hint did not lead to rows.
@@ -77,14 +79,13 @@ pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
         }
         Err(error) => {
             let disposition = IntakeError::Event(error).disposition();
-            return Taken { disposition, rows: Vec::new() };
+            return Taken { disposition, debts: Vec::new() };
         }
     };
-    let mut taken = Taken { disposition: Disposition::Done, rows: Vec::new() };
+    let mut taken = Taken { disposition: Disposition::Done, debts: Vec::new() };
     for hint in &hints {
         match follow(deps, hint).await {
-            Ok(Some((rows, head))) => taken.rows.extend(rows.into_iter().map(|row| (row, head.clone()))),
-            Ok(None) => {}
+            Ok(debts) => taken.debts.extend(debts),
             // The rest is taken all the same: one bad record must not keep the others back.
             Err(error) => taken.disposition = error.disposition(),
         }
@@ -92,84 +93,60 @@ pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
     taken
 }
 
-/// The rows that a hint leads to, and their source; `None` when it leads to nothing.
+/// The rows that a hint leads to.
 async fn follow<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     hint: &Hint,
-) -> Result<Option<(Vec<Versioned<Entry>>, Head)>, IntakeError> {
+) -> Result<Vec<Debt>, IntakeError> {
     match hint.kind {
         // The probers' canaries are written every few seconds and belong to their region alone.
-        Kind::Created if is_system_key(&hint.key) => return Ok(None),
+        Kind::Created if is_system_key(&hint.key) => return Ok(Vec::new()),
         Kind::Created => {}
-        Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(None),
+        Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(Vec::new()),
     }
     let own = deps.own()?;
     if hint.bucket != own.bucket() {
         let (found, own) = (hint.bucket.clone(), own.bucket().to_owned());
         return Err(IntakeError::ForeignBucket { found, own });
     }
-    let now = standing(own, &hint.key, hint.version_id.as_deref(), hint.etag.as_deref()).await;
-    match now.map_err(IntakeError::Source)? {
-        Standing::Current(head) => Ok(Some((owe(deps, &hint.key, &head).await?, head))),
-        // The event of the version that is there now leads to its copies.
-        Standing::Replaced(_) => {
-            tracing::info!(object.key = hint.key, "left an object alone that was replaced");
-            overtaken(deps, own, hint).await?;
-            Ok(None)
+    let head = own.head(&hint.key, hint.version_id.as_deref()).await.map_err(IntakeError::Source)?;
+    let Some(head) = head else {
+        tracing::info!(object.key = hint.key, "left an object alone that is no longer there");
+        return Ok(Vec::new());
+    };
+    let origin = origin(deps, &hint.key, &head).await?;
+    match origin {
+        Origin::System => Ok(Vec::new()),
+        // A relay's copy has come: what waited for it may be paid.
+        Origin::Copy { region, ref version_id, .. } => {
+            let belongs = deps.belongs(&origin, region, &hint.key, &head).map_err(IntakeError::Origin)?;
+            let object = ObjectId::of_version(region, &hint.key, Some(version_id), "");
+            let rows = if belongs.is_relay(deps.here) { given_here(deps, &object).await } else { Ok(Vec::new()) };
+            let debt = |row| Debt { row, seen: None, ready: false };
+            Ok(rows.map_err(IntakeError::Ledger)?.into_iter().map(debt).collect())
         }
-        Standing::Gone => {
-            tracing::info!(object.key = hint.key, "left an object alone that is no longer there");
-            Ok(None)
-        }
+        // Its event may be the only one of several versions that came.
+        Origin::Upload { .. } | Origin::Plain => owe_all(deps, &hint.key, Some((head, origin))).await,
     }
 }
 
-/// Writes down that this region has had an upload which the next one took the place of before its
-/// event came. Another region may hold it still, and the next one may lie on top of it there.
-async fn overtaken<O: Objects, R: Rows, C: Clock>(
-    deps: &Deps<O, R, C>,
-    own: &O,
-    hint: &Hint,
-) -> Result<(), IntakeError> {
-    let Some(version) = hint.version_id.as_deref() else { return Ok(()) };
-    let Some(head) = own.head(&hint.key, Some(version)).await.map_err(IntakeError::Source)? else {
-        return Ok(());
-    };
-    // What does not say where it belongs led to no copies.
-    let Ok(origin @ Origin::Upload { .. }) = Origin::of(deps.here, &hint.key, &head.attributes.metadata)
-    else {
-        return Ok(());
-    };
-    let belongs = deps.belongs(&origin, deps.here, &hint.key, &head).map_err(IntakeError::Origin)?;
-    for destination in belongs.regions {
-        let Some(entry) = entry(deps, &hint.key, &head, &origin, destination)? else { continue };
-        let reason = Reason::SourceChanged { detail: "a newer version took its place".to_owned() };
-        let had = Entry { phase: Phase::Void { reason }, ..entry };
-        deps.ledger.owe(&had).await.map_err(IntakeError::Ledger)?;
-    }
-    Ok(())
-}
-
-/// Writes down who lacks the object that `head` describes, if it is for this region to pay.
+/// Writes down who lacks the version `write`, if it is for this region to pay. `before` is the version
+/// below it that each destination shall hold.
 pub(crate) async fn owe<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     key: &str,
-    head: &Head,
+    write: &Write,
+    before: &Before,
 ) -> Result<Vec<Versioned<Entry>>, IntakeError> {
-    let origin = origin(deps, key, head).await?;
-    if let Origin::Copy { region, version_id, epoch: _ } = &origin {
-        let belongs = deps.belongs(&origin, *region, key, head).map_err(IntakeError::Origin)?;
-        let object = ObjectId::of_version(*region, key, Some(version_id), "");
-        let given = async {
-            if belongs.is_relay(deps.here) { given_here(deps, &object).await } else { Ok(Vec::new()) }
-        };
-        return given.await.map_err(IntakeError::Ledger);
-    }
+    let (origin, head) = (&write.origin, &write.sight.head);
     let mut held = Vec::new();
-    let mut belongs = deps.belongs(&origin, deps.here, key, head).map_err(IntakeError::Origin)?;
+    let mut belongs = deps.belongs(origin, deps.here, key, head).map_err(IntakeError::Origin)?;
     let mut lacking = std::mem::take(&mut belongs.regions);
-    if let Origin::Upload { wanted, .. } = &origin {
-        let presence = look(deps, key, head, &lacking).await;
+    if let Origin::Upload { id, wanted } = origin {
+        let mut presence = look(deps, key, head, &lacking).await;
+        if !write.sight.above.is_empty() {
+            look_below(deps, key, head, id, &mut presence).await;
+        }
         if payer(wanted, &presence).is_some_and(|region| region != deps.here) {
             return Ok(Vec::new());
         }
@@ -180,23 +157,46 @@ pub(crate) async fn owe<O: Objects, R: Rows, C: Clock>(
     let mut rows = Vec::new();
     for destination in held {
         // Written down all the same: the next write of the key asks who has had this one.
-        let Some(entry) = entry(deps, key, head, &origin, destination)? else { continue };
+        let Some(entry) = entry(deps, key, head, origin, destination)? else { continue };
         let held = Entry { phase: Phase::Verified { version_id: None }, ..entry };
         rows.push(deps.ledger.owe(&held).await.map_err(IntakeError::Ledger)?);
     }
     for destination in lacking {
-        let Some(entry) = entry(deps, key, head, &origin, destination)? else { continue };
+        let Some(entry) = entry(deps, key, head, origin, destination)? else { continue };
         let entry = belongs.routed(entry, deps.clock.now().after(deps.policy.relay_after));
+        let entry = entry.following(before.get(&destination).cloned());
         rows.push(record(deps, entry).await.map_err(IntakeError::Ledger)?);
     }
     Ok(rows)
+}
+
+/// Looks in the regions that show another version whether they hold the upload `id` below it.
+async fn look_below<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    key: &str,
+    head: &Head,
+    id: &str,
+    presence: &mut BTreeMap<RegionName, Presence>,
+) {
+    for (region, presence) in presence.iter_mut().filter(|(_, presence)| **presence == Presence::Absent) {
+        let Some(bucket) = deps.buckets.get(region) else { continue };
+        let is_it = |found: &Head| {
+            found.attributes.metadata.get(META_UPLOAD).is_some_and(|found| found == id)
+                && is_whole(head, found)
+        };
+        *presence = match below(bucket, key, head.size_bytes, is_it).await {
+            Ok(Some(_)) => Presence::Whole,
+            Ok(None) => Presence::Absent,
+            Err(_) => Presence::Unreachable,
+        };
+    }
 }
 
 /// Where the object that `head` describes came from.
 ///
 /// A user who copies a copy onto itself, as to restore an older version of it, carries its mark
 /// along. The ledger shows which version was proved under that mark; another one is a new write.
-async fn origin<O: Objects, R: Rows, C: Clock>(
+pub(crate) async fn origin<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     key: &str,
     head: &Head,
@@ -260,8 +260,9 @@ pub(crate) async fn record<O: Objects, R: Rows, C: Clock>(
 /// The row that has to take the place of `held`, which does not stand for the object of `wanted`.
 fn renewed(held: &Entry, wanted: &Entry) -> Option<Entry> {
     let stands = match &held.phase {
-        // The object is there, whatever was found when the row was given up.
-        Phase::Void { .. } => false,
+        // The object is there, whatever was found when the row was given up; but what lies there in the
+        // wrong order lies so for good.
+        Phase::Void { .. } => held.is_missed(),
         Phase::Verified { .. } => same_bytes(&held.source, &wanted.source),
         Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } => {
             let elsewhere = held.source.region != wanted.source.region;

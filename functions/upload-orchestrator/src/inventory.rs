@@ -8,15 +8,11 @@ use futures::{StreamExt as _, future::join_all, stream};
 use sealane::{
     ports::{Clock, Objects, ObjectsError, Rows, RowsError},
     replication::gaps,
-    upload::is_system_key,
+    upload::{SYSTEM_PREFIX, is_system_key},
 };
 use serde::Serialize;
 
-use crate::{
-    Deps, Invocation,
-    intake::{IntakeError, owe},
-    trouble::chain,
-};
+use crate::{Deps, Invocation, intake::IntakeError, past::owe_all, source::MANY, trouble::chain};
 
 /// Gaps that are looked into at once.
 const AT_ONCE: usize = 16;
@@ -59,9 +55,11 @@ pub async fn walk<O: Objects, R: Rows, C: Clock>(
 ) -> Result<Walk, WalkError> {
     let own = deps.own()?;
     let others = deps.full().into_iter().filter(|region| *region != deps.here);
-    let others =
-        others.filter_map(|region| deps.buckets.get(&region)).map(|bucket| bucket.list(prefix, after));
-    let (own_list, others) = futures::future::join(own.list(prefix, after), join_all(others)).await;
+    let others = others
+        .filter_map(|region| deps.buckets.get(&region))
+        .map(|bucket| bucket.list_versions(prefix, after, MANY));
+    let own_list = own.list_versions(prefix, after, MANY);
+    let (own_list, others) = futures::future::join(own_list, join_all(others)).await;
     // A region that does not answer keeps nobody from healing the others; its turn comes when it does.
     let (others, silent): (Vec<_>, Vec<_>) = others.into_iter().partition(Result::is_ok);
     let others: Vec<_> = others.into_iter().flatten().collect();
@@ -69,7 +67,9 @@ pub async fn walk<O: Objects, R: Rows, C: Clock>(
     let found = gaps(&own_list?, &others);
     let keys: Vec<_> = found.keys.into_iter().filter(|key| !is_system_key(key)).collect();
     let unread = silent.iter().map(|error| chain(error)).collect();
-    let mut walk = Walk { gaps: keys.len(), next: found.next, unread, ..Walk::default() };
+    // The canaries have many versions, and none that is copied.
+    let next = found.next.map(|next| if is_system_key(&next) { system_end() } else { next });
+    let mut walk = Walk { gaps: keys.len(), next, unread, ..Walk::default() };
     if dry {
         return Ok(walk);
     }
@@ -85,10 +85,13 @@ pub async fn walk<O: Objects, R: Rows, C: Clock>(
 
 /// Writes down what is owed for `key`, as if its event had come; how many copies that are.
 async fn mend<O: Objects, R: Rows, C: Clock>(deps: &Deps<O, R, C>, key: &str) -> Result<usize, IntakeError> {
-    let head = deps.own()?.head(key, None).await.map_err(IntakeError::Source)?;
-    let Some(head) = head else { return Ok(0) };
-    let rows = owe(deps, key, &head).await?;
-    Ok(rows.iter().filter(|row| row.value.is_owed()).count())
+    let debts = owe_all(deps, key, None).await?;
+    Ok(debts.iter().filter(|debt| debt.row.value.is_owed()).count())
+}
+
+/// What comes after all of Sealane's own objects and before any other key.
+fn system_end() -> String {
+    format!("{SYSTEM_PREFIX}{}", char::MAX)
 }
 
 /// Goes on with this region's walk, a few pages at a time, if the last part of it is long enough ago.

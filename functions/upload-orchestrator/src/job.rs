@@ -5,11 +5,10 @@
 
 use sealane::{
     checksum::Checksum,
-    ports::{Attributes, Clock, Head, Objects, ObjectsError, Onto, Rows, RowsError},
+    ports::{Attributes, Clock, Head, Objects, ObjectsError, Onto, Rows, RowsError, Stored},
     region::RegionName,
     replication::{
-        Entry, Felt, META_ORIGIN, META_UPLOAD, Origin, Phase, Refused, RetryPolicy, Source, Token,
-        origin_value,
+        Entry, Felt, META_ORIGIN, Origin, Phase, Refused, RetryPolicy, Source, Token, origin_value,
     },
     store::Versioned,
     upload::Reason,
@@ -17,9 +16,10 @@ use sealane::{
 
 use crate::{
     Deps, Invocation,
-    intake::{entry, record},
-    source::{Standing, standing},
+    source::{Sight, sight},
+    there::Found,
     trouble::{Side, Trouble, chain},
+    turn::Turn,
 };
 
 /// How a try ended that found or made what it wanted.
@@ -34,19 +34,6 @@ pub(crate) enum Settled {
     },
     /// There is nothing to copy any more.
     Void(Reason),
-    /// The row stands for a newer version now, and is owed.
-    Renewed,
-}
-
-/// What the destination holds before a copy is made.
-enum Found {
-    /// A proved copy, of this version.
-    Whole {
-        /// Its version there.
-        version_id: Option<String>,
-    },
-    /// Nothing, or what may be copied over: the copy is written on top of just that.
-    Lacking(Onto),
 }
 
 /// What became of a row.
@@ -67,15 +54,26 @@ pub(crate) enum Payment {
     Failed,
     /// The copy goes on in another invocation, or is another worker's.
     Left,
+    /// The version below is to be copied first; the destination was not asked.
+    Waits,
 }
 
 impl Payment {
     /// What it says of the destination.
-    pub(crate) const fn felt(&self) -> Felt {
+    pub(crate) const fn felt(&self) -> Option<Felt> {
         match self {
-            Self::Verified { .. } | Self::Void | Self::Failed | Self::Left => Felt::Good,
-            Self::Slow => Felt::Slow,
-            Self::Outage => Felt::Silent,
+            Self::Verified { .. } | Self::Void | Self::Failed | Self::Left => Some(Felt::Good),
+            Self::Slow => Some(Felt::Slow),
+            Self::Outage => Some(Felt::Silent),
+            Self::Waits => None,
+        }
+    }
+
+    /// Whether the row is settled now, so that the next version's turn has come.
+    pub(crate) const fn settles(&self) -> bool {
+        match self {
+            Self::Verified { .. } | Self::Void => true,
+            Self::Slow | Self::Outage | Self::Failed | Self::Left | Self::Waits => false,
         }
     }
 }
@@ -115,12 +113,12 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Works on the row and writes down what came of it.
-    pub(crate) async fn finish(mut self, seen: Option<Head>) -> Payment {
-        let outcome = self.attempt(seen).await;
+    pub(crate) async fn finish(mut self, seen: Option<Sight>, turn: Turn) -> Payment {
+        let outcome = self.attempt(seen, turn).await;
         self.free_parts(&outcome).await;
         let policy = &self.deps.policy;
         let (payment, written) = match outcome {
-            Ok(Settled::Renewed) | Err(Trouble::Lost) => return Payment::Left,
+            Err(Trouble::Lost) => return Payment::Left,
             Ok(Settled::Verified { version_id, copied }) => {
                 let written = self.advance(|row, token| row.verified(token, version_id)).await;
                 (Payment::Verified { copied }, written)
@@ -150,32 +148,27 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// Finds or makes the copy, and proves it.
-    async fn attempt(&mut self, seen: Option<Head>) -> Result<Settled, Trouble> {
-        let standing = match seen {
-            Some(head) if self.is_source(&head) => Standing::Current(head),
-            Some(_) | None => self.standing().await?,
+    async fn attempt(&mut self, seen: Option<Sight>, turn: Turn) -> Result<Settled, Trouble> {
+        let sight = match seen {
+            Some(sight) if self.is_source(&sight.head) => Some(sight),
+            Some(_) | None => self.look_at_source().await?,
         };
-        let mut head = match standing {
-            Standing::Current(head) => head,
-            Standing::Replaced(newest) => return self.give_way(&newest).await,
-            Standing::Gone => return self.withdraw().await,
+        let Some(sight) = sight else { return self.withdraw().await };
+        let stored = match self.copy_unseen(&sight).await? {
+            Some(stored) => stored,
+            None => match self.found(sight).await? {
+                Found::Whole { version_id } => return Ok(Settled::Verified { version_id, copied: false }),
+                Found::Newer => return self.overtaken().await,
+                Found::Gone => return self.withdraw().await,
+                Found::Lacking(..) if turn != Turn::Now => {
+                    return Err(Trouble::unverified("it waits for the version below, whose copy failed"));
+                }
+                Found::Lacking(sight, onto) => {
+                    let attributes = self.attributes(&sight.head).await?;
+                    self.copy(&attributes, &onto).await?
+                }
+            },
         };
-        let onto = match self.found().await? {
-            Found::Whole { version_id } => return Ok(Settled::Verified { version_id, copied: false }),
-            Found::Lacking(onto) => onto,
-        };
-        if onto != Onto::Nothing {
-            // What the destination was seen to hold came from no later state of the source than this
-            // one, so a copy on top of just that lies on nothing newer.
-            self.keep().await?;
-            head = match self.standing().await? {
-                Standing::Current(head) => head,
-                Standing::Replaced(newest) => return self.give_way(&newest).await,
-                Standing::Gone => return self.withdraw().await,
-            };
-        }
-        let attributes = self.attributes(&head).await?;
-        let stored = self.copy(&attributes, &onto).await?;
         let proved = self.prove_copy(&stored).await;
         let version_id = match proved {
             Ok(version_id) => version_id,
@@ -185,10 +178,27 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             }
         };
         self.keep().await?;
-        match self.standing().await? {
-            Standing::Current(_) => Ok(Settled::Verified { version_id, copied: true }),
-            Standing::Replaced(newest) => self.give_way(&newest).await,
-            Standing::Gone => self.withdraw().await,
+        // A newer version on top of the source does no harm: its own copy will lie on top of this one.
+        match self.at_source(self.own.head(&self.row.value.source.key, None).await)? {
+            Some(_) => Ok(Settled::Verified { version_id, copied: true }),
+            None => self.withdraw().await,
+        }
+    }
+
+    /// Copies without a look at the destination, if that will hardly hold anything: the store refuses the
+    /// copy if it does. `None` when it is to be looked at.
+    async fn copy_unseen(&mut self, sight: &Sight) -> Result<Option<Stored>, Trouble> {
+        let Entry { object, source, epoch, attempts, after, .. } = &self.row.value;
+        let first_try = *epoch == 1 && *attempts == 0;
+        let is_alone = after.is_none() && sight.above.is_empty() && object.origin().is_some();
+        if !first_try || !is_alone || source.size > self.deps.policy.whole_max {
+            return Ok(None);
+        }
+        let attributes = self.attributes(&sight.head).await?;
+        match self.copy(&attributes, &Onto::Nothing).await {
+            // Something is there, or the source is not what it was: both are seen at a closer look.
+            Err(Trouble::Failure(Reason::SourceChanged { .. })) => Ok(None),
+            answer => answer.map(Some),
         }
     }
 
@@ -199,43 +209,12 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         source.region == self.deps.here && source.version_id == head.version_id && source.etag == etag
     }
 
-    pub(crate) async fn standing(&self) -> Result<Standing, Trouble> {
+    /// The source as it stands in its own bucket; `None` once it is gone.
+    pub(crate) async fn look_at_source(&mut self) -> Result<Option<Sight>, Trouble> {
+        self.keep().await?;
         let source = &self.row.value.source;
         let etag = Some(source.etag.as_str()).filter(|etag| !etag.is_empty());
-        self.at_source(standing(self.own, &source.key, source.version_id.as_deref(), etag).await)
-    }
-
-    /// Looks whether the destination holds a whole copy already, and proves it.
-    async fn found(&mut self) -> Result<Found, Trouble> {
-        let head = self.at_destination(self.destination.head(&self.row.value.source.key, None).await)?;
-        let Some(head) = head else { return Ok(Found::Lacking(Onto::Nothing)) };
-        if self.may_be_whole(&head) {
-            match self.prove(head.version_id.as_deref()).await {
-                Ok(version_id) => return Ok(Found::Whole { version_id }),
-                Err(Trouble::Failure(
-                    Reason::ChecksumDiffers { .. } | Reason::SizeDiffers { .. } | Reason::Unverified { .. },
-                )) => {}
-                Err(trouble) => return Err(trouble),
-            }
-        }
-        self.bury(&head).await?;
-        Ok(Found::Lacking(head.etag.map_or(Onto::Nothing, Onto::Tag)))
-    }
-
-    /// Whether it is worth proving that `head` is a whole copy. Without checksums, only
-    /// what says of itself that it is one is read for that.
-    fn may_be_whole(&self, head: &Head) -> bool {
-        let source = &self.row.value.source;
-        let metadata = &head.attributes.metadata;
-        let sums_agree = match (source.checksum, head.checksum) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            (None, _) | (_, None) => {
-                let id = self.row.value.object.as_str().strip_prefix("upload#");
-                self.epoch_of(head).is_some()
-                    || id.is_some() && id == metadata.get(META_UPLOAD).map(String::as_str)
-            }
-        };
-        head.size_bytes == source.size.0 && sums_agree
+        self.at_source(sight(self.own, &source.key, source.version_id.as_deref(), etag).await)
     }
 
     /// What is kept of the source besides its bytes, and where the copy came from.
@@ -256,7 +235,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// The write that a copy of this row says it came from. A region that pays for another one says so, too.
-    fn made_from(&self) -> (RegionName, String) {
+    pub(crate) fn made_from(&self) -> (RegionName, String) {
         let Entry { object, source, .. } = &self.row.value;
         match object.origin() {
             Some((region, version)) => (region, version.to_owned()),
@@ -265,7 +244,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
     }
 
     /// The epoch under which `head` was made at the destination, if it is a copy that this row made.
-    fn epoch_of(&self, head: &Head) -> Option<u64> {
+    pub(crate) fn epoch_of(&self, head: &Head) -> Option<u64> {
         let row = &self.row.value;
         match Origin::of(row.destination, &row.source.key, &head.attributes.metadata) {
             Ok(Origin::Copy { region, version_id, epoch }) => {
@@ -282,7 +261,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         if self.row.value.home().is_some() {
             // A relay's copy was deleted, and not what it was made from: who wrote that pays it.
             self.advance(|row, token| row.returned(token)).await?;
-            return Ok(Settled::Renewed);
+            return Err(Trouble::Lost);
         }
         let key = self.source().key;
         let head = self.at_destination(self.destination.head(&key, None).await)?;
@@ -307,42 +286,6 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
     }
 
-    /// Leaves the destination to a newer version. This row's copy may have been written
-    /// on top of the newer one's, so that one is owed once more and looked at again.
-    async fn give_way(&self, newest: &Head) -> Result<Settled, Trouble> {
-        let (key, destination) = (&self.row.value.source.key, self.row.value.destination);
-        let replaced =
-            Settled::Void(Reason::SourceChanged { detail: "a newer version took its place".to_owned() });
-        let here = self.deps.here;
-        // What does not say where it belongs leads to no copies, and so lies under none.
-        let Ok(origin) = Origin::of(here, key, &newest.attributes.metadata) else {
-            return Ok(replaced);
-        };
-        if let Some(copy) = self.write(self.own, here, newest).filter(|write| write.made_in != here) {
-            return self.give_way_to_copy(&copy).await.map(|()| replaced);
-        }
-        let Ok(belongs) = self.deps.belongs(&origin, here, key, newest) else { return Ok(replaced) };
-        if !belongs.regions.contains(&destination) {
-            return Ok(replaced);
-        }
-        let fresh = entry(self.deps, key, newest, &origin, destination);
-        let Some(fresh) = fresh.map_err(|e| Trouble::unverified(chain(&e)))? else { return Ok(replaced) };
-        let fresh = belongs.routed(fresh, self.deps.clock.now().after(self.deps.policy.relay_after));
-        let unwritten = |e: RowsError| Trouble::unverified(chain(&e));
-        let held = record(self.deps, fresh.clone()).await.map_err(unwritten)?;
-        if held.value.object == self.row.value.object {
-            return Ok(Settled::Renewed);
-        }
-        match held.value.phase {
-            Phase::Copying(_) | Phase::Verified { .. } => {
-                let again = held.value.replaced_by(fresh);
-                self.deps.ledger.swap(&held, &again).await.map_err(unwritten)?;
-            }
-            Phase::Pending | Phase::Failed { .. } | Phase::Void { .. } => {}
-        }
-        Ok(replaced)
-    }
-
     /// Frees the parts of an upload that nobody will go on with.
     async fn free_parts(&self, outcome: &Result<Settled, Trouble>) {
         let Some(upload) = &self.row.value.multipart else { return };
@@ -355,11 +298,14 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
     }
 
+    /// Goes on only while there is time.
+    pub(crate) fn keep_time(&self) -> Result<(), Trouble> {
+        if self.deps.has_time(self.invocation) { Ok(()) } else { Err(Trouble::OutOfTime) }
+    }
+
     /// Goes on only while there is time, and with a claim that holds.
     pub(crate) async fn keep(&mut self) -> Result<(), Trouble> {
-        if !self.deps.has_time(self.invocation) {
-            return Err(Trouble::OutOfTime);
-        }
+        self.keep_time()?;
         let (now, lease) = (self.deps.clock.now(), self.deps.policy.lease);
         match &self.row.value.phase {
             Phase::Copying(claim) if claim.expires > now.after(lease / 2) => Ok(()),

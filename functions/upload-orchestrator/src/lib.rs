@@ -6,8 +6,8 @@
 //! message: its copy stays owed until a sweep pays it. No byte of an object
 //! passes through, except those that are compared as a proof.
 //!
-//! What a copy keeps: key, bytes, headers, storage class, tags and user metadata. Of the versions of a key only
-//! the newest is copied, because a version that is written later lies on top. A key is
+//! What a copy keeps: key, bytes, headers, storage class, tags and user metadata. Every version of a key is
+//! copied, in the order in which they were written: a row waits for that of the version below. A key is
 //! written in one region at a time: where two regions wrote the same key and neither has had
 //! the other's write, neither is copied over the other, and both stay owed.
 
@@ -19,12 +19,15 @@ mod heir;
 mod intake;
 mod inventory;
 mod job;
+mod past;
 mod pay;
 mod proof;
 mod relay;
 mod source;
 mod sweep;
+mod there;
 mod trouble;
+mod turn;
 mod wake;
 
 use std::iter;
@@ -123,7 +126,7 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
 ) -> (Outcome, pay::Tally) {
     let taking = stream::iter(&messages).map(|message| Box::pin(intake::take(deps, message)));
     let taken: Vec<_> = taking.buffered(MESSAGES_AT_ONCE).collect().await;
-    let (mut told, mut rows) = (Vec::new(), Vec::new());
+    let (mut told, mut debts) = (Vec::new(), Vec::new());
     for (message, taken) in messages.iter().zip(taken) {
         match &taken.disposition {
             Disposition::Done => {}
@@ -133,13 +136,12 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
             }
         }
         told.push((message.id.clone(), taken.disposition));
-        rows.extend(taken.rows);
+        debts.extend(taken.debts);
     }
     let now = deps.clock.now();
-    let mut rows: Vec<_> = rows.into_iter().map(|(row, head)| Debt { row, seen: Some(head) }).collect();
     // What was given to a relay is the relay's to pay.
-    rows.retain(|debt| debt.row.value.home().is_none() || debt.row.value.source.region == deps.here);
-    rows.retain(|debt| debt.row.value.due().is_some_and(|due| due <= now));
-    let tally = pay::pay_all(deps, invocation, rows, &mut pay::Lanes::default()).await;
+    debts.retain(|debt: &Debt| debt.row.value.home().is_none() || debt.row.value.source.region == deps.here);
+    debts.retain(|debt| debt.row.value.due().is_some_and(|due| due <= now));
+    let tally = pay::pay_all(deps, invocation, debts, &mut pay::Lanes::default()).await;
     (Outcome::of(told), tally)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use sealane::{
     lease::{Done, Outcome},
-    ports::{Clock, Head, Objects, Rows},
+    ports::{Clock, Objects, Rows},
     region::RegionName,
     replication::{Entry, Pace},
     store::Versioned,
@@ -16,6 +16,8 @@ use crate::{
     Deps, Invocation,
     job::{Job, Payment},
     relay,
+    source::Sight,
+    turn::{Turn, lines, turn},
 };
 
 /// What came of some rows.
@@ -44,7 +46,7 @@ impl Tally {
             Payment::Verified { copied: false } => self.found += 1,
             Payment::Void => self.void += 1,
             Payment::Failed | Payment::Slow | Payment::Outage => self.failed += 1,
-            Payment::Left => {}
+            Payment::Left | Payment::Waits => {}
         }
     }
 
@@ -73,7 +75,7 @@ impl Work {
         match payment {
             Payment::Verified { copied: true } => Some(Outcome::Shipped { size: self.size, took: self.took }),
             Payment::Failed | Payment::Slow | Payment::Outage => Some(Outcome::Failed),
-            Payment::Verified { copied: false } | Payment::Void | Payment::Left => None,
+            Payment::Verified { copied: false } | Payment::Void | Payment::Left | Payment::Waits => None,
         }
     }
 }
@@ -83,7 +85,9 @@ impl Work {
 pub(crate) struct Debt {
     pub(crate) row: Versioned<Entry>,
     /// Its source, if this invocation has seen it already and need not look again before the copy.
-    pub(crate) seen: Option<Head>,
+    pub(crate) seen: Option<Sight>,
+    /// Whether the row of the version below is known to be settled.
+    pub(crate) ready: bool,
 }
 
 /// How fast each destination is paid, over all the rows of an invocation.
@@ -129,7 +133,8 @@ pub(crate) async fn pay_all<O: Objects, R: Rows, C: Clock>(
     })
 }
 
-/// Pays the rows of one destination, as many at once as it bears, until it falls silent.
+/// Pays the rows of one destination, as many at once as it bears, until it falls silent: those of one key
+/// one after the other.
 async fn lane<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
@@ -137,33 +142,49 @@ async fn lane<O: Objects, R: Rows, C: Clock>(
     rows: Vec<Debt>,
     mut pace: Pace,
 ) -> (Tally, Pace) {
-    let (mut tally, mut rows, mut at_work) = (Tally::default(), rows.into_iter(), FuturesUnordered::new());
+    let (mut tally, mut lines, mut at_work) = (Tally::default(), lines(rows), FuturesUnordered::new());
     loop {
         while at_work.len() < pace.at_once() && deps.has_time(invocation) {
-            let Some(row) = rows.next() else { break };
+            let Some(mut line) = lines.pop_front() else { break };
+            let Some(debt) = line.pop_front() else { continue };
+            let object = debt.row.value.object.clone();
             // Boxed: a payment's state is large, and there are many at once.
-            at_work.push(Box::pin(pay(deps, invocation, row)));
+            let paid = Box::pin(pay(deps, invocation, debt));
+            at_work.push(async move { (paid.await, object, line) });
         }
-        let Some((payment, work)) = at_work.next().await else { return (tally, pace) };
-        pace = pace.after(payment.felt());
+        let Some(((payment, work), object, mut line)) = at_work.next().await else { return (tally, pace) };
+        if let Some(felt) = payment.felt() {
+            pace = pace.after(felt);
+        }
         tally.count(destination, &payment, work);
+        if let Some(next) = line.front_mut() {
+            next.ready |= payment.settles() && next.row.value.after == Some(object);
+            lines.push_front(line);
+        }
     }
 }
 
 async fn pay<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
-    Debt { row, seen }: Debt,
+    Debt { row, seen, ready }: Debt,
 ) -> (Payment, Work) {
     let nothing = Work { size: ByteSize(0), took: Duration::ZERO };
     let Some(row) = relay::ready(deps, row).await else { return (Payment::Left, nothing) };
-    let fed = relay::Fed::by(&row.value);
+    let debt = Debt { row, seen, ready };
+    let fed = relay::Fed::by(&debt.row.value);
     // A copy that is gone on with moved some of its bytes earlier: its rate is not known.
-    let size = if row.value.multipart.is_none() { row.value.source.size } else { ByteSize(0) };
+    let row = &debt.row.value;
+    let size = if row.multipart.is_none() { row.source.size } else { ByteSize(0) };
+    let turn = turn(deps, &debt).await;
     let began = deps.clock.now();
-    let payment = match Job::claim(deps, invocation, row).await {
-        Some(job) => job.finish(seen).await,
-        None => Payment::Left,
+    let payment = match turn {
+        Turn::Wait => Payment::Waits,
+        Turn::ToBeFound if !Job::may_be_there(deps, row).await => Payment::Waits,
+        Turn::ToBeFound | Turn::Now => match Job::claim(deps, invocation, debt.row).await {
+            Some(job) => job.finish(debt.seen, turn).await,
+            None => Payment::Left,
+        },
     };
     if let (Some(fed), Payment::Verified { .. }) = (fed, &payment) {
         fed.hand_over(deps).await;

@@ -60,16 +60,13 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         Checksum::of(name.as_bytes()).as_u64().is_multiple_of(self.deps.policy.sampled_of.max(1))
     }
 
-    /// Proves that what the key holds at the destination is a whole copy, and is
-    /// `version` if that is given; answers with its version.
+    /// Proves that what the key holds at the destination, or `version` of it if that is given, is a whole
+    /// copy; answers with its version.
     pub(crate) async fn prove(&mut self, version: Option<&str>) -> Result<Option<String>, Trouble> {
         self.keep().await?;
         let source = self.source();
-        let head = self.at_destination(self.destination.head(&source.key, None).await)?;
+        let head = self.at_destination(self.destination.head(&source.key, version).await)?;
         let head = head.ok_or_else(|| Trouble::unverified("the copy is not there"))?;
-        if version.is_some_and(|wanted| head.version_id.as_deref() != Some(wanted)) {
-            return Err(Trouble::unverified("another version was written on top of the copy"));
-        }
         let found = ByteSize(head.size_bytes);
         if found != source.size {
             return Err(Trouble::Failure(Reason::SizeDiffers { expected: source.size, found }));

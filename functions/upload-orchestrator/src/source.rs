@@ -1,39 +1,71 @@
-//! The object in this region's bucket, and whether it is still what a hint or a row says.
+//! The object in this region's bucket: which of its versions are there, and what lies on top of which.
 
 use sealane::{
     ports::{Head, Objects, ObjectsError},
     region::RegionName,
-    replication::Source,
+    replication::{History, Source},
     units::ByteSize,
 };
 
-/// How a version of an object stands in its own bucket.
+/// Versions of a key that are listed first.
+pub(crate) const FEW: u16 = 50;
+/// Most versions of a key that are looked at: what one listing tells.
+pub(crate) const MANY: u16 = 1_000;
+
+/// A version as it was seen in its own bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It is what the key holds now.
-    Current(Head),
-    /// The key holds this one now.
-    Replaced(Head),
-    /// The key holds nothing: the object was deleted, or a delete marker hides it.
-    Gone,
+pub(crate) struct Sight {
+    /// The version.
+    pub(crate) head: Head,
+    /// The versions that were written after it, the newest first.
+    pub(crate) above: Vec<String>,
 }
 
-/// How the version `version_id` of `key`, or the bytes of `etag` where the bucket
-/// keeps no versions, stand in the bucket `own`.
-///
-/// Asks for what the key holds now and not for the version: a version under a delete marker is
-/// not to come back elsewhere, and an old version is not to be copied on top of a newer one.
-pub(crate) async fn standing<O: Objects>(
+/// The first versions of `key` in `bucket`, at most `most`, down to the newest delete marker.
+pub(crate) async fn history<O: Objects>(bucket: &O, key: &str, most: u16) -> Result<History, ObjectsError> {
+    Ok(History::of(key, &bucket.list_versions(key, None, most).await?))
+}
+
+/// The version `version_id` of `key`, or the bytes of `etag` where the bucket keeps no versions, as it
+/// stands in the bucket `own`; `None` once it is gone, or a delete marker on top of it hides it.
+pub(crate) async fn sight<O: Objects>(
     own: &O,
     key: &str,
     version_id: Option<&str>,
     etag: Option<&str>,
-) -> Result<Standing, ObjectsError> {
-    Ok(match own.head(key, None).await? {
-        None => Standing::Gone,
-        Some(head) if is_same(&head, version_id, etag) => Standing::Current(head),
-        Some(head) => Standing::Replaced(head),
-    })
+) -> Result<Option<Sight>, ObjectsError> {
+    let Some(head) = own.head(key, None).await? else { return Ok(None) };
+    if is_same(&head, version_id, etag) {
+        return Ok(Some(Sight { head, above: Vec::new() }));
+    }
+    // A bucket without versions keeps nothing of what was written over.
+    let Some(version) = version_id.filter(|version| *version != "null") else { return Ok(None) };
+    let history = history(own, key, MANY).await?;
+    let Some(above) = history.above(version) else { return Ok(None) };
+    let head = own.head(key, Some(version)).await?;
+    Ok(head.map(|head| Sight { head, above: above.to_vec() }))
+}
+
+/// Most versions of a key that are looked into one by one.
+const LOOKS_MAX: usize = 16;
+
+/// The newest version of `key` in `bucket`, of this size, of which `is_it` holds.
+pub(crate) async fn below<O: Objects>(
+    bucket: &O,
+    key: &str,
+    size_bytes: u64,
+    is_it: impl Fn(&Head) -> bool,
+) -> Result<Option<Head>, ObjectsError> {
+    let page = bucket.list_versions(key, None, MANY).await?;
+    let own = page.entries.iter().take_while(|listed| listed.key == key);
+    let alike = own.filter(|listed| !listed.is_marker && listed.size_bytes == size_bytes);
+    for listed in alike.take(LOOKS_MAX) {
+        let found = bucket.head(key, Some(&listed.version_id)).await?;
+        if let Some(found) = found.filter(&is_it) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The object that `head` describes, pinned.

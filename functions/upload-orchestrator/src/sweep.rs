@@ -78,7 +78,7 @@ async fn pass<O: Objects, R: Rows, C: Clock>(
         for problem in &page.unreadable {
             tracing::error!(error = problem, "passed over a row");
         }
-        let rows = page.entries.into_iter().map(|row| Debt { row, seen: None }).collect();
+        let rows = page.entries.into_iter().map(|row| Debt { row, seen: None, ready: false }).collect();
         tally.merge(pay_all(deps, invocation, rows, lanes).await);
         from = page.next;
         if from.is_none() {

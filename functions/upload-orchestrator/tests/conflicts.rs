@@ -125,7 +125,7 @@ fn a_write_on_top_of_one_that_its_region_has_had_wins() {
 }
 
 #[test]
-fn a_row_gives_way_to_a_copy_whose_region_has_had_its_object() {
+fn a_row_is_paid_before_that_of_a_write_on_top_of_it_in_another_region() {
     let world = World::new();
     world.cut(EU, true);
     write(&world, WEST, b"v1");
@@ -133,19 +133,21 @@ fn a_row_gives_way_to_a_copy_whose_region_has_had_its_object() {
     world.cut(EU, false);
     world.settle();
     assert_everywhere(&world, b"v2");
+    assert!(ALL.iter().all(|name| world.history(name, "k") == ["v1", "v2"]));
 }
 
 #[test]
-fn a_row_does_not_give_way_to_a_copy_whose_region_has_not_had_its_object() {
+fn a_row_below_a_write_of_its_destination_is_missed_and_seen() {
     let world = World::new();
     world.cut(EU, true);
     write(&world, WEST, b"v1");
     world.cut(EU, false);
     world.put(WEST, "k", b"v2", &[(META_ORIGIN, &mark("k", EU, "v1", WEST))]);
     sweep_all(&world, 3);
-    let owed = world.owed();
-    assert_eq!(owed.len(), 1);
-    assert!(owed[0].to_string().contains("eu-west-1 has not got it"), "{}", owed[0]);
+    assert_eq!((world.owed(), world.versions(EU, "k")), (Vec::new(), 0));
+    let missed = world.missed();
+    assert_eq!(missed.len(), 1);
+    assert!(missed[0].to_string().contains("eu-west-1 had a newer version before"), "{}", missed[0]);
 }
 
 #[test]

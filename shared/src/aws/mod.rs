@@ -12,6 +12,7 @@ mod live;
 mod objects;
 mod resolver;
 mod rows;
+mod versions;
 
 use std::{
     fmt,

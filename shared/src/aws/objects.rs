@@ -23,12 +23,13 @@ use super::{
     described::{described, headers},
     errors::{Failure, classify},
     lean::{Fault, Lean},
+    versions::merged,
 };
 use crate::{
     checksum::Checksum,
     ports::{
         Attributes, CopySource, Head, Headers, Listed, Listing, Objects, ObjectsError, Onto, OpenUpload,
-        Part, Silence, Stored, Tags,
+        Part, Silence, Stored, Tags, Versions,
     },
     time::Timestamp,
 };
@@ -380,6 +381,26 @@ impl Objects for S3Objects {
         };
         let objects = reply.contents.unwrap_or_default().into_iter().filter_map(listed).collect();
         Ok(Listing { objects, more: reply.is_truncated.unwrap_or_default() })
+    }
+
+    async fn list_versions(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: u16,
+    ) -> Result<Versions, ObjectsError> {
+        let list = self
+            .client
+            .list_object_versions()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .set_key_marker(after.map(str::to_owned))
+            .max_keys(i32::from(most))
+            .set_expected_bucket_owner(self.owner.clone());
+        let reply = list.send().await.map_err(|e| self.failed(prefix, e))?;
+        let more = reply.is_truncated.unwrap_or_default();
+        let entries = merged(reply.versions.unwrap_or_default(), reply.delete_markers.unwrap_or_default());
+        Ok(Versions { entries, more })
     }
 
     async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {

@@ -13,7 +13,7 @@ use crate::{
     checksum::Checksum,
     ports::{
         Attributes, CopySource, Head, Listing, Objects, ObjectsError, Onto, OpenUpload, Part, Silence,
-        Stored, Tags,
+        Stored, Tags, Versions,
     },
 };
 
@@ -230,6 +230,16 @@ impl Objects for Flaky {
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
         self.gate().await?;
         self.inner.list(prefix, after).await
+    }
+
+    async fn list_versions(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: u16,
+    ) -> Result<Versions, ObjectsError> {
+        self.gate().await?;
+        self.inner.list_versions(prefix, after, most).await
     }
 
     async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {

@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Listed, Listing, Objects, ObjectsError, Onto, OpenUpload, Part,
-        Silence, Stored, Tags,
+        Attributes, CopySource, Head, Listed, ListedVersion, Listing, Objects, ObjectsError, Onto,
+        OpenUpload, Part, Silence, Stored, Tags, Versions,
     },
     time::Timestamp,
     upload::StorageClass,
@@ -359,6 +359,30 @@ impl Objects for MemoryObjects {
             let more = objects.len() > LISTED_MAX;
             objects.truncate(LISTED_MAX);
             Ok(Listing { objects, more })
+        })
+    }
+
+    async fn list_versions(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: u16,
+    ) -> Result<Versions, ObjectsError> {
+        let most = usize::from(most).min(LISTED_MAX);
+        self.with(|bucket, _| {
+            let shown = |key: &str| key.starts_with(prefix) && after.is_none_or(|after| key > after);
+            let keys = bucket.objects.iter().filter(|(key, _)| shown(key));
+            let listed = |key: &str, v: &Version| ListedVersion {
+                key: key.to_owned(),
+                version_id: v.head.version_id.clone().unwrap_or_else(|| "null".to_owned()),
+                size_bytes: v.head.size_bytes,
+                is_marker: v.marker,
+            };
+            let all = keys.flat_map(|(key, versions)| versions.iter().rev().map(|v| listed(key, v)));
+            let mut entries: Vec<_> = all.take(most + 1).collect();
+            let more = entries.len() > most;
+            entries.truncate(most);
+            Ok(Versions { entries, more })
         })
     }
 

@@ -1,16 +1,19 @@
 //! What a listing of one region shows and that of another lacks.
 //!
-//! Rule: listings are hints like events. A key that is lacking may have been deleted there, may be a
-//! copy itself or may be on its way: whoever looks closer decides by the object and the ledger.
+//! Rule: listings are hints like events. A version that is lacking may have been deleted there, may be
+//! on its way or may never be meant for that place: whoever looks closer decides by the object and the
+//! ledger. Versions are told apart by their sizes and their number: ids and entity tags differ from
+//! region to region, and of two versions of one size one that is lacking shows in the number.
 
 use std::collections::BTreeMap;
 
-use crate::ports::Listing;
+use super::history::undeleted;
+use crate::ports::{ListedVersion, Versions};
 
 /// The keys that may lack a copy, and how far the listings were compared.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Gaps {
-    /// Keys of the region's own listing that another one lacks or shows with another size, in order.
+    /// Keys of the region's own listing that have a version which another one lacks, in order.
     pub keys: Vec<String>,
     /// Go on after this key; `None` at the end.
     pub next: Option<String>,
@@ -18,49 +21,87 @@ pub struct Gaps {
 
 /// Compares the listing of a region with those of others that began after the same key.
 ///
-/// A listing that breaks off says nothing of what comes after its last key, so the comparison ends where
-/// the first of them does.
-pub fn gaps<'a>(own: &'a Listing, others: impl IntoIterator<Item = &'a Listing> + Clone) -> Gaps {
-    let end =
-        |listing: &Listing| listing.objects.last().filter(|_| listing.more).map(|last| last.key.clone());
-    let next = others.clone().into_iter().chain([own]).filter_map(end).min();
-    let others: Vec<BTreeMap<&str, u64>> = others
-        .into_iter()
-        .map(|other| other.objects.iter().map(|o| (o.key.as_str(), o.size_bytes)).collect())
-        .collect();
-    let compared = own.objects.iter().filter(|o| next.as_ref().is_none_or(|next| o.key <= *next));
-    let lacking =
-        compared.filter(|o| others.iter().any(|other| other.get(o.key.as_str()) != Some(&o.size_bytes)));
-    Gaps { keys: lacking.map(|o| o.key.clone()).collect(), next }
+/// A listing that breaks off says nothing of what comes after its last whole key, so the comparison ends
+/// where the first of them does. Of a key that fills a whole page alone the page is what is compared.
+pub fn gaps<'a>(own: &'a Versions, others: impl IntoIterator<Item = &'a Versions> + Clone) -> Gaps {
+    let next = others.clone().into_iter().chain([own]).filter_map(end).min().map(str::to_owned);
+    let others: Vec<_> = others.into_iter().map(by_key).collect();
+    let compared = by_key(own).into_iter().filter(|(key, _)| next.as_deref().is_none_or(|next| *key <= next));
+    let lacking = compared.filter(|(key, versions)| {
+        let live: Vec<_> = undeleted(versions.iter().copied()).collect();
+        others.iter().any(|other| lacks(&live, other.get(key).map_or(&[], Vec::as_slice)))
+    });
+    Gaps { keys: lacking.map(|(key, _)| key.to_owned()).collect(), next }
+}
+
+/// The last key of which a listing that breaks off shows all.
+fn end(listing: &Versions) -> Option<&str> {
+    let last = listing.entries.last().filter(|_| listing.more)?;
+    let whole = listing.entries.iter().rev().find(|listed| listed.key != last.key);
+    Some(whole.unwrap_or(last).key.as_str())
+}
+
+fn by_key(listing: &Versions) -> BTreeMap<&str, Vec<&ListedVersion>> {
+    listing.entries.iter().fold(BTreeMap::new(), |mut keys: BTreeMap<_, Vec<_>>, listed| {
+        keys.entry(listed.key.as_str()).or_default().push(listed);
+        keys
+    })
+}
+
+/// Whether `found` has no version for some of `wanted`. What is hidden there was copied all the same.
+fn lacks(wanted: &[&ListedVersion], found: &[&ListedVersion]) -> bool {
+    let mut sizes: Vec<_> = found.iter().filter(|listed| !listed.is_marker).map(|v| v.size_bytes).collect();
+    wanted.iter().any(|version| match sizes.iter().position(|size| *size == version.size_bytes) {
+        Some(place) => {
+            sizes.swap_remove(place);
+            false
+        }
+        None => true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::Listed;
     use proptest::{
         collection::{btree_map, vec},
         prelude::*,
     };
 
+    /// Sizes of the versions of each key, the newest first; `None` is a delete marker.
+    type Bucket = BTreeMap<String, Vec<Option<u64>>>;
+
     /// The page of `all` after `after`.
-    fn page(all: &BTreeMap<String, u64>, after: Option<&str>, most: usize) -> Listing {
+    fn page(all: &Bucket, after: Option<&str>, most: usize) -> Versions {
         let rest = all.iter().filter(|(key, _)| after.is_none_or(|after| key.as_str() > after));
-        let mut objects: Vec<_> =
-            rest.map(|(key, size)| Listed { key: key.clone(), size_bytes: *size }).collect();
-        let more = objects.len() > most;
-        objects.truncate(most);
-        Listing { objects, more }
+        let listed = |key: &String, size: &Option<u64>| ListedVersion {
+            key: key.clone(),
+            version_id: "v".to_owned(),
+            size_bytes: size.unwrap_or_default(),
+            is_marker: size.is_none(),
+        };
+        let mut entries: Vec<_> =
+            rest.flat_map(|(key, sizes)| sizes.iter().map(|size| listed(key, size))).collect();
+        let more = entries.len() > most;
+        entries.truncate(most);
+        Versions { entries, more }
     }
 
-    fn bucket() -> impl Strategy<Value = BTreeMap<String, u64>> {
-        btree_map("[ab]{1,4}", 0..2_u64, 0..30)
+    fn bucket() -> impl Strategy<Value = Bucket> {
+        btree_map("[ab]{1,4}", vec(proptest::option::weighted(0.8, 0..2_u64), 1..4), 0..30)
+    }
+
+    fn lacking(own: &[Option<u64>], other: &[Option<u64>]) -> bool {
+        let live = || own.iter().map_while(|size| *size);
+        (0..2).any(|size| {
+            live().filter(|s| *s == size).count() > other.iter().flatten().filter(|s| **s == size).count()
+        })
     }
 
     proptest! {
-        /// Whatever the pages, a walk finds just the keys that some other region lacks, each once.
+        /// Whatever the pages, a walk finds just the keys of which some other region lacks a version, each once.
         #[test]
-        fn a_walk_finds_every_gap_once(own in bucket(), others in vec(bucket(), 1..3), pages in vec(1..9_usize, 3)) {
+        fn a_walk_finds_every_gap_once(own in bucket(), others in vec(bucket(), 1..3), pages in vec(4..9_usize, 3)) {
             let (mut found, mut after) = (Vec::new(), None::<String>);
             for _ in 0..200 {
                 let listed: Vec<_> =
@@ -72,10 +113,23 @@ mod tests {
                     break;
                 }
             }
-            let lacks = |key: &String, size: &u64| others.iter().any(|other| other.get(key) != Some(size));
+            let lacks = |key: &String, sizes: &[Option<u64>]| {
+                others.iter().any(|other| lacking(sizes, other.get(key).map_or(&[], Vec::as_slice)))
+            };
             let expected: Vec<_> = own.iter().filter(|(k, s)| lacks(k, s)).map(|(k, _)| k.clone()).collect();
             prop_assert_eq!(after, None);
             prop_assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn an_overwrite_of_the_same_size_shows_in_the_number_of_versions() {
+        let bucket = |sizes: &[u64]| {
+            let all = [("k".to_owned(), sizes.iter().copied().map(Some).collect())].into();
+            page(&all, None, 9)
+        };
+        assert_eq!(gaps(&bucket(&[5, 5]), [&bucket(&[5])]).keys, ["k"]);
+        assert_eq!(gaps(&bucket(&[5, 5]), [&bucket(&[5, 5])]).keys, [""; 0]);
+        assert_eq!(gaps(&bucket(&[5]), [&bucket(&[5, 5])]).keys, [""; 0]);
     }
 }

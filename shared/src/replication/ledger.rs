@@ -168,6 +168,10 @@ pub struct Entry {
     /// How the copy gets there by way of other copies; `None`: straight from the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detour: Option<Detour>,
+    /// The version of the same key that the destination shall hold before this one; `None`: there is
+    /// none that it shall hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ObjectId>,
 }
 
 impl Entry {
@@ -184,7 +188,14 @@ impl Entry {
             multipart: None,
             proved: 0,
             detour: None,
+            after: None,
         }
+    }
+
+    /// This row to be paid once the destination holds `before`, the version of the same key below this one.
+    #[must_use]
+    pub fn following(self, before: Option<ObjectId>) -> Self {
+        Self { after: before, ..self }
     }
 
     /// This row paid by another region from `source`, its own copy of the same bytes; `None` while a
@@ -236,6 +247,12 @@ impl Entry {
             Phase::Failed { next_try, .. } => Some(*next_try),
             Phase::Verified { .. } | Phase::Void { .. } => None,
         }
+    }
+
+    /// Whether the row was given up since a newer version came to lie in the destination first. Nothing
+    /// heals that: it is kept to be seen.
+    pub const fn is_missed(&self) -> bool {
+        matches!(self.phase, Phase::Void { reason: Reason::Overtaken { .. } })
     }
 
     /// Whether the destination still lacks its copy.
@@ -355,6 +372,7 @@ impl fmt::Display for Entry {
             Phase::Failed { reason, .. } => {
                 write!(f, "owed after {} failed tries: it {reason}", self.attempts)
             }
+            Phase::Void { reason: reason @ Reason::Overtaken { .. } } => write!(f, "missed: it {reason}"),
             Phase::Void { reason } => write!(f, "void: {reason}"),
         }
     }

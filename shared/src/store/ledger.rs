@@ -1,7 +1,7 @@
 //! The ledger table: one row for each object and destination, from owed to proved.
 //!
 //! A row lies in the index of its paying region while it is owed, at the time
-//! of its next try, and leaves it when it is settled. An unanswered or refused write is read
+//! of its next try, and leaves it when it is settled; one that was missed is kept apart there. An unanswered or refused write is read
 //! back before it is judged: it may have been carried out.
 
 use serde::{Deserialize, Serialize};
@@ -124,7 +124,7 @@ impl<R: Rows> LedgerTable<R> {
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Due, RowsError> {
-        self.indexed(payer, Some(&due_key(now)), from, limit).await
+        self.indexed(&owed_key(payer), Some(&due_key(now)), from, limit).await
     }
 
     /// Up to `limit` rows that `payer` owes, due or not, without those that this version cannot read.
@@ -132,9 +132,13 @@ impl<R: Rows> LedgerTable<R> {
     /// # Errors
     /// When the table does not answer.
     pub async fn owed(&self, payer: RegionName, limit: usize) -> Result<Vec<Versioned<Entry>>, RowsError> {
+        self.under(&owed_key(payer), limit).await
+    }
+
+    async fn under(&self, partition: &str, limit: usize) -> Result<Vec<Versioned<Entry>>, RowsError> {
         let (mut entries, mut from) = (Vec::new(), None);
         while entries.len() < limit {
-            let page = self.indexed(payer, None, from.as_ref(), PAGE.min(limit - entries.len())).await?;
+            let page = self.indexed(partition, None, from.as_ref(), PAGE.min(limit - entries.len())).await?;
             entries.extend(page.entries);
             from = page.next;
             if from.is_none() {
@@ -142,6 +146,15 @@ impl<R: Rows> LedgerTable<R> {
             }
         }
         Ok(entries)
+    }
+
+    /// Up to `limit` copies of `payer` that were given up since a newer version came to lie in the
+    /// destination first, the one that was owed first first.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn missed(&self, payer: RegionName, limit: usize) -> Result<Vec<Versioned<Entry>>, RowsError> {
+        self.under(&missed_key(payer), limit).await
     }
 
     /// How far `region` has compared its listing; the beginning if it has not or the note is unreadable.
@@ -164,12 +177,12 @@ impl<R: Rows> LedgerTable<R> {
 
     async fn indexed(
         &self,
-        payer: RegionName,
+        partition: &str,
         up_to: Option<&str>,
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Due, RowsError> {
-        let page = self.rows.list_index(&owed_key(payer), up_to, from, limit).await?;
+        let page = self.rows.list_index(partition, up_to, from, limit).await?;
         let mut due = Due { entries: Vec::new(), unreadable: Vec::new(), next: page.next };
         for row in &page.rows {
             match versioned(row) {
@@ -183,7 +196,11 @@ impl<R: Rows> LedgerTable<R> {
     async fn write(&self, entry: &Entry, version: u64, when: When) -> Result<(), RowsError> {
         let key = Key::new(entry.object.as_str(), entry.destination.as_str());
         let mut row = encode(key, version, entry)?;
-        row.index = entry.due().map(|due| Key::new(owed_key(entry.source.region), due_key(due)));
+        let payer = entry.source.region;
+        row.index = match entry.due() {
+            Some(due) => Some(Key::new(owed_key(payer), due_key(due))),
+            None => entry.is_missed().then(|| Key::new(missed_key(payer), due_key(entry.since))),
+        };
         match self.rows.write(&row, when).await {
             // The client asks again by itself, so a refusal may be that of my own success.
             Err(error @ (RowsError::Conflict | RowsError::NoAnswer { .. })) => {
@@ -207,6 +224,10 @@ fn owed_key(payer: RegionName) -> String {
     format!("{payer}#owed")
 }
 
+fn missed_key(payer: RegionName) -> String {
+    format!("{payer}#missed")
+}
+
 /// Padded, so that text order is time order until the year 2286.
 fn due_key(due: Timestamp) -> String {
     format!("{:013}", due.as_millis().min(9_999_999_999_999))
@@ -215,7 +236,7 @@ fn due_key(due: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{memory::MemoryRows, replication::Source, units::ByteSize};
+    use crate::{memory::MemoryRows, replication::Source, units::ByteSize, upload::Reason};
     use std::time::Duration;
 
     const LEASE: Duration = Duration::from_secs(60);
@@ -283,6 +304,26 @@ mod tests {
         assert_eq!(table.due(region(1), at(2), None, 9).await.unwrap().entries, []);
         table.swap(&held, &claimed.verified(&token, None).unwrap()).await.unwrap();
         assert_eq!(table.owed(region(1), 9).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_missed_row_is_not_owed_and_is_still_seen() {
+        let table = LedgerTable::new(MemoryRows::default());
+        let reason = |missed| match missed {
+            true => Reason::Overtaken { detail: "why".to_owned() },
+            false => Reason::SourceChanged { detail: "why".to_owned() },
+        };
+        for (id, missed) in [("a", true), ("b", false)] {
+            let owed = table.owe(&entry(id, 1)).await.unwrap();
+            let (claimed, token) = owed.value.clone().claim("w", at(1), LEASE).unwrap();
+            let held = table.swap(&owed, &claimed).await.unwrap();
+            table.swap(&held, &claimed.voided(&token, reason(missed)).unwrap()).await.unwrap();
+        }
+        assert_eq!(table.owed(region(1), 9).await.unwrap(), []);
+        let missed = table.missed(region(1), 9).await.unwrap();
+        assert_eq!(missed.len(), 1);
+        assert_eq!(missed[0].value.object, ObjectId::of_upload("a"));
+        assert_eq!(table.missed(region(2), 9).await.unwrap(), []);
     }
 
     #[tokio::test]

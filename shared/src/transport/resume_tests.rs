@@ -20,7 +20,7 @@ use super::*;
 use crate::{
     checksum::Checksum,
     memory::{Cloud, ManualClock, MemoryObjects},
-    ports::{Attributes, CopySource, Head, Listing, Onto, Stored, Tags},
+    ports::{Attributes, CopySource, Head, Listing, Onto, Stored, Tags, Versions},
     retry::RetryBudgets,
     transport::{
         Journals, Means, Order, Source,
@@ -174,6 +174,15 @@ impl Objects for Seen {
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
         self.life.call(self.inner.list(prefix, after)).await
+    }
+
+    async fn list_versions(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: u16,
+    ) -> Result<Versions, ObjectsError> {
+        self.life.call(self.inner.list_versions(prefix, after, most)).await
     }
 
     async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {

@@ -69,6 +69,11 @@ pub enum Reason {
         /// What was noticed.
         detail: String,
     },
+    /// A newer version is there already, and an older one is not written on top of it.
+    Overtaken {
+        /// How that came about.
+        detail: String,
+    },
     /// The region takes no more uploads at once.
     AtCapacity {
         /// By which number.
@@ -102,7 +107,7 @@ impl Reason {
             | Self::Closed { .. }
             | Self::NotRouted
             | Self::Stopped => true,
-            Self::Refused { .. } | Self::SourceChanged { .. } => false,
+            Self::Refused { .. } | Self::SourceChanged { .. } | Self::Overtaken { .. } => false,
         }
     }
 }
@@ -127,6 +132,7 @@ impl fmt::Display for Reason {
             Self::Unverified { detail } => write!(f, "was written but not proved whole: {detail}"),
             Self::Unfit { detail } => f.write_str(detail),
             Self::SourceChanged { detail } => write!(f, "the source changed: {detail}"),
+            Self::Overtaken { detail } => write!(f, "was overtaken: {detail}"),
             Self::AtCapacity { detail } => write!(f, "was at capacity: {detail}"),
             Self::Closed { detail } => write!(f, "takes no new uploads: {detail}"),
             Self::NotRouted => write!(f, "was not usable when the upload began"),

@@ -29,6 +29,8 @@ fn planted_mistakes_are_found() {
     assert!(is_found(Plant::Loss, |b| matches!(b, Broken::Missing { .. })));
     assert!(is_found(Plant::Double, |b| matches!(b, Broken::Copies { found: 2, .. })));
     assert!(is_found(Plant::Loop, |b| matches!(b, Broken::Loop { .. })));
+    assert!(is_found(Plant::Skip, |b| matches!(b, Broken::Skipped { .. })));
+    assert!(is_found(Plant::Swap, |b| matches!(b, Broken::Disordered { .. })));
     assert!(is_found(Plant::Late, |b| matches!(b, Broken::Resurrected { .. })));
 }
 

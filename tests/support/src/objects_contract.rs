@@ -20,6 +20,7 @@ pub async fn keeps(near: &impl Objects, far: &impl Objects, scope: &str) {
     what_is_not_there_is_missing(near, &format!("{scope}/none")).await;
     a_copy_is_pinned(near, far, &format!("{scope}/copy me+ü")).await;
     a_listing_is_in_order_and_goes_on(near, &format!("{scope}/list")).await;
+    versions_are_listed_newest_first(near, &format!("{scope}/versions")).await;
     one_version_is_removed(near, &format!("{scope}/remove")).await;
 }
 
@@ -49,6 +50,25 @@ async fn a_wrong_checksum_is_refused(bucket: &impl Objects, key: &str) {
     let sent = bucket.put(key, Bytes::from_static(b"one"), Checksum::of(b"two"), &attributes()).await;
     assert!(matches!(sent, Err(ObjectsError::Mismatch { .. })), "{sent:?}");
     assert_eq!(bucket.head(key, None).await.unwrap(), None);
+}
+
+async fn versions_are_listed_newest_first(bucket: &impl Objects, prefix: &str) {
+    let (key, after) = (format!("{prefix}/a"), format!("{prefix}/a+"));
+    let mut ids = Vec::new();
+    for (key, body) in [(&key, "1"), (&key, "22"), (&key, "333"), (&after, "x")] {
+        let body = Bytes::from_static(body.as_bytes());
+        let stored = bucket.put(key, body.clone(), Checksum::of(&body), &attributes()).await.unwrap();
+        ids.push(stored.version_id.unwrap_or_else(|| "null".to_owned()));
+    }
+    let told = async |prefix: &str, after: Option<&str>, most: u16| {
+        let page = bucket.list_versions(prefix, after, most).await.unwrap();
+        assert!(page.entries.iter().all(|listed| !listed.is_marker));
+        (page.entries.into_iter().map(|v| (v.version_id, v.size_bytes)).collect::<Vec<_>>(), page.more)
+    };
+    let all = [(2, 3), (1, 2), (0, 1), (3, 1)].map(|(place, size): (usize, u64)| (ids[place].clone(), size));
+    assert_eq!(told(&key, None, 100).await, (all.to_vec(), false));
+    assert_eq!(told(&key, None, 2).await, (all[..2].to_vec(), true));
+    assert_eq!(told(prefix, Some(&key), 100).await, (all[3..].to_vec(), false));
 }
 
 async fn a_listing_is_in_order_and_goes_on(bucket: &impl Objects, prefix: &str) {

@@ -16,7 +16,7 @@ use sealane::{
     memory::{MemoryObjects, MemoryRows},
     ports::{
         Attributes, CopySource, Cursor, Head, Key, Listing, Objects, ObjectsError, Onto, Page, Part, Row,
-        Rows, RowsError, Silence, Stored, Tags, When,
+        Rows, RowsError, Silence, Stored, Tags, Versions, When,
     },
 };
 use std::sync::Arc;
@@ -76,6 +76,11 @@ impl Script {
     /// Whether the planned fault has happened.
     pub fn happened(&self) -> bool {
         self.next.lock().unwrap().is_none()
+    }
+
+    /// Calls so far.
+    pub fn count(&self) -> usize {
+        self.calls.load(SeqCst)
     }
 
     pub fn heal(&self) {
@@ -195,6 +200,15 @@ impl Objects for Faulty<MemoryObjects> {
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
         call!(self, silent_bucket(&self.inner), self.inner.list(prefix, after))
+    }
+
+    async fn list_versions(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: u16,
+    ) -> Result<Versions, ObjectsError> {
+        call!(self, silent_bucket(&self.inner), self.inner.list_versions(prefix, after, most))
     }
 
     async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {

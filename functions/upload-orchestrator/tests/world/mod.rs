@@ -232,6 +232,23 @@ impl World {
         rows.map(|row| row.value).collect()
     }
 
+    /// Copies that were given up since a newer version came first.
+    pub fn missed(&self) -> Vec<Entry> {
+        let rows = ALL
+            .iter()
+            .flat_map(|name| self.ledger().missed(region(name), 1_000).now_or_never().unwrap().unwrap());
+        rows.map(|row| row.value).collect()
+    }
+
+    /// The bytes of each version of `key`, the oldest first, delete markers left out.
+    pub fn history(&self, here: &str, key: &str) -> Vec<String> {
+        let bucket = self.objects(here);
+        let page = bucket.list_versions(key, None, 1_000).now_or_never().unwrap().unwrap();
+        let own = page.entries.iter().filter(|listed| listed.key == key && !listed.is_marker);
+        let read = |id: &str| bucket.read(key, Some(id), 0..u64::MAX).now_or_never().unwrap().unwrap();
+        own.rev().map(|listed| String::from_utf8(read(&listed.version_id).to_vec()).unwrap()).collect()
+    }
+
     pub fn put(&self, here: &str, key: &str, body: &[u8], metadata: &[(&str, &str)]) {
         let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let attributes = Attributes {

@@ -122,6 +122,7 @@ struct Inner {
     dice: Mutex<Dice>,
     panics: Mutex<Vec<Panicked>>,
     repeats: Mutex<u64>,
+    lost_percent: Mutex<f64>,
     requests: Mutex<BTreeMap<Service, u64>>,
 }
 
@@ -158,6 +159,7 @@ impl Cloud {
             apis: Mutex::default(),
             panics: Mutex::default(),
             repeats: Mutex::default(),
+            lost_percent: Mutex::default(),
             requests: Mutex::default(),
             dice: Mutex::new(dice.fork("services")),
             config: config.clone(),

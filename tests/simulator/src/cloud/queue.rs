@@ -101,6 +101,11 @@ impl Cloud {
         let now = self.now();
         let mut dice = lock(&self.0.dice);
         let most = *lock(&self.0.repeats);
+        let lost = *lock(&self.0.lost_percent);
+        if lost > 0.0 && dice.chance(lost) {
+            self.0.trace.note(now, format_args!("{region} lost the event of {key} {}", object.version_id));
+            return;
+        }
         let copies = match most {
             0 => 1 + u64::from(dice.chance(DOUBLED_PERCENT)),
             most => 1 + dice.below(most),
@@ -118,6 +123,11 @@ impl Cloud {
     /// From now on S3 tells of each object up to `most` times; with 0 once, and seldom twice.
     pub fn repeat_events(&self, most: u64) {
         *lock(&self.0.repeats) = most;
+    }
+
+    /// From now on so many of a hundred events never come.
+    pub fn lose_events(&self, percent: f64) {
+        *lock(&self.0.lost_percent) = percent;
     }
 
     /// Up to `max` messages of the region's queue, in no order that means anything; they are

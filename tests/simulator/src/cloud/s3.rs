@@ -111,6 +111,7 @@ impl Asked {
             ("PUT", false, true, true) => Some("copy-part"),
             ("GET", false, false, false) if self.query.contains_key("tagging") => Some("tags"),
             ("GET", false, false, false) if self.query.contains_key("list-type") => Some("list"),
+            ("GET", false, false, false) if self.query.contains_key("versions") => Some("versions"),
             ("DELETE", false, false, false) => Some("delete"),
             ("GET", false, false, false) => Some("get"),
             ("GET", false, true, false) => Some("parts"),
@@ -196,7 +197,7 @@ impl Cloud {
         if conditions && !matches!(asked.operation(), Some("copy" | "complete")) {
             return Err(S3Error(501, "NotImplemented"));
         }
-        let of_bucket = asked.operation() == Some("uploads") || asked.query.contains_key("list-type");
+        let of_bucket = matches!(asked.operation(), Some("uploads" | "list" | "versions"));
         if asked.key.is_empty() != of_bucket || asked.key.len() > 1024 {
             return Err(S3Error(400, "KeyTooLongError"));
         }
@@ -249,6 +250,7 @@ impl Cloud {
             "complete" => self.complete(asked),
             "tags" => self.tags(asked),
             "list" => self.list(asked),
+            "versions" => self.versions(asked),
             "delete" => self.delete_version(asked),
             "abort" => {
                 lock(&self.0.buckets).abort(&asked.bucket, &asked.key, asked.upload())?;

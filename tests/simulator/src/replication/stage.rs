@@ -248,6 +248,14 @@ impl Stage {
         self.entries(payer).filter(|entry| entry.is_owed() && entry.destination == destination).count()
     }
 
+    /// The keys of the copies to `region` that were given up since a newer version came there first.
+    pub(super) fn missed(&self, region: RegionName) -> Vec<String> {
+        let entries = self.regions().into_iter().flat_map(|payer| self.entries(payer));
+        let missed = entries.filter(|entry| entry.is_missed() && entry.destination == region);
+        let keys: BTreeSet<_> = missed.map(|entry| (entry.source.key, entry.object)).collect();
+        keys.into_iter().map(|(key, _)| key).collect()
+    }
+
     fn entries(&self, region: RegionName) -> impl Iterator<Item = Entry> {
         // Settled rows are not in the index; most rows need not be read.
         let rows = self.cloud.rows(&self.config.tables.ledger, region).into_iter();

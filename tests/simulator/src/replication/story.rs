@@ -25,6 +25,8 @@ use crate::{
 const WRITING: Duration = Duration::from_secs(150);
 /// When everything is mended.
 const MENDED: Duration = Duration::from_secs(300);
+/// How long the comparison of the listings takes to find what events missed, at the most.
+const COMPARED: Duration = Duration::from_secs(720);
 /// When all that is owed must have been paid by, once everything is mended.
 pub(super) const SETTLED_WITHIN: Duration = Duration::from_secs(1800);
 /// The size from which an object goes in parts in a story.
@@ -35,6 +37,8 @@ const PARTS_FROM: ByteSize = ByteSize::mib(5);
 enum Deed {
     /// Writes it in its home region.
     Write,
+    /// Writes it in the region so many places behind its home, if that shows what was written last.
+    WriteBehind(usize),
     /// Uploads it into this many regions of three, its home first.
     Upload(usize),
     /// Deletes it, at home first and then everywhere.
@@ -64,7 +68,14 @@ struct Trouble {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Done {
     /// These bytes were acknowledged, after so many tries in each region that was written to.
-    Wrote { body: Bytes, tries: BTreeMap<RegionName, usize> },
+    Wrote {
+        /// The bytes, unlike those of any other deed.
+        body: Bytes,
+        /// How often they were sent.
+        tries: BTreeMap<RegionName, usize>,
+        /// Whether an upload fed the regions, and not replication alone.
+        is_upload: bool,
+    },
     /// It was deleted everywhere.
     Deleted,
 }
@@ -78,6 +89,8 @@ pub(super) struct Story {
     troubles: Vec<Trouble>,
     kills: Vec<Kill>,
     repeats: u64,
+    /// How many of a hundred events never come.
+    lost_percent: f64,
 }
 
 fn seconds(dice: &mut Dice, least: u64, most: u64) -> Duration {
@@ -102,7 +115,9 @@ impl Story {
         }
         let troubles = (0..1 + dice.below(3)).map(|_| trouble(&mut dice)).collect();
         let kills = (0..1 + dice.below(3)).map(|_| kill(&mut dice)).collect();
-        Self { done: RefCell::default(), homes, acts, troubles, kills, repeats: 1 + dice.below(3) }
+        let repeats = 1 + dice.below(3);
+        let lost_percent = if dice.chance(25.0) { 20.0 } else { 0.0 };
+        Self { done: RefCell::default(), homes, acts, troubles, kills, repeats, lost_percent }
     }
 
     /// The orchestrators' limits: as in the field, with parts from a size that a story can hold.
@@ -121,6 +136,7 @@ impl Story {
     /// Plays the story until everything is mended.
     pub(super) async fn play(&self, stage: &Stage) {
         stage.cloud.repeat_events(self.repeats);
+        stage.cloud.lose_events(self.lost_percent);
         stage.doom(self.kills.clone());
         stage.start();
         let began = tokio::time::Instant::now();
@@ -136,6 +152,21 @@ impl Story {
             self.perform(stage, number, act).await;
         }
         sleep_until(began + MENDED).await;
+        if self.lost_percent > 0.0 {
+            sleep(COMPARED).await;
+        }
+    }
+
+    /// Whether `region` shows what was written last, so that who writes there knows it.
+    fn is_known(&self, stage: &Stage, region: RegionName, key: usize) -> bool {
+        let done = self.done.borrow();
+        let Some(last) = done.get(&key).and_then(|done| done.last()) else { return true };
+        let objects = stage.cloud.objects(region);
+        let newest = objects.get(&name(key)).and_then(|versions| versions.last());
+        match last {
+            Done::Wrote { body, .. } => newest.is_some_and(|newest| newest.body == *body),
+            Done::Deleted => newest.is_none_or(|newest| newest.is_marker),
+        }
     }
 
     async fn perform(&self, stage: &Stage, number: usize, act: &Act) {
@@ -143,9 +174,14 @@ impl Story {
         let home = self.homes[act.key];
         let order: Vec<RegionName> = (0..3).map(|i| regions[(home + i) % 3]).collect();
         // Who cannot reach a region does nothing: what was never acknowledged promises nothing.
-        if order.iter().any(|region| stage.is_lost(*region)) && act.deed != Deed::Write
-            || stage.is_lost(order[0])
-        {
+        let into = match act.deed {
+            Deed::Write => &order[..1],
+            Deed::WriteBehind(places) => &order[places..=places],
+            Deed::Upload(_) | Deed::Delete => &order[..],
+        };
+        let knows = |region: &RegionName| self.is_known(stage, *region, act.key);
+        let writes = matches!(act.deed, Deed::Write | Deed::WriteBehind(_));
+        if into.iter().any(|region| stage.is_lost(*region)) || writes && !into.iter().all(knows) {
             return;
         }
         let mut body = vec![u8::try_from(number % 251).unwrap_or_default(); act.bytes.max(8)];
@@ -155,7 +191,9 @@ impl Story {
             (META_REGIONS.to_owned(), regions_value(order.iter().copied())),
         ];
         let done = match act.deed {
-            Deed::Write => put(stage, &order[..1], act.key, body.into(), &Attributes::default()).await,
+            Deed::Write | Deed::WriteBehind(_) => {
+                put(stage, into, act.key, body.into(), &Attributes::default()).await
+            }
             Deed::Upload(copies) => {
                 let attributes = Attributes { metadata: metadata.into(), ..Attributes::default() };
                 put(stage, &order[..copies], act.key, body.into(), &attributes).await
@@ -182,16 +220,25 @@ fn deeds(dice: &mut Dice, key: usize) -> Vec<Act> {
     let uploads = dice.chance(30.0);
     let mut at = seconds(dice, 1, 60);
     let mut acts = Vec::new();
-    for number in 0..1 + dice.below(3) {
+    let alike = dice.chance(30.0).then(|| 8 + index(dice, 100_000));
+    for number in 0..1 + dice.below(5) {
         let deed = match (number, uploads) {
-            (1.., _) if dice.chance(25.0) => Deed::Delete,
+            (1.., _) if dice.chance(15.0) => Deed::Delete,
             (_, true) => Deed::Upload(2 + index(dice, 2)),
+            (1.., false) if dice.chance(15.0) => Deed::WriteBehind(1 + index(dice, 2)),
             (_, false) => Deed::Write,
         };
-        let bytes = 8 + index(dice, 100_000);
+        // Of one size, an overwrite shows in a listing by the number of versions alone.
+        let bytes = alike.unwrap_or_else(|| 8 + index(dice, 100_000));
         acts.push(Act { at, key, deed, bytes });
-        // From one that overtakes the copies of the last to one that comes long after.
-        at = (at + dice.wait(Duration::from_secs(6), Duration::from_secs(60))).min(WRITING);
+        // From one that comes before the event of the last, over one that overtakes its copies, to one
+        // that comes long after.
+        let wait = if dice.chance(40.0) {
+            dice.between(Duration::ZERO, Duration::from_millis(900))
+        } else {
+            dice.wait(Duration::from_secs(6), Duration::from_secs(60))
+        };
+        at = (at + wait).min(WRITING);
     }
     acts
 }
@@ -252,5 +299,5 @@ async fn put(stage: &Stage, into: &[RegionName], key: usize, body: Bytes, attrib
             }
         }
     }
-    Done::Wrote { body, tries }
+    Done::Wrote { body, tries, is_upload: attributes.metadata.contains_key(META_UPLOAD) }
 }

@@ -89,7 +89,7 @@ pub(super) const FAULTS: [Planted; 11] = [
         name: "parts-joined-on-top-of-anything",
         mistake: "a copy in parts is completed whatever lies there by then",
         file: "functions/upload-orchestrator/src/copy.rs",
-        find: "complete(&pin.key, &upload, &parts, checksum, &onto)",
+        find: "complete(&pin.key, &upload, &parts, checksum, onto)",
         put: "complete(&pin.key, &upload, &parts, checksum, &Onto::Anything)",
         suite: Suite::Orchestrator,
         tests: &["a_write_between_the_look_and_the_completion_is_never_buried"],
