@@ -121,7 +121,8 @@ async fn follow<O: Objects, R: Rows, C: Clock>(
         Origin::Copy { region, ref version_id, .. } => {
             let belongs = deps.belongs(&origin, region, &hint.key, &head).map_err(IntakeError::Origin)?;
             let object = ObjectId::of_version(region, &hint.key, Some(version_id), "");
-            let rows = if belongs.is_relay(deps.here) { given_here(deps, &object).await } else { Ok(Vec::new()) };
+            let rows =
+                if belongs.is_relay(deps.here) { given_here(deps, &object).await } else { Ok(Vec::new()) };
             let debt = |row| Debt { row, seen: None, ready: false };
             Ok(rows.map_err(IntakeError::Ledger)?.into_iter().map(debt).collect())
         }

@@ -161,8 +161,7 @@ impl Past {
         object: ObjectId,
     ) {
         // A copy of an uploaded object carries the upload's id along, which names its rows.
-        let object =
-            head.attributes.metadata.get(META_UPLOAD).map_or(object, |id| ObjectId::of_upload(id));
+        let object = head.attributes.metadata.get(META_UPLOAD).map_or(object, |id| ObjectId::of_upload(id));
         let belongs = deps.belongs(&Origin::Plain, region, key, head);
         self.know(&[], &object, belongs.map(|belongs| belongs.regions).unwrap_or_default());
     }

@@ -291,3 +291,29 @@ proptest! {
         }
     }
 }
+
+/// Versions that are written over go by way of the relay as well, each once and in their order, be the
+/// relay up or not, and whichever of their events comes.
+#[test]
+fn versions_that_are_sent_on_keep_their_order() {
+    const NAMES: [&str; 3] = ["v1", "v2", "v3"];
+    let events_that_come: [&[usize]; 4] = [&[0, 1, 2], &[2], &[1, 2, 0], &[0, 0, 2]];
+    for (order, relay_is_cut) in events_that_come.iter().flat_map(|order| [(order, false), (order, true)]) {
+        let world = World::relaying("{}");
+        world.cut(EAST, relay_is_cut);
+        let events = NAMES.map(|body| {
+            world.put(WEST, "k", body.as_bytes(), &[]);
+            world.event(WEST, "k")
+        });
+        order.iter().for_each(|number| drop(world.deliver(WEST, &events[*number])));
+        world.cut(EAST, false);
+        for _ in 0..4 {
+            world.pass(10 * MINUTE);
+            ALL.into_iter().for_each(|name| drop(world.sweep(name)));
+        }
+        for name in ALL {
+            assert_eq!(world.history(name, "k"), NAMES, "in {name}: {order:?}, relay cut: {relay_is_cut}");
+        }
+        assert!(world.owed().is_empty() && world.missed().is_empty());
+    }
+}
