@@ -56,18 +56,19 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         let found = found.and_then(|head| self.write(self.destination, there, head));
         let shown =
             |ids: &[ObjectId]| found.as_ref().is_some_and(|w| w.ids.iter().any(|id| ids.contains(id)));
+        let plain = |version: &String| ObjectId::of_version(here, &key, Some(version), "");
+        if above.iter().any(|version| shown(&[plain(version)])) {
+            return Ok(true);
+        }
+        let is_foreign = found.as_ref().is_some_and(|write| write.made_in != here);
         for version in above.iter().rev() {
-            let plain = ObjectId::of_version(here, &key, Some(version), "");
-            if shown(std::slice::from_ref(&plain)) {
-                return Ok(true);
-            }
-            let row =
-                self.deps.ledger.get(&plain, there).await.map_err(|e| Trouble::unverified(chain(&e)))?;
-            match row.map(|row| row.value.phase) {
+            let row = self.deps.ledger.get(&plain(version), there).await;
+            match row.map_err(|e| Trouble::unverified(chain(&e)))?.map(|row| row.value.phase) {
                 Some(Phase::Verified { .. }) => return Ok(true),
-                Some(Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } | Phase::Void { .. }) => {
-                    continue;
-                }
+                Some(Phase::Void { .. }) => continue,
+                Some(Phase::Pending | Phase::Copying(_) | Phase::Failed { .. }) if is_foreign => continue,
+                // Those above it wait for this one.
+                Some(Phase::Pending | Phase::Copying(_) | Phase::Failed { .. }) => return Ok(false),
                 None => {}
             }
             // An upload, or a copy of what was written elsewhere.

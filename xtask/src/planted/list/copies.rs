@@ -3,7 +3,7 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 11] = [
+pub(super) const FAULTS: [Planted; 13] = [
     Planted {
         name: "majority-of-two-is-one",
         mistake: "one copy of two counts as a majority",
@@ -93,6 +93,24 @@ pub(super) const FAULTS: [Planted; 11] = [
         put: "complete(&pin.key, &upload, &parts, checksum, &Onto::Anything)",
         suite: Suite::Orchestrator,
         tests: &["a_write_between_the_look_and_the_completion_is_never_buried"],
+    },
+    Planted {
+        name: "version-does-not-wait",
+        mistake: "a version is copied though the one below it is still owed",
+        file: "functions/upload-orchestrator/src/turn.rs",
+        find: "Some(Phase::Pending | Phase::Copying(_) | Phase::Failed { .. }) => Turn::Wait,",
+        put: "Some(Phase::Pending | Phase::Copying(_) | Phase::Failed { .. }) => Turn::Now,",
+        suite: Suite::Orchestrator,
+        tests: &["a_write_on_top_of_a_copy_waits_for_what_lies_below_it"],
+    },
+    Planted {
+        name: "only-the-newest-version",
+        mistake: "of the versions that no event told of only the newest is written down",
+        file: "functions/upload-orchestrator/src/past.rs",
+        find: "!self.steps.is_empty() && self.wanted.is_subset(&self.reached)",
+        put: "!self.steps.is_empty()",
+        suite: Suite::Orchestrator,
+        tests: &["every_version_is_copied_in_order_whatever_becomes_of_its_events"],
     },
     Planted {
         name: "copy-not-proved",
