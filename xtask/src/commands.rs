@@ -87,6 +87,21 @@ enum Bench {
         /// Writes the figures to this file, as JSON
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
+        /// Only this case; may be given more than once. `live` is measured only if it is named
+        #[arg(long = "case", value_name = "NAME")]
+        cases: Vec<bench::replication::Case>,
+        /// Takes the sink, the meter and `replication-parts` from this folder instead of building them
+        #[arg(long, value_name = "FOLDER")]
+        programs: Option<PathBuf>,
+        /// Objects of 64 KiB that the live case puts
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        live_objects: u32,
+        /// MiB of the one large object that the live case puts in parts; 0: none
+        #[arg(long, value_name = "MIB", default_value_t = 1_024)]
+        live_size: u32,
+        /// Takes the functions of the live case from this folder instead of building them
+        #[arg(long, value_name = "FOLDER")]
+        functions: Option<PathBuf>,
     },
     /// What uploads cost, side by side with other clients, against a sink that discards
     Transfer {
@@ -300,8 +315,20 @@ pub fn run(xtask: Xtask) -> Result<ExitCode, Box<dyn Error>> {
         Command::Bench { what: Bench::Pick { report } } => {
             met(bench::pick::pick(&folder, report.as_deref(), &say)?)?;
         }
-        Command::Bench { what: Bench::Replication { report } } => {
-            return Ok(bench::replication::replication(&folder, report.as_deref())?);
+        Command::Bench {
+            what: Bench::Replication { report, cases, programs, live_objects, live_size, functions },
+        } => {
+            let load = bench::replication::live::Load {
+                objects: live_objects,
+                large_bytes: u64::from(live_size) << 20,
+            };
+            let release = Binaries::Built { profile: "release".to_owned() };
+            let functions = functions.map_or(release, Binaries::From);
+            let bench = bench::replication::Bench { cases, report, programs, load, functions };
+            let missed = bench.run(&folder, &say)?;
+            if !missed.is_empty() {
+                return Err(missed.join("; ").into());
+            }
         }
         Command::Supervise { folder } => {
             let folder = Folder::called(&folder);

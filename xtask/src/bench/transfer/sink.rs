@@ -29,6 +29,8 @@ pub struct Counts {
     pub object_bytes: u64,
     /// Multipart uploads begun and neither completed nor given up.
     pub unfinished: u64,
+    /// Parts in those uploads.
+    pub parts: usize,
     /// When the first byte of a body came.
     pub first_byte_s: Option<f64>,
     /// When the last byte of a body came.
