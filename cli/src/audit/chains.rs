@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use sealane::{
-    audit::{Entry, Head, Heads, Rules, Verified, verify},
+    audit::{Entry, Head, Heads, Rules, Verified, foreign, verify},
     config::Config,
+    failover::Moved,
     ports::{Rows, RowsError},
+    region::RegionName,
     store::{ControlTable, Trail, WorksetTable},
     time::Timestamp,
     workset::{Tenant, WorksetId},
@@ -27,6 +29,8 @@ pub(super) struct Chains {
     pub(super) orders: Vec<Entry>,
     pub(super) moves: Vec<Entry>,
     pub(super) worksets: BTreeMap<String, Trail>,
+    /// Which region took the writes under which assignment, as far as moves and record say.
+    active: BTreeMap<u64, RegionName>,
 }
 
 impl Chains {
@@ -45,7 +49,8 @@ impl Chains {
         }
         let Some(tenant) = tenant else { return Ok(chains) };
         let record = control.record().await.map_err(|source| Fault::Read { what: "the record", source })?;
-        let active = record.map_or(world.config.primary_region, |record| record.active);
+        let active = record.as_ref().map_or(world.config.primary_region, |record| record.active);
+        chains.active.extend(record.map(|record| (record.epoch, record.active)));
         let Some(region) = world.config.region(forced.unwrap_or(active)) else { return Ok(chains) };
         let table = world.worksets_of(region);
         let read = chains.worksets(&table, &tenant, workset.map_or(Only::All(extra), Only::One)).await;
@@ -57,6 +62,9 @@ impl Chains {
         self.orders = control.orders_trail().await?;
         self.moves = control.moves_trail().await?;
         self.has_control = true;
+        for Moved { epoch, from, to, .. } in self.moves.iter().filter_map(account) {
+            self.active.extend([(epoch.saturating_sub(1), from), (epoch, to)]);
+        }
         Ok(())
     }
 
@@ -91,8 +99,11 @@ impl Chains {
             told.push((ORDERS.to_owned(), verify(&self.orders, Rules::List, None, head(ORDERS))));
             told.push((MOVES.to_owned(), verify(&self.moves, Rules::Rising, None, head(MOVES))));
         }
-        let worksets = self.worksets.iter().map(|(name, trail)| (name.clone(), trail.verified(head(name))));
-        told.extend(worksets);
+        for (name, trail) in &self.worksets {
+            let mut found = trail.verified(head(name));
+            found.findings.extend(foreign(&trail.entries, &self.active));
+            told.push((name.clone(), found));
+        }
         told
     }
 
@@ -103,6 +114,11 @@ impl Chains {
             judged.into_iter().filter_map(|(name, found)| Some((name, found.head?))).collect();
         Heads { at_ms: now.as_millis(), tenant: self.tenant.as_ref().map(ToString::to_string), heads }
     }
+}
+
+/// The account in an entry of the list of moves.
+pub(super) fn account(entry: &Entry) -> Option<Moved> {
+    serde_json::from_value(entry.raw.clone()).ok()
 }
 
 /// Which worksets.
@@ -135,6 +151,20 @@ mod tests {
 
     use super::*;
 
+    async fn registered(rows: &MemoryRows, id: &str, region: &str) {
+        let by = By {
+            actor: "ada".parse().unwrap(),
+            region: region.parse().unwrap(),
+            at: Timestamp::default(),
+            request: "r".to_owned(),
+            epoch: Some(1),
+        };
+        let request = json!({"id": id, "bucket": "my-bucket", "prefix": "p/"});
+        let request = serde_json::from_value(request).unwrap();
+        let (workset, last) = register(request, "lab".parse().unwrap(), &by).unwrap();
+        WorksetTable::new(rows.clone()).create(&Held { workset, last }).await.unwrap();
+    }
+
     async fn chains(rows: &MemoryRows) -> Chains {
         let tenant: Tenant = "lab".parse().unwrap();
         let mut chains = Chains { tenant: Some(tenant.clone()), ..Chains::default() };
@@ -151,17 +181,7 @@ mod tests {
         let control = ControlTable::new(vec![rows.clone()]);
         let order = Order::Approve { to: "us-east-1".parse().unwrap() };
         control.order("ada", "drill", order, Timestamp::default()).await.unwrap();
-        let by = By {
-            actor: "ada".parse().unwrap(),
-            region: "us-west-2".parse().unwrap(),
-            at: Timestamp::default(),
-            request: "r".to_owned(),
-            epoch: Some(1),
-        };
-        let request = json!({"id": "ws-001", "bucket": "my-bucket", "prefix": "p/"});
-        let request = serde_json::from_value(request).unwrap();
-        let (workset, last) = register(request, "lab".parse().unwrap(), &by).unwrap();
-        WorksetTable::new(rows.clone()).create(&Held { workset, last }).await.unwrap();
+        registered(&rows, "ws-001", "us-west-2").await;
 
         let chains = chains(&rows).await;
         let mut kept = chains.heads(Timestamp::default());
@@ -174,6 +194,27 @@ mod tests {
         let found = chains.judged(&kept);
         let (_, gone) = found.iter().find(|(name, _)| name == "workset ws-gone").unwrap();
         assert_eq!(gone.findings, [Finding::Cut { number: 1 }]);
+    }
+
+    /// The moves say who took the writes when; a record that claims otherwise was not written by the API.
+    #[tokio::test]
+    async fn a_record_of_a_region_that_was_not_active_is_found() {
+        let rows = MemoryRows::default();
+        let moved = json!({
+            "epoch": 2, "from": "us-west-2", "to": "us-east-1", "reason": {"rule": "began"}, "saw": [],
+            "started_by": {"who": "automation"}, "lag_ms": null, "steps": [], "verified": true, "ended": 0,
+        });
+        let moved: Moved = serde_json::from_value(moved).unwrap();
+        ControlTable::new(vec![rows.clone()]).log(&moved).await.unwrap();
+        registered(&rows, "ws-001", "us-west-2").await;
+        registered(&rows, "ws-002", "us-east-1").await;
+        let found = chains(&rows).await.judged(&Heads::default());
+        let findings: Vec<_> =
+            found.iter().flat_map(|(name, f)| f.findings.iter().map(move |f| (name, f))).collect();
+        let [(name, Finding::Foreign { epoch: 1, active, .. })] = findings.as_slice() else {
+            panic!("{findings:?}")
+        };
+        assert_eq!((name.as_str(), active.as_str()), ("workset ws-002", "us-west-2"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sealane::{
 };
 use serde::Serialize;
 
-use super::chains::Chains;
+use super::chains::{Chains, account};
 use crate::{failover::at, table::Table};
 
 /// Records of all chains, newest first. The clocks are those of the machines that wrote them.
@@ -51,8 +51,7 @@ fn order(entry: &Entry) -> Option<Line> {
 }
 
 fn moved(entry: &Entry) -> Option<Line> {
-    let Moved { epoch, from, to, reason, started_by, ended, .. } =
-        serde_json::from_value(entry.raw.clone()).ok()?;
+    let Moved { epoch, from, to, reason, started_by, ended, .. } = account(entry)?;
     let what = format!("moved from {from} to {to}: {reason}");
     let (chain, who) = ("moves".to_owned(), started_by.to_string());
     Some(Line { at: ended, chain, number: epoch, who, what, region: None })

@@ -18,4 +18,4 @@ mod verify;
 
 pub use digest::{Digest, InvalidDigest};
 pub use link::{Link, content};
-pub use verify::{Entry, Finding, Fork, Head, Heads, Rules, Verified, verify};
+pub use verify::{Entry, Finding, Fork, Head, Heads, Rules, Verified, foreign, verify};

@@ -67,6 +67,15 @@ pub enum Finding {
         /// Where they lie.
         places: Vec<String>,
     },
+    /// A record that says it was written in a region which did not take the writes under its assignment.
+    Foreign {
+        /// Where it lies.
+        place: String,
+        /// The assignment.
+        epoch: u64,
+        /// The region that took the writes.
+        active: RegionName,
+    },
     /// A record without a link, after others that have one.
     Unlinked {
         /// Where it lies.
@@ -98,6 +107,12 @@ impl fmt::Display for Finding {
             Self::Moved { place, home } => write!(f, "`{place}` holds the record of `{home}`"),
             Self::Inserted { places } => {
                 write!(f, "of `{}` at most one was written by whom it says", places.join("` and `"))
+            }
+            Self::Foreign { place, epoch, active } => {
+                write!(
+                    f,
+                    "`{place}` says epoch {epoch}, under which `{active}` took the writes and no other region"
+                )
             }
             Self::Unlinked { place } => write!(f, "`{place}` has no link, though older records have one"),
             Self::Beyond { place } => {
@@ -189,6 +204,17 @@ pub fn verify(entries: &[Entry], rules: Rules, newest: Option<&str>, kept: Optio
         found.findings.extend((!is_there).then_some(Finding::Cut { number: kept.number }));
     }
     found
+}
+
+/// The records of regions that did not take the writes. `active` says which region did under which
+/// assignment, as far as that is known.
+pub fn foreign(entries: &[Entry], active: &BTreeMap<u64, RegionName>) -> Vec<Finding> {
+    let judge = |entry: &Entry| {
+        let (region, epoch) = entry.region.zip(entry.epoch)?;
+        let active = *active.get(&epoch).filter(|active| **active != region)?;
+        Some(Finding::Foreign { place: entry.place.clone(), epoch, active })
+    };
+    entries.iter().filter_map(judge).collect()
 }
 
 /// What each record says of itself.

@@ -181,3 +181,13 @@ fn a_record_that_was_cut_loose_is_told() {
         assert_eq!(verify(&entries, rules, None, None).findings, [Finding::Removed { number: 2, before }]);
     }
 }
+
+#[test]
+fn a_record_of_a_region_that_did_not_take_the_writes_is_told() {
+    let entries = chain(2);
+    let active = |region: &str| BTreeMap::from([(1, region.parse().unwrap())]);
+    assert_eq!(foreign(&entries, &active(WEST)), []);
+    assert_eq!(foreign(&entries, &BTreeMap::new()), []);
+    let told = foreign(&entries, &active(EAST));
+    assert!(matches!(&told[..], [Finding::Foreign { epoch: 1, .. }, Finding::Foreign { .. }]), "{told:?}");
+}
