@@ -31,7 +31,7 @@ const RULE: (&str, &str) = ("replication.rules", "[{}]");
 /// Endpoints that AWS does not have need leave.
 const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
 
-pub(super) const KNOBS: [Knob; 75] = [
+pub(super) const KNOBS: [Knob; 88] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
