@@ -23,7 +23,7 @@ use crate::{
     Deps, NoBucket,
     past::{Before, Write, owe_all},
     pay::Debt,
-    relay::given_here,
+    relay::woken,
     source::{below, pinned, same_bytes},
     trouble::chain,
     wake::QueueMessage,
@@ -118,13 +118,9 @@ async fn follow<O: Objects, R: Rows, C: Clock>(
     match origin {
         Origin::System => Ok(Vec::new()),
         // A relay's copy has come: what waited for it may be paid.
-        Origin::Copy { region, ref version_id, .. } => {
-            let belongs = deps.belongs(&origin, region, &hint.key, &head).map_err(IntakeError::Origin)?;
-            let object = ObjectId::of_version(region, &hint.key, Some(version_id), "");
-            let rows =
-                if belongs.is_relay(deps.here) { given_here(deps, &object).await } else { Ok(Vec::new()) };
-            let debt = |row| Debt { row, seen: None, ready: false };
-            Ok(rows.map_err(IntakeError::Ledger)?.into_iter().map(debt).collect())
+        Origin::Copy { .. } => {
+            let rows = woken(deps, &hint.key, &head, &origin).await?;
+            Ok(rows.into_iter().map(|row| Debt { row, seen: None, ready: false }).collect())
         }
         // Its event may be the only one of several versions that came.
         Origin::Upload { .. } | Origin::Plain => owe_all(deps, &hint.key, Some((head, origin))).await,
@@ -141,8 +137,8 @@ pub(crate) async fn owe<O: Objects, R: Rows, C: Clock>(
 ) -> Result<Vec<Versioned<Entry>>, IntakeError> {
     let (origin, head) = (&write.origin, &write.sight.head);
     let mut held = Vec::new();
-    let mut belongs = deps.belongs(origin, deps.here, key, head).map_err(IntakeError::Origin)?;
-    let mut lacking = std::mem::take(&mut belongs.regions);
+    let belongs = deps.belongs(origin, deps.here, key, head).map_err(IntakeError::Origin)?;
+    let mut lacking = belongs.regions.clone();
     if let Origin::Upload { id, wanted } = origin {
         let mut presence = look(deps, key, head, &lacking).await;
         if !write.sight.above.is_empty() {

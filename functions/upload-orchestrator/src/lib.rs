@@ -139,9 +139,7 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
         debts.extend(taken.debts);
     }
     let now = deps.clock.now();
-    // What was given to a relay is the relay's to pay.
-    debts.retain(|debt: &Debt| debt.row.value.home().is_none() || debt.row.value.source.region == deps.here);
-    debts.retain(|debt| debt.row.value.due().is_some_and(|due| due <= now));
+    debts.retain(|debt: &Debt| debt.row.value.due().is_some_and(|due| due <= now));
     let tally = pay::pay_all(deps, invocation, debts, &mut pay::Lanes::default()).await;
     (Outcome::of(told), tally)
 }

@@ -8,15 +8,16 @@
 use std::collections::BTreeMap;
 
 use sealane::{
-    ports::{Clock, Objects, Rows, RowsError},
+    ports::{Clock, Head, Objects, Rows, RowsError},
     region::RegionName,
-    replication::{Entry, ObjectId, Phase, Source},
+    replication::{Entry, ObjectId, Origin, Phase, Source},
     store::Versioned,
     upload::Reason,
 };
 
 use crate::{
     Deps,
+    intake::IntakeError,
     source::{pinned, same_bytes},
     trouble::chain,
 };
@@ -84,11 +85,15 @@ async fn copy_of<O: Objects, R: Rows, C: Clock>(deps: &Deps<O, R, C>, own: &Entr
     ((is_named || is_summed) && same_bytes(&copy, &own.source)).then_some(copy)
 }
 
-/// `row` if it is to be paid here and now: it waits for no relay, or has waited long enough.
+/// `row` if it is to be paid here and now: no relay was given it, and it waits for none or has waited long enough.
 pub(crate) async fn ready<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     row: Versioned<Entry>,
 ) -> Option<Versioned<Entry>> {
+    // As when an event that led to the row comes once more.
+    if row.value.home().is_some() && row.value.source.region != deps.here {
+        return None;
+    }
     let Some(relay) = row.value.awaits() else { return Some(row) };
     match wait(deps, &row, relay).await {
         Ok(true) => None,
@@ -130,12 +135,20 @@ async fn wait<O: Objects, R: Rows, C: Clock>(
     }
 }
 
-/// The rows of `object` that this region was given, since it holds a copy.
-pub(crate) async fn given_here<O: Objects, R: Rows, C: Clock>(
+/// The rows that this region was given as a relay of the object whose copy `head` came, if it is one.
+pub(crate) async fn woken<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
-    object: &ObjectId,
-) -> Result<Vec<Versioned<Entry>>, RowsError> {
-    let mut rows = deps.ledger.of_object(object).await?;
+    key: &str,
+    head: &Head,
+    origin: &Origin,
+) -> Result<Vec<Versioned<Entry>>, IntakeError> {
+    let Origin::Copy { region, version_id, epoch: _ } = origin else { return Ok(Vec::new()) };
+    let belongs = deps.belongs(origin, *region, key, head).map_err(IntakeError::Origin)?;
+    if !belongs.is_relay(deps.here) {
+        return Ok(Vec::new());
+    }
+    let object = ObjectId::of_version(*region, key, Some(version_id), "");
+    let mut rows = deps.ledger.of_object(&object).await.map_err(IntakeError::Ledger)?;
     rows.retain(|row| row.value.source.region == deps.here && row.value.is_owed());
     Ok(rows)
 }

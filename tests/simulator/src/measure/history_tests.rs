@@ -77,6 +77,10 @@ fn event(version: u64, from: Option<State>, to: State) -> Event {
         reason: None,
         actor: "ada".parse().unwrap(),
         request: format!("call {version}"),
+        act: None,
+        epoch: None,
+        fence: None,
+        chain: None,
     }
 }
 
