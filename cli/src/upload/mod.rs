@@ -63,7 +63,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY")]
     session: Option<String>,
 
-    /// Megabits a second to set aside in each region [default: one upload's share of `capacity`]
+    /// Megabits a second to set aside in each region, and to send at most [default: one upload's share of
+    /// `capacity` is set aside, and `capacity.max_bandwidth_mbps` is kept to]
     #[arg(long, value_name = "MBPS", value_parser = clap::value_parser!(u32).range(1..))]
     bandwidth: Option<u32>,
 
@@ -130,6 +131,7 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
         return estimate::run(&args, config, console).await;
     }
     let journals = state::journals(args.state_folder.as_deref(), &config);
+    spool::sweep(&journals);
     let earlier = args.resume.as_deref().map(|id| args.earlier(&journals, id)).transpose()?.flatten();
     let job = match earlier {
         Some(journal) => Job::resumed(journal, &journals, config).await?,

@@ -106,6 +106,7 @@ impl Config {
             "sync_validation": policy.sync_validation,
             "part_size": size_text(policy.part_size),
             "concurrency": policy.concurrency,
+            "concurrency_max": policy.concurrency_max,
             "memory": size_text(policy.memory),
             "part_timeout": text(policy.part_timeout),
             "state_folder": self.state_folder,

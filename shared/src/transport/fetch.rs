@@ -171,7 +171,7 @@ impl Fetching<'_> {
         candidate: &Candidate,
     ) -> Result<Result<Checksum, Reason>, FetchError> {
         let Wanted { key, timeout, seed, .. } = self.wanted;
-        let patience = Patience { limit: *timeout, seed: *seed, purse: None };
+        let patience = Patience { limit: *timeout, seed: *seed, purse: None, elsewhere: None };
         let region = candidate.region;
         let version_id = candidate.version_id.as_deref();
         let head = match proof::look(bucket, key.as_str(), version_id, patience).await {

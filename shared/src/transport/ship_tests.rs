@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     checksum::Checksum,
     memory::{Cloud, Fault, Flaky, ManualClock},
+    replication::{META_REGIONS, META_UPLOAD},
     time::Timestamp,
     transport::{Finding, recheck},
     units::ByteSize,
@@ -53,7 +54,7 @@ fn buckets(faults: &[Fault]) -> BTreeMap<RegionName, Flaky> {
 
 fn order(buckets: &BTreeMap<RegionName, Flaky>, copies: usize) -> Order {
     let regions: Vec<_> = buckets.keys().copied().collect();
-    let policy = Policy { copies, concurrency: 1, ..Policy::default() };
+    let policy = Policy { copies, concurrency: 1, concurrency_max: 1, ..Policy::default() };
     Order {
         upload_id: "u-1".to_owned(),
         key: KEY.parse().unwrap(),

@@ -83,7 +83,8 @@ pub async fn recheck<O: Objects>(receipt: &Receipt, buckets: &BTreeMap<RegionNam
 }
 
 async fn check<O: Objects>(bucket: &O, copy: &CopyLine) -> Finding {
-    let patience = Patience { limit: ANSWER_LIMIT, seed: copy.checksum.as_u64(), purse: None };
+    let patience =
+        Patience { limit: ANSWER_LIMIT, seed: copy.checksum.as_u64(), purse: None, elsewhere: None };
     match read(bucket, copy, patience).await {
         Ok(None) => Finding::Missing,
         Ok(Some(found)) => match proof::difference(copy.size, copy.checksum, &found) {

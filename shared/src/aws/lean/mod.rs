@@ -25,7 +25,7 @@ pub(super) use keys::Keys;
 pub(super) use place::Place;
 
 use super::errors::Failure;
-use crate::{checksum::Checksum, ports::Silence};
+use crate::{checksum::Checksum, ports::Silence, units::ByteSize, upload::wait_max};
 
 const SUM: &str = "x-amz-checksum-crc64nvme";
 const AGENT: &str = concat!("sealane/", env!("CARGO_PKG_VERSION"));
@@ -70,7 +70,7 @@ pub(super) struct Lean {
     pub(super) place: Place,
     pub(super) keys: Arc<Keys>,
     pub(super) connector: SharedHttpConnector,
-    /// Longest wait for one attempt.
+    /// Longest wait for one attempt; a large body is given more.
     pub(super) limit: Duration,
 }
 
@@ -89,6 +89,7 @@ impl Lean {
         headers: impl Iterator<Item = (String, String)>,
         (body, checksum): (Bytes, Checksum),
     ) -> Result<Took, Fault> {
+        let limit = wait_max(self.limit, ByteSize(body.len() as u64));
         let mut request = HttpRequest::new(SdkBody::from(body));
         let ready = self.prepare(&mut request, key, query, headers, checksum);
         ready.map_err(|error| Fault::Unsigned(error.into()))?;
@@ -97,7 +98,7 @@ impl Lean {
             let reply = self.connector.call(request).await?;
             Ok(answer::read(reply).await?)
         };
-        tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Fault::Late))
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Fault::Late))
     }
 
     fn prepare(

@@ -28,7 +28,7 @@ const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitu
 /// Endpoints that AWS does not have need leave.
 const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
 
-pub(super) const KNOBS: [Knob; 79] = [
+pub(super) const KNOBS: [Knob; 80] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -73,6 +73,7 @@ pub(super) const KNOBS: [Knob; 79] = [
     knob("upload.sync_validation", "false"),
     knob("upload.part_size", "64 MiB"),
     knob("upload.concurrency", "8"),
+    knob("upload.concurrency_max", "9"),
     knob("upload.memory", "64 MiB"),
     knob("upload.part_timeout", "33s"),
     knob("upload.state_folder", "/var/lib/sealane"),
