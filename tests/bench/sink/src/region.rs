@@ -29,6 +29,15 @@ pub struct Fault {
     pub after: u64,
 }
 
+/// The way to a region that is well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Link {
+    /// What every answer takes besides.
+    pub delay: Duration,
+    /// Every part of this number is asked to come back later; 0 for none.
+    pub busy_every: u64,
+}
+
 /// What a region counted. Times are seconds since the last reset.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counts {
@@ -69,6 +78,9 @@ pub(super) struct Held {
     pub(super) uploads: HashMap<String, Kept>,
     pub(super) made: u64,
     fault: Option<Fault>,
+    link: Link,
+    /// Parts that were asked to be taken.
+    asked: u64,
     /// Until when a throttled region is busy with what it took.
     busy_until: Option<Instant>,
 }
@@ -110,6 +122,23 @@ impl Region {
         if fault.after == 0 && fault.trouble == Trouble::Refuse {
             self.cut.send_modify(|times| *times += 1);
         }
+    }
+
+    /// Is reached over `link` from now on.
+    pub fn link(&self, link: Link) {
+        self.held().link = link;
+    }
+
+    /// What an answer takes besides.
+    pub(super) fn delay(&self) -> Duration {
+        self.held().link.delay
+    }
+
+    /// Whether the part that is sent now is to come back later.
+    pub(super) fn is_busy(&self) -> bool {
+        let mut held = self.held();
+        held.asked += 1;
+        held.link.busy_every > 0 && held.asked.is_multiple_of(held.link.busy_every)
     }
 
     /// What was counted since the last reset.
