@@ -72,6 +72,10 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_degraded: bool,
 
+    /// Keep the SHA-256 with each copy and in the receipt; the source is read once more for it
+    #[arg(long)]
+    sha256: bool,
+
     /// File to write the receipt to, as JSON
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
@@ -159,6 +163,7 @@ impl Args {
         policy.copies = self.copies.unwrap_or(policy.copies);
         policy.min_copies = self.min_copies.or(policy.min_copies);
         policy.allow_degraded |= self.allow_degraded;
+        policy.sha256 |= self.sha256;
         Ok(())
     }
 

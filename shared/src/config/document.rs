@@ -104,6 +104,7 @@ impl Config {
             "cross_region_retries": policy.cross_region_retries,
             "failover_delay": text(policy.failover_delay),
             "sync_validation": policy.sync_validation,
+            "sha256": policy.sha256,
             "part_size": size_text(policy.part_size),
             "concurrency": policy.concurrency,
             "concurrency_max": policy.concurrency_max,

@@ -151,6 +151,7 @@ pub(super) fn upload(group: &mut Group) -> upload::Policy {
         cross_region_retries: retries,
         failover_delay: group.duration("upload.failover_delay", ANY).unwrap_or_default(),
         sync_validation: group.flag("upload.sync_validation").unwrap_or_default(),
+        sha256: group.flag("upload.sha256").unwrap_or_default(),
         part_size: group.size("upload.part_size", PART_SIZES).unwrap_or_default(),
         concurrency: concurrency as usize,
         concurrency_max: concurrency_max as usize,

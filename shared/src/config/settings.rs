@@ -112,6 +112,7 @@ pub const SETTINGS: &[Setting] = &[
     value("upload.redundant_uploads", "false", "Whether `upload.redundant_region_count` copies are wanted where `upload.copies` is not set."),
     value("upload.redundant_region_count", "2", "Copies wanted by `upload.redundant_uploads`; at least 1."),
     value("upload.sync_validation", "true", "Whether each copy is read back and compared before it counts."),
+    value("upload.sha256", "false", "Whether the SHA-256 of what is shipped is kept with each copy, as metadata `sealane-sha256`, and in the receipt. The source is read once more for it, beforehand."),
     value("upload.part_size", "8MiB", "Size aimed at for a part, 5 MiB to 5 GiB."),
     derived("upload.concurrency", "4, or `upload.concurrency_max` if that is less", "Parts in flight in one region at first; at least 1."),
     derived("upload.concurrency_max", "16, or `upload.concurrency` where that is set", "Parts in flight in one region at most: one more at a time, as long as that brings more bytes and `upload.memory` holds them; half as many when the region asks to slow down. Not below `upload.concurrency`."),

@@ -8,6 +8,7 @@
 mod archive;
 mod blocks;
 mod calls;
+mod digest;
 mod fetch;
 mod item;
 mod journal;

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     blocks::Whole,
     calls::Patience,
+    digest,
     lanes::{Answer, Lanes, Seat},
     progress::Progress,
     reading::{HELD_UP_MIN, Line, feed, read_aside},
@@ -37,7 +38,7 @@ use crate::{
     region::RegionName,
     replication::{InvalidOrigin, META_REGIONS, META_UPLOAD, Origin, regions_value},
     units::ByteSize,
-    upload::{Leftover, Policy, Reason, Receipt, wait_max},
+    upload::{Leftover, META_SHA256, Policy, Reason, Receipt, wait_max},
 };
 
 /// Blocks that wait for one region besides those in flight.
@@ -56,8 +57,19 @@ pub(super) async fn sail<O: Objects>(
     if let Some(region) = plan.lanes.iter().chain(&plan.spare).find(|region| !buckets.contains_key(region)) {
         return Err(ShipError::NoBucket { region: *region });
     }
-    let attributes = attributes(source, order)?;
-    let (elsewhere, known, rooms) = (AtomicBool::new(false), OnceLock::new(), Rooms::of(policy.memory));
+    let mut attributes = attributes(source, order)?;
+    let known = OnceLock::new();
+    let sha256 = if policy.sha256 {
+        let summed = digest::of_source(source, source.part_size(policy.part_size)).await;
+        let spoilt = |source| ShipError::Source { source, leftovers: Vec::new() };
+        let (sum, whole) = summed.map_err(spoilt)?;
+        attributes.metadata.insert(META_SHA256.to_owned(), sum.to_string());
+        known.get_or_init(|| whole);
+        Some(sum)
+    } else {
+        None
+    };
+    let (elsewhere, rooms) = (AtomicBool::new(false), Rooms::of(policy.memory));
     let errand = Errand {
         key: order.key.as_str(),
         upload_id: &order.upload_id,
@@ -82,7 +94,7 @@ pub(super) async fn sail<O: Objects>(
         elsewhere: &elsewhere,
         lanes: Lanes::new(order, &elsewhere, means.journal, progress),
     };
-    voyage.run().await
+    Ok(voyage.run().await?.with_sha256(sha256))
 }
 
 /// The type and metadata that every copy carries.

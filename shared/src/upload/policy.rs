@@ -21,6 +21,8 @@ pub struct Policy {
     pub failover_delay: Duration,
     /// Whether each copy is read back and compared before it counts.
     pub sync_validation: bool,
+    /// Whether the SHA-256 of the whole is kept with each copy, for one more reading of the source.
+    pub sha256: bool,
     /// Size aimed at for a part. 5 MiB to 5 GiB.
     pub part_size: ByteSize,
     /// Parts in flight in one region at first. At least 1.
@@ -53,6 +55,7 @@ impl Default for Policy {
             cross_region_retries: 2,
             failover_delay: Duration::from_secs(5),
             sync_validation: true,
+            sha256: false,
             part_size: ByteSize::mib(8),
             concurrency: 4,
             concurrency_max: 16,

@@ -28,7 +28,7 @@ const DUBLIN: (&str, &str) = ("regions.2.coordinates", "{latitude: 53.3, longitu
 /// Endpoints that AWS does not have need leave.
 const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
 
-pub(super) const KNOBS: [Knob; 80] = [
+pub(super) const KNOBS: [Knob; 81] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -71,6 +71,7 @@ pub(super) const KNOBS: [Knob; 80] = [
     knob("upload.redundant_uploads", "true"),
     beside("upload.redundant_region_count", "3", ("upload.redundant_uploads", "true")),
     knob("upload.sync_validation", "false"),
+    knob("upload.sha256", "true"),
     knob("upload.part_size", "64 MiB"),
     knob("upload.concurrency", "8"),
     knob("upload.concurrency_max", "9"),
