@@ -1,5 +1,7 @@
 //! `sealane download`: brings an object back from the best region that has it, and proves it whole.
 
+mod batch;
+
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
@@ -32,7 +34,7 @@ use crate::{
 /// Arguments of `sealane download`.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// The receipt, as `sealane upload --receipt` wrote it
+    /// The receipt, as `sealane upload --receipt` wrote it; with that of a batch, every object of it below one folder
     #[arg(required_unless_present = "key")]
     receipt: Option<PathBuf>,
 
@@ -40,7 +42,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "receipt")]
     key: Option<ObjectKey>,
 
-    /// Where to put it [default: the last part of the key, in the working folder]
+    /// Where to put it: a file, or the folder for a batch or what is unpacked [default: the last part of the key, in
+    /// the working folder]
     #[arg(long, value_name = "PATH")]
     to: Option<PathBuf>,
 
@@ -73,6 +76,12 @@ pub(crate) async fn run(args: Args, mut config: Config, console: Console) -> Res
     if !preferred.is_empty() {
         config.load_balancing.preferred_regions = preferred;
     }
+    if let Some(several) = args.receipt.clone().map(verify::read_batch).transpose()?.flatten() {
+        return match args.unpack {
+            true => Err(Fault::UnpackOfMany),
+            false => batch::run(&args, &several, config, console).await,
+        };
+    }
     let receipt = args.receipt.clone().map(verify::read).transpose()?;
     let Some(key) = args.wanted_key(receipt.as_ref()) else { return Ok(Exit::Usage) };
     let place = args.place(&key);
@@ -81,22 +90,27 @@ pub(crate) async fn run(args: Args, mut config: Config, console: Console) -> Res
     }
     let world = World::connect(config).await;
     let route = ranked(&world.config, Request::new(Capability::ObjectRead), &world.look().await);
-    let full = world.config.full_regions().map(|region| region.name);
-    let candidates = candidates(receipt.as_ref(), &route.ranked, full);
-    let policy = world.config.upload;
-    let wanted = Wanted {
-        key,
-        candidates,
-        expected: receipt.as_ref().map(|receipt| (receipt.size, receipt.checksum)),
-        range: policy.part_size,
-        concurrency: policy.concurrency,
-        timeout: policy.part_timeout,
-        seed: Uuid::new_v4().as_u64_pair().0,
-    };
+    let wanted = wanted(key, receipt.as_ref(), &world, &route.ranked);
     let report = brought(&args, &world, &wanted, place, console.is_json()).await?;
     warn(&report.fetched.failed.iter().map(|f| format!("{} {}", f.region, f.reason)).collect::<Vec<_>>());
     console.show(&report)?;
     Ok(Exit::Done)
+}
+
+/// What is to be fetched: by the receipt, if there is one.
+fn wanted(key: ObjectKey, receipt: Option<&Receipt>, world: &World, ranked: &[RegionName]) -> Wanted {
+    let full = world.config.full_regions().map(|region| region.name);
+    let policy = world.config.upload;
+    Wanted {
+        key,
+        candidates: candidates(receipt, ranked, full),
+        expected: receipt.map(|receipt| (receipt.size, receipt.checksum)),
+        sha256: receipt.and_then(|receipt| receipt.sha256),
+        range: policy.part_size,
+        concurrency: policy.concurrency,
+        timeout: policy.part_timeout,
+        seed: Uuid::new_v4().as_u64_pair().0,
+    }
 }
 
 /// Fetches, and unpacks if that was asked for. An archive that is unpacked is not kept.

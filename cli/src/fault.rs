@@ -169,6 +169,9 @@ pub(crate) enum Fault {
     /// The archive was not unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
+    /// A batch is no archive.
+    #[error("the receipt is of a batch, whose objects are files already (leave `--unpack` out)")]
+    UnpackOfMany,
     /// There is something where the result should be.
     #[error("`{}` is there already (name another place with `--to`, or replace a file with `--overwrite`)", path.display())]
     Exists {
@@ -193,7 +196,11 @@ impl Fault {
     /// What the exit code says of it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Tenant(_) | Self::Region(_) | Self::NoKey { .. } => Exit::Usage,
+            Self::Settings(_)
+            | Self::Tenant(_)
+            | Self::Region(_)
+            | Self::NoKey { .. }
+            | Self::UnpackOfMany => Exit::Usage,
             Self::ManyToResume { .. } => Exit::Usage,
             Self::Stopped { .. } => Exit::Stopped,
             Self::Plan(PlanError::NoRoute) => Exit::Failed,

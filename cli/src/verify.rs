@@ -72,13 +72,18 @@ pub(crate) fn read(path: PathBuf) -> Result<Receipt, Fault> {
     serde_json::from_str(&text).map_err(|source| Fault::Content { path, what: "a receipt", source })
 }
 
+/// The batch in a file; `None` if it holds something else.
+pub(crate) fn read_batch(path: PathBuf) -> Result<Option<Batch>, Fault> {
+    let text = fs::read_to_string(&path);
+    let text = text.map_err(|source| Fault::File { path, verb: "read", source })?;
+    Ok(serde_json::from_str(&text).ok())
+}
+
 /// The receipts in a file: those of a batch, or one.
 fn read_all(path: PathBuf) -> Result<Vec<Receipt>, Fault> {
-    let text = fs::read_to_string(&path);
-    let text = text.map_err(|source| Fault::File { path: path.clone(), verb: "read", source })?;
-    match serde_json::from_str::<Batch>(&text) {
-        Ok(batch) => Ok(batch.receipts),
-        Err(_) => read(path).map(|receipt| vec![receipt]),
+    match read_batch(path.clone())? {
+        Some(batch) => Ok(batch.receipts),
+        None => read(path).map(|receipt| vec![receipt]),
     }
 }
 
@@ -127,7 +132,9 @@ impl Report {
     fn exit(&self) -> Exit {
         let claims = self.copies.iter().filter(|line| line.claim == Claim::Verified);
         let findings: Vec<_> = claims.map(|line| &line.finding).collect();
-        let is_broken = |finding: &&Finding| matches!(finding, Finding::Differs { .. } | Finding::Missing);
+        let is_broken = |finding: &&Finding| {
+            matches!(finding, Finding::Differs { .. } | Finding::OtherSha256 { .. } | Finding::Missing)
+        };
         if findings.is_empty() || findings.iter().any(is_broken) {
             Exit::Failed
         } else if findings.iter().all(|finding| **finding == Finding::Whole) {

@@ -245,6 +245,32 @@ fn what_was_shipped_comes_back_from_whichever_region_has_it() {
 }
 
 #[test]
+fn a_batch_comes_back_file_by_file() {
+    let stage = Stage::new();
+    fs::create_dir_all(stage.path("run-7/reads")).unwrap();
+    fs::write(stage.path("run-7/reads/a"), "ACGT").unwrap();
+    fs::write(stage.path("run-7/b"), "").unwrap();
+    stage.ends("upload run-7 --each --sha256 --receipt batch.json", 0);
+    let (stdout, _) = stage.ends("download batch.json --to back", 0);
+    assert!(stdout.contains("2 of 2 objects"), "{stdout}");
+    assert_eq!(fs::read(stage.path("back/reads/a")).unwrap(), b"ACGT");
+    assert_eq!(fs::read(stage.path("back/b")).unwrap(), b"");
+    let (stdout, _) = stage.ends("download batch.json --to back", 1);
+    assert!(stdout.contains("is there already"), "{stdout}");
+    stage.ends("download batch.json --to other --unpack", 2);
+    // The sum goes with the receipt; one that says another is found out, and named.
+    let batch = fs::read_to_string(stage.path("batch.json")).unwrap();
+    let told: Value = serde_json::from_str(&batch).unwrap();
+    let sum = told["receipts"][1]["sha256"].as_str().unwrap();
+    stage.ends("verify batch.json", 0);
+    fs::write(stage.path("other.json"), batch.replace(sum, &"0".repeat(64))).unwrap();
+    let (stdout, _) = stage.ends("verify other.json", 1);
+    assert!(stdout.contains(&format!("its SHA-256 is `{sum}`")), "{stdout}");
+    let (stdout, _) = stage.ends("download other.json --to else", 1);
+    assert!(stdout.contains("whose SHA-256 is"), "{stdout}");
+}
+
+#[test]
 fn a_folder_comes_back_as_it_was() {
     let stage = Stage::new();
     fs::create_dir_all(stage.path("run-7/reads")).unwrap();

@@ -14,7 +14,7 @@ use sealane::{
     region::RegionName,
     retry::RetryBudgets,
     time::Timestamp,
-    transport::{Gate, Journal, Journals, Leases, Means, Order, Progress, Source, Unkept, ship_with},
+    transport::{Gate, Journal, Journals, Leases, Means, Order, Progress, Rates, Source, Unkept, ship_with},
     units::ByteSize,
     upload::{Batch, ObjectKey, Reason, Receipt, Unshipped},
 };
@@ -87,6 +87,7 @@ async fn sent(
         job,
         doors: &doors,
         budgets: RetryBudgets::default(),
+        rates: job.rates(args.bandwidth),
         telling: &telling,
         shipped: Mutex::default(),
     };
@@ -117,6 +118,7 @@ struct Shared<'a, G> {
     job: &'a Job,
     doors: &'a Doors<'a, G>,
     budgets: RetryBudgets,
+    rates: Rates,
     telling: &'a Telling,
     /// Bytes that each region has whole.
     shipped: Mutex<BTreeMap<RegionName, ByteSize>>,
@@ -135,7 +137,7 @@ impl<G: Gate> Shared<'_, G> {
             let (key, large) = (order.key.as_str().to_owned(), is_large(&source, &order));
             let journal = large.then(|| job::begun(journals, &order, &source)).flatten();
             let kept: &dyn Journal = journal.as_ref().map_or(&Unkept, |journal| journal);
-            let means = Means { gate: self.doors, budgets: &self.budgets, journal: kept };
+            let means = Means { gate: self.doors, budgets: &self.budgets, rates: &self.rates, journal: kept };
             let size = source.totals().size;
             let verified = std::sync::Mutex::new(Vec::new());
             let progress = |news: Progress| match news {

@@ -9,7 +9,7 @@ use sealane::{
         Outcome::{Dropped, Kept},
         Request, Route,
     },
-    transport::{JournalFile, Journals, Order, Source},
+    transport::{JournalFile, Journals, Order, Rates, Source},
     upload::{JOURNAL_FORMAT, Plan, Policy, Receipt, Record},
 };
 use uuid::Uuid;
@@ -96,6 +96,12 @@ impl Job {
         let spool = Spool::at(&was.path, journals.folder());
         let world = World::connect(config).await;
         Ok(Self { world, source, order, journal: Some(journal), route: None, data_in: None, spool })
+    }
+
+    /// How fast each region is sent to: what was asked for on the command line, else all that it takes.
+    pub(super) fn rates(&self, bandwidth_mbps: Option<u32>) -> Rates {
+        let full = self.world.config.full_regions();
+        Rates::new(full.map(|r| (r.name, bandwidth_mbps.unwrap_or(r.capacity.max_bandwidth_mbps))))
     }
 
     /// Why the route left a region out, in words.

@@ -63,13 +63,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY")]
     session: Option<String>,
 
-    /// Megabits a second to set aside in each region [default: one upload's share of `capacity`]
+    /// Megabits a second to set aside in each region, and to send at most [default: one upload's share of
+    /// `capacity` is set aside, and `capacity.max_bandwidth_mbps` is kept to]
     #[arg(long, value_name = "MBPS", value_parser = clap::value_parser!(u32).range(1..))]
     bandwidth: Option<u32>,
 
     /// Accept fewer than `min_copies` verified copies, but at least one
     #[arg(long)]
     allow_degraded: bool,
+
+    /// Keep the SHA-256 with each copy and in the receipt; the source is read once more for it
+    #[arg(long)]
+    sha256: bool,
 
     /// File to write the receipt to, as JSON
     #[arg(long, value_name = "FILE")]
@@ -130,6 +135,7 @@ pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) ->
         return estimate::run(&args, config, console).await;
     }
     let journals = state::journals(args.state_folder.as_deref(), &config);
+    spool::sweep(&journals);
     let earlier = args.resume.as_deref().map(|id| args.earlier(&journals, id)).transpose()?.flatten();
     let job = match earlier {
         Some(journal) => Job::resumed(journal, &journals, config).await?,
@@ -157,6 +163,7 @@ impl Args {
         policy.copies = self.copies.unwrap_or(policy.copies);
         policy.min_copies = self.min_copies.or(policy.min_copies);
         policy.allow_degraded |= self.allow_degraded;
+        policy.sha256 |= self.sha256;
         Ok(())
     }
 

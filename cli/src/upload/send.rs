@@ -31,7 +31,8 @@ pub(super) async fn shipped(
         Leases::new(&world.config, world.leases(), &SystemClock, &order.upload_id, &holder, bandwidth_mbps);
     let (buckets, budgets, progress) = (world.buckets(), RetryBudgets::default(), |news| telling.show(news));
     let kept: &dyn Journal = journal.as_ref().map_or(&Unkept, |journal| journal);
-    let means = Means { gate: &leases, budgets: &budgets, journal: kept };
+    let rates = job.rates(bandwidth_mbps);
+    let means = Means { gate: &leases, budgets: &budgets, rates: &rates, journal: kept };
     let receipt = tokio::select! {
         receipt = ship_with(&means, source, &buckets, order, &progress, &SystemClock) => receipt,
         never = leases.keep() => match never {},

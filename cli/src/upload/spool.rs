@@ -1,21 +1,33 @@
 //! What comes through a pipe, kept on disk: an upload may have to read it more than once.
 //!
-//! The spool lies beside the journals, so that an upload that is killed goes on from it.
+//! The spool lies beside the journals, so that an upload that is killed goes on from it. A process that
+//! is killed before it has read the whole pipe leaves a part that is of no use to anybody: no journal
+//! names it and nobody holds its lock, and the next upload removes it.
 
 use std::{
     fs::{self, File},
     io::{self, Read, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use crate::{console::warn, fault::Fault};
+use sealane::transport::Journals;
+
+use crate::{
+    console::{note, warn},
+    fault::Fault,
+};
 
 /// Bytes copied at a time.
 const CHUNK: usize = 256 << 10;
 
 /// The file that a pipe was kept in.
 #[derive(Debug)]
-pub(crate) struct Spool(PathBuf);
+pub(crate) struct Spool {
+    path: PathBuf,
+    /// Locked as long as this lives, so that nobody takes it for a leftover.
+    _held: Option<File>,
+}
 
 /// Why a pipe was not kept.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +65,8 @@ impl Spool {
         let path = folder.join("spool").join(name);
         let on_disk = |source| SpoolError::Disk { path: path.clone(), source };
         path.parent().map_or(Ok(()), fs::create_dir_all).map_err(on_disk)?;
-        let mut file = File::create_new(&path).map_err(on_disk)?;
-        let spool = Self(path.clone());
+        let mut file = held(&path).map_err(on_disk)?;
+        let spool = Self { path: path.clone(), _held: file.try_clone().ok() };
         copy(&mut pipe, |bytes| file.write_all(bytes).map_err(on_disk), max_gib)
             .and_then(|()| file.sync_all().map_err(on_disk))
             .inspect_err(|_| spool.remove())?;
@@ -62,20 +74,55 @@ impl Spool {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Frees the disk. Called when nobody has to read it again.
     pub(crate) fn remove(&self) {
-        if let Err(error) = fs::remove_file(&self.0) {
-            warn(&[format!("the spool `{}` cannot be removed: {error}", self.0.display())]);
+        if let Err(error) = fs::remove_file(&self.path) {
+            warn(&[format!("the spool `{}` cannot be removed: {error}", self.path.display())]);
         }
     }
 
     /// The spool of an earlier run, if what it ships is one.
     pub(crate) fn at(path: &Path, folder: &Path) -> Option<Self> {
         let spools = fs::canonicalize(folder.join("spool")).ok()?;
-        path.starts_with(spools).then(|| Self(path.to_owned()))
+        path.starts_with(spools).then(|| Self { path: path.to_owned(), _held: None })
+    }
+}
+
+/// Makes the file and locks it. One that was removed between the two is made again.
+fn held(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::create_new(path)?;
+        file.lock()?;
+        let there = fs::metadata(path).map(|there| there.ino());
+        if there.is_ok_and(|there| file.metadata().is_ok_and(|held| held.ino() == there)) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes what processes left that were killed while they read a pipe.
+///
+/// Nothing is removed while there are journals that cannot be read, since they may name it.
+pub(crate) fn sweep(journals: &Journals) {
+    let Ok(spools) = fs::read_dir(journals.folder().join("spool")) else { return };
+    let named: Vec<PathBuf> = match journals.list() {
+        Ok((entries, odd)) if odd.is_empty() => {
+            entries.into_iter().map(|entry| entry.record.source.path).collect()
+        }
+        _ => return,
+    };
+    for path in spools.filter_map(|spool| fs::canonicalize(spool.ok()?.path()).ok()) {
+        let unheld =
+            || File::open(&path).is_ok_and(|file| file.try_lock().is_ok() && fs::remove_file(&path).is_ok());
+        if !named.contains(&path) && unheld() {
+            note(&format!(
+                "`{}` was left by an upload that was killed while it read a pipe, and is removed",
+                path.display()
+            ));
+        }
     }
 }
 
@@ -117,6 +164,41 @@ mod tests {
         assert!(Spool::at(Path::new("/etc/passwd"), folder.path()).is_none());
         spool.remove();
         assert!(!found.exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_of_a_pipe_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Spool::of(&b"ACGT"[..], folder.path(), "u-1", 1).unwrap();
+        let (left, named) = (folder.path().join("spool/u-2"), folder.path().join("spool/u-3"));
+        fs::write(&left, "AC").unwrap();
+        fs::write(&named, "ACGT").unwrap();
+        let journals = Journals::new(folder.path().to_owned());
+        let journal = journals.begin(record(&named)).unwrap();
+        sweep(&journals);
+        assert!(held.path().exists() && named.exists() && !left.exists());
+        drop((held, journal));
+        fs::write(folder.path().join("odd.json"), "no journal").unwrap();
+        fs::write(&left, "AC").unwrap();
+        sweep(&journals);
+        assert!(left.exists(), "a journal that cannot be read may name it");
+    }
+
+    /// The journal of an upload of `path`.
+    fn record(path: &Path) -> sealane::upload::Record {
+        use sealane::{transport::Source, upload};
+        let regions = ["us-west-2".parse().unwrap()];
+        upload::Record {
+            format: upload::JOURNAL_FORMAT,
+            upload_id: "u-3".to_owned(),
+            begun: sealane::time::Timestamp::default(),
+            source: Source::open(path).unwrap().identity(),
+            key: "reads".parse().unwrap(),
+            plan: upload::Plan::new(&upload::Policy::default(), &regions, &regions).unwrap(),
+            part_size: sealane::units::ByteSize::mib(8),
+            storage_class: None,
+            regions: std::collections::BTreeMap::default(),
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ use crate::{
     retry::RetryBudgets,
     store::ControlTable,
     time::Timestamp,
+    upload::{PART_MAX, wait_max},
 };
 
 /// How long and how often a call is tried.
@@ -181,7 +182,9 @@ impl Aws {
     pub fn shipping(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
         // What stands in the configuration was checked there, and the SDK resolves it without more ado, too.
         let anywhere = endpoint::Policy { allow_local: true, hosts: None };
-        let connector = self.connections.connector(limits, &anywhere);
+        // How long a part may take depends on its size, and is minded where that is known.
+        let patient = limits.within(wait_max(limits.attempt, PART_MAX));
+        let connector = self.connections.connector(patient, &anywhere);
         // One pool for both ways, so that a question warms the connection for what follows it.
         let pool = connector.clone();
         let sdk = self.sdk.to_builder().http_client(http_client_fn(move |_, _| pool.clone())).build();

@@ -27,6 +27,9 @@ const PART_SIZES: std::ops::RangeInclusive<ByteSize> = ByteSize::mib(5)..=ByteSi
 /// From two parts of the smallest size to more than pays.
 const MEMORY_SIZES: std::ops::RangeInclusive<ByteSize> = ByteSize::mib(10)..=ByteSize::gib(64);
 
+/// Parts in flight in one region, at first and at most, where nobody chose how many.
+const IN_FLIGHT: (u32, u32) = (4, 16);
+
 const ANY: std::ops::RangeInclusive<Duration> = Duration::ZERO..=DURATION_MAX;
 const SOME: std::ops::RangeInclusive<Duration> = DURATION_MIN..=DURATION_MAX;
 
@@ -139,6 +142,7 @@ pub(super) fn upload(group: &mut Group) -> upload::Policy {
         let remedy = format!("want at most the number of copies (`{copies}`), or no upload succeeds");
         group.refuse_pair("upload.min_copies", copies_key(group), remedy);
     }
+    let (concurrency, concurrency_max) = in_flight(group);
     let retries = group.count("upload.cross_region_retries", 0..=u32::MAX).unwrap_or_default();
     upload::Policy {
         copies,
@@ -147,11 +151,26 @@ pub(super) fn upload(group: &mut Group) -> upload::Policy {
         cross_region_retries: retries,
         failover_delay: group.duration("upload.failover_delay", ANY).unwrap_or_default(),
         sync_validation: group.flag("upload.sync_validation").unwrap_or_default(),
+        sha256: group.flag("upload.sha256").unwrap_or_default(),
         part_size: group.size("upload.part_size", PART_SIZES).unwrap_or_default(),
-        concurrency: group.count("upload.concurrency", 1..=u32::MAX).unwrap_or_default() as usize,
+        concurrency: concurrency as usize,
+        concurrency_max: concurrency_max as usize,
         memory: group.size("upload.memory", MEMORY_SIZES).unwrap_or_default(),
         part_timeout: group.duration("upload.part_timeout", SOME).unwrap_or_default(),
     }
+}
+
+/// Parts in flight in one region, at first and at most. A number that somebody chose is kept to.
+fn in_flight(group: &mut Group) -> (u32, u32) {
+    let chosen = group.count("upload.concurrency", 1..=u32::MAX);
+    let most = group.count("upload.concurrency_max", 1..=u32::MAX);
+    let first = chosen.unwrap_or(most.map_or(IN_FLIGHT.0, |most| most.min(IN_FLIGHT.0)));
+    let most = most.unwrap_or(chosen.unwrap_or(IN_FLIGHT.1));
+    if most < first {
+        let remedy = format!("want at least `upload.concurrency` (`{first}`)");
+        group.refuse_pair("upload.concurrency_max", "upload.concurrency", remedy);
+    }
+    (first, most)
 }
 
 pub(super) fn state_folder(group: &mut Group) -> Option<PathBuf> {

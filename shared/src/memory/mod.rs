@@ -2,12 +2,14 @@
 //! checksums, pages, and outages on command. For tests of flows.
 
 mod flaky;
+mod hooked;
 mod objects;
 mod rows;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use flaky::{Fault, Flaky};
+pub use hooked::{Call, Hook, Hooked};
 pub use objects::{Cloud, MemoryObjects};
 pub use rows::MemoryRows;
 

@@ -241,6 +241,7 @@ impl Objects for MemoryObjects {
         if Checksum::of(&body) != checksum {
             return Err(self.mismatch(key, "the checksum differs"));
         }
+        let body = Bytes::copy_from_slice(&body);
         self.with(|bucket, serial| Ok(store(bucket, serial, key, body, attributes.clone())))
     }
 
@@ -272,7 +273,8 @@ impl Objects for MemoryObjects {
             *serial += 1;
             let size_bytes = body.len() as u64;
             let part = Part { number, etag: format!("\"{serial}\""), size_bytes, checksum: Some(checksum) };
-            open.parts.insert(number, (part.clone(), body));
+            // A store does not hold on to the buffers of whoever sends to it.
+            open.parts.insert(number, (part.clone(), Bytes::copy_from_slice(&body)));
             Ok(part)
         })
     }

@@ -82,7 +82,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Blocks<E> {
     ///
     /// What is put there counts only once it is [`filled`](Self::filled).
     pub(super) fn space(&mut self, most: usize) -> io::Result<&mut [u8]> {
-        if self.filling.as_ref().is_some_and(|block| block.len() == self.block_size) {
+        if self.filling.as_ref().is_some_and(Buffer::is_full) {
             self.hand_on(false)?;
         }
         let (room, size) = (&self.room, self.block_size);

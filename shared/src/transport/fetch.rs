@@ -17,14 +17,14 @@ use std::{
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::{calls::Patience, progress::Progress, proof, ranges::Ranges};
+use super::{calls::Patience, digest, progress::Progress, proof, ranges::Ranges};
 use crate::{
     checksum::Checksum,
     ports::{Clock, Objects},
     region::RegionName,
     time::millis,
     units::ByteSize,
-    upload::{ObjectKey, Reason, RegionReason},
+    upload::{META_SHA256, ObjectKey, Reason, RegionReason, Sha256},
 };
 
 /// Where a copy may be.
@@ -46,6 +46,8 @@ pub struct Wanted {
     /// Size and checksum, if they are known beforehand; else the first region that has the
     /// object says them, and the others have to agree.
     pub expected: Option<(ByteSize, Checksum)>,
+    /// The SHA-256 of the whole, if it is known; else the metadata of what is fetched may say it.
+    pub sha256: Option<Sha256>,
     /// Bytes asked for at a time. At least 1.
     pub range: ByteSize,
     /// Ranges in flight; with `range`, what is held in memory. At least 1.
@@ -133,12 +135,23 @@ pub async fn fetch<O: Objects>(
     }
     let began = clock.now();
     let beside = Beside::create(to)?;
-    let mut fetching =
-        Fetching { wanted, progress, file: &beside, whole: None, shares: Vec::new(), failed: Vec::new() };
+    let mut fetching = Fetching {
+        wanted,
+        progress,
+        file: &beside,
+        whole: None,
+        sha256: wanted.sha256,
+        shares: Vec::new(),
+        failed: Vec::new(),
+    };
     for candidate in &wanted.candidates {
         let Some(bucket) = buckets.get(&candidate.region) else { continue };
         match fetching.from(bucket, candidate).await? {
             Ok(checksum) => {
+                if let Err(reason) = fetching.proves_sha256()? {
+                    fetching.give_up(candidate.region, reason);
+                    continue;
+                }
                 beside.take_name(to, overwrite)?;
                 let (shares, size) = (fetching.shares(), fetching.size());
                 let duration_ms = millis(clock.now().since(began));
@@ -158,6 +171,8 @@ struct Fetching<'a> {
     file: &'a Beside,
     /// Its checksum and the ranges that are here, once a region said what it is.
     whole: Option<(Checksum, Ranges)>,
+    /// The SHA-256 that it has to have, if somebody said it.
+    sha256: Option<Sha256>,
     /// The regions that were read from, in the order of asking, with the version that was read.
     shares: Vec<(RegionName, Option<String>)>,
     failed: Vec<RegionReason>,
@@ -171,7 +186,7 @@ impl Fetching<'_> {
         candidate: &Candidate,
     ) -> Result<Result<Checksum, Reason>, FetchError> {
         let Wanted { key, timeout, seed, .. } = self.wanted;
-        let patience = Patience { limit: *timeout, seed: *seed, purse: None };
+        let patience = Patience { limit: *timeout, seed: *seed, purse: None, elsewhere: None };
         let region = candidate.region;
         let version_id = candidate.version_id.as_deref();
         let head = match proof::look(bucket, key.as_str(), version_id, patience).await {
@@ -182,6 +197,8 @@ impl Fetching<'_> {
         if let Err(reason) = self.agree(ByteSize(head.size_bytes), head.checksum) {
             return Ok(Err(reason));
         }
+        let said = head.attributes.metadata.get(META_SHA256).and_then(|sum| sum.clone().try_into().ok());
+        self.sha256 = self.sha256.or(said);
         (self.progress)(Progress::Began { region });
         self.shares.push((region, head.version_id.clone()));
         if let Err(reason) = self.ranges(bucket, region, head.version_id.as_deref(), patience).await? {
@@ -200,6 +217,16 @@ impl Fetching<'_> {
         // Nobody can tell yet who gave the wrong bytes: each has to be asked anew by the next.
         ranges.doubt();
         Ok(Err(Reason::ChecksumDiffers { expected, found }))
+    }
+
+    /// Whether the file has the SHA-256 that it has to have.
+    fn proves_sha256(&self) -> Result<Result<(), Reason>, FetchError> {
+        let Some(wanted) = self.sha256 else { return Ok(Ok(())) };
+        let path = &self.file.path;
+        let found =
+            digest::of_file(path).map_err(|source| FetchError::File { path: path.clone(), source })?;
+        let differs = || unfit(format!("gave bytes whose SHA-256 is `{found}` and not `{wanted}`"));
+        Ok(if found == wanted { Ok(()) } else { Err(differs()) })
     }
 
     /// Whether a copy of this size and checksum is the one that is wanted.

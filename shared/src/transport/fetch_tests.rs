@@ -38,6 +38,7 @@ fn wanted(regions: usize) -> Wanted {
     Wanted {
         key: KEY.parse().unwrap(),
         candidates: (0..regions).map(|i| Candidate { region: region(i), version_id: None }).collect(),
+        sha256: None,
         expected: None,
         range: ByteSize(10),
         concurrency: 3,

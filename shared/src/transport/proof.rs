@@ -45,20 +45,22 @@ pub(super) async fn prove<O: Objects>(
         Some(checksum) => (ByteSize(head.size_bytes), checksum, How::ChecksumAttribute),
         None => {
             let version_id = head.version_id.as_deref();
-            let (size, checksum) = read_back(bucket, key, version_id, head.size_bytes, patience).await?;
+            let (size, checksum) =
+                read_back(bucket, key, version_id, head.size_bytes, patience, |_| ()).await?;
             (size, checksum, How::ReadBack)
         }
     };
     Ok(Found { version_id: head.version_id, size, checksum, how })
 }
 
-/// Reads all of a copy, range by range, and sums it. A size below `size_bytes` means that it ended early.
+/// Reads all of a copy, range by range, shows it to `see`, and sums it. A size below `size_bytes` means that it ended early.
 pub(super) async fn read_back<O: Objects>(
     bucket: &O,
     key: &str,
     version_id: Option<&str>,
     size_bytes: u64,
     patience: Patience<'_>,
+    mut see: impl FnMut(&[u8]) + Send,
 ) -> Result<(ByteSize, Checksum), Failed> {
     let mut sum = Crc64::new();
     while sum.len() < size_bytes {
@@ -68,6 +70,7 @@ pub(super) async fn read_back<O: Objects>(
             break;
         }
         sum.update(&bytes);
+        see(&bytes);
     }
     Ok((ByteSize(sum.len()), sum.finish()))
 }

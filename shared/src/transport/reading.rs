@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -29,13 +29,15 @@ pub(super) struct Line {
     pub(super) feed: mpsc::Sender<Feed>,
     pub(super) call_off: oneshot::Sender<Reason>,
     pub(super) acked: Arc<AtomicU64>,
+    /// What it may take longer than others for a block, since its region is sent to at a rate.
+    pub(super) slack: Duration,
 }
 
 impl Line {
     /// Hands on one piece, of which the source's first `read` bytes end; `None` when the
     /// trip is over, or is called off because it did not take the piece in time.
     async fn give(self, piece: Feed, read: u64, limit: Duration) -> Option<Self> {
-        match timeout(limit, self.feed.send(piece)).await {
+        match timeout(limit.saturating_add(self.slack), self.feed.send(piece)).await {
             Ok(sent) => sent.is_ok().then_some(self),
             Err(_) => {
                 let behind = ByteSize(read.saturating_sub(self.acked.load(Ordering::Relaxed)));
@@ -108,16 +110,17 @@ async fn give_all(lines: Vec<Line>, piece: Feed, read: u64, limit: Duration) -> 
     join_all(given).await.into_iter().flatten().collect()
 }
 
-/// Hands every block to every trip that still takes them, and at the end what the whole was.
+/// Hands every block to every trip that still takes them, and at the end what the whole was: that
+/// which is known of another reading, or nothing.
 pub(super) async fn feed(
     source: &Source,
     mut reading: Reading,
     mut lines: Vec<Line>,
-    expected: Option<Whole>,
+    known: &OnceLock<Whole>,
     (limit, patience_min): (Duration, Duration),
 ) -> Result<Option<Whole>, SourceError> {
     let for_nobody = lines.is_empty();
-    let (mut read, mut pace) = (0, Pace::new(reading.memory, patience_min));
+    let (mut read, mut pace) = (0, Pace::new(reading.room.limit(), patience_min));
     loop {
         let Ok(next) = timeout(LOOK_EVERY, reading.blocks.recv()).await else {
             // A source that is slow to read holds nobody up: whoever is behind then has time.
@@ -142,7 +145,7 @@ pub(super) async fn feed(
         source: io::Error::other("the thread that reads it ended early"),
     })?;
     let Some(whole) = ended? else { return Ok(None) };
-    if expected.is_some_and(|first| first != whole) {
+    if *known.get_or_init(|| whole) != whole {
         let detail = "it was read twice and was not the same".to_owned();
         return Err(SourceError::Changed { path, detail });
     }
@@ -152,8 +155,7 @@ pub(super) async fn feed(
 
 /// A source that is being read.
 pub(super) struct Reading {
-    /// Bytes that are held at most, and the buffers that they are held in.
-    memory: ByteSize,
+    /// The buffers that blocks are held in.
     room: Room,
     blocks: mpsc::Receiver<Block>,
     end: oneshot::Receiver<Result<Option<Whole>, SourceError>>,
@@ -169,18 +171,13 @@ impl Reading {
     }
 }
 
-/// Reads `source` on a thread of its own, as far ahead as `memory` holds blocks; it ends when nobody takes them.
+/// Reads `source` on a thread of its own, as far ahead as `room` holds blocks; it ends when nobody takes them.
 ///
 /// The runtime's pool is for short work, and this lasts as long as the upload.
-pub(super) fn read_aside(
-    source: &Source,
-    part_size: ByteSize,
-    memory: ByteSize,
-) -> Result<Reading, SourceError> {
-    let room = Room::of(memory, part_size);
+pub(super) fn read_aside(source: &Source, part_size: ByteSize, room: Room) -> Result<Reading, SourceError> {
     let (send, blocks) = mpsc::channel(1);
     let (ended, end) = oneshot::channel();
-    let reading = Reading { memory: memory.max(part_size), room: room.clone(), blocks, end };
+    let reading = Reading { room: room.clone(), blocks, end };
     if source.size_max() <= AT_ONCE.min(part_size) {
         let whole = source.read_in(room, part_size, |block| match send.try_send(block) {
             Ok(()) => std::ops::ControlFlow::Continue(()),
@@ -213,7 +210,7 @@ mod tests {
     fn line(acked: u64) -> (Line, oneshot::Receiver<Reason>) {
         let (feed, _) = mpsc::channel(1);
         let (call_off, called_off) = oneshot::channel();
-        (Line { feed, call_off, acked: Arc::new(AtomicU64::new(acked)) }, called_off)
+        (Line { feed, call_off, acked: Arc::new(AtomicU64::new(acked)), slack: Duration::ZERO }, called_off)
     }
 
     #[tokio::test(start_paused = true)]
@@ -256,7 +253,7 @@ mod tests {
     async fn a_region_that_holds_up_the_others_is_called_off() {
         let (feed, mut fed) = mpsc::channel(1);
         let (call_off, called_off) = oneshot::channel();
-        let line = Line { feed, call_off, acked: Arc::new(AtomicU64::new(3)) };
+        let line = Line { feed, call_off, acked: Arc::new(AtomicU64::new(3)), slack: Duration::ZERO };
         let block = Block { number: 1, bytes: "1234".into(), checksum: Checksum::of(b"1234"), last: false };
         let piece = Feed::Block(block);
         let lines = give_all(vec![line], piece.clone(), 4, Duration::from_secs(30)).await;

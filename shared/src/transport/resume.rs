@@ -73,7 +73,7 @@ pub async fn tidy<O: Objects>(
     journal: &dyn Journal,
     seed: u64,
 ) -> Vec<Leftover> {
-    let patience = Patience { limit: TIDY_LIMIT, seed, purse: None };
+    let patience = Patience { limit: TIDY_LIMIT, seed, purse: None, elsewhere: None };
     let cleared = journal.unfinished().into_iter().map(async |(region, begun)| {
         let Some(bucket) = buckets.get(&region).filter(|bucket| bucket.bucket() == begun.bucket) else {
             return Some(left(region, key, begun));

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     fs,
     future::pending,
-    ops::Range,
     path::PathBuf,
     sync::{
         Arc, LazyLock, Mutex,
@@ -19,11 +18,11 @@ use tokio::sync::Notify;
 use super::*;
 use crate::{
     checksum::Checksum,
-    memory::{Cloud, ManualClock, MemoryObjects},
-    ports::{Attributes, CopySource, Head, Listing, Onto, Stored, Tags, Versions},
+    memory::{Call, Cloud, Hook, Hooked, ManualClock, MemoryObjects},
+    ports::Attributes,
     retry::RetryBudgets,
     transport::{
-        Journals, Means, Order, Source,
+        Journals, Means, Order, Rates, Source,
         ship::{Gate, ShipError},
         ship_with,
     },
@@ -93,123 +92,32 @@ impl Life {
     }
 }
 
-/// A bucket as one process sees it.
+/// What a process sees of the calls to one bucket.
 #[derive(Debug, Clone)]
-struct Seen {
-    inner: MemoryObjects,
+struct Eyes {
     life: Arc<Life>,
     /// Parts that the store took, over all processes.
     taken: Arc<Mutex<Vec<(String, u32)>>>,
 }
 
-impl Objects for Seen {
-    fn bucket(&self) -> &str {
-        self.inner.bucket()
-    }
-
-    async fn put(
+impl Hook for Eyes {
+    async fn around<T: Send>(
         &self,
-        key: &str,
-        body: Bytes,
-        sum: Checksum,
-        a: &Attributes,
-    ) -> Result<Stored, ObjectsError> {
-        self.life.call(self.inner.put(key, body, sum, a)).await
-    }
-
-    async fn begin(&self, key: &str, attributes: &Attributes) -> Result<String, ObjectsError> {
-        self.life.call(self.inner.begin(key, attributes)).await
-    }
-
-    async fn put_part(
-        &self,
-        key: &str,
-        upload: &str,
-        number: u32,
-        body: Bytes,
-        sum: Checksum,
-    ) -> Result<Part, ObjectsError> {
-        let put = async {
-            let part = self.inner.put_part(key, upload, number, body, sum).await?;
-            self.taken.lock().unwrap().push((upload.to_owned(), number));
-            Ok(part)
+        call: Call,
+        carried_out: impl Future<Output = Result<T, ObjectsError>> + Send,
+    ) -> Result<T, ObjectsError> {
+        let carry = async {
+            let answer = carried_out.await?;
+            if let Call::Part { upload, number, .. } = call {
+                self.taken.lock().unwrap().push((upload, number));
+            }
+            Ok(answer)
         };
-        self.life.call(put).await
-    }
-
-    async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, ObjectsError> {
-        self.life.call(self.inner.parts(key, upload)).await
-    }
-
-    async fn complete(
-        &self,
-        key: &str,
-        upload: &str,
-        parts: &[Part],
-        sum: Option<Checksum>,
-        onto: &Onto,
-    ) -> Result<Stored, ObjectsError> {
-        self.life.call(self.inner.complete(key, upload, parts, sum, onto)).await
-    }
-
-    async fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectsError> {
-        self.life.call(self.inner.abort(key, upload)).await
-    }
-
-    async fn uploads(&self, prefix: &str) -> Result<Vec<OpenUpload>, ObjectsError> {
-        self.life.call(self.inner.uploads(prefix)).await
-    }
-
-    async fn head(&self, key: &str, version_id: Option<&str>) -> Result<Option<Head>, ObjectsError> {
-        self.life.call(self.inner.head(key, version_id)).await
-    }
-
-    async fn read(&self, key: &str, id: Option<&str>, range: Range<u64>) -> Result<Bytes, ObjectsError> {
-        self.life.call(self.inner.read(key, id, range)).await
-    }
-
-    async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
-        self.life.call(self.inner.tags(key, version_id)).await
-    }
-
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
-        self.life.call(self.inner.list(prefix, after)).await
-    }
-
-    async fn list_versions(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        most: u16,
-    ) -> Result<Versions, ObjectsError> {
-        self.life.call(self.inner.list_versions(prefix, after, most)).await
-    }
-
-    async fn remove(&self, key: &str, version_id: &str) -> Result<(), ObjectsError> {
-        self.life.call(self.inner.remove(key, version_id)).await
-    }
-
-    async fn copy(
-        &self,
-        source: &CopySource,
-        key: &str,
-        a: &Attributes,
-        onto: &Onto,
-    ) -> Result<Stored, ObjectsError> {
-        self.life.call(self.inner.copy(source, key, a, onto)).await
-    }
-
-    async fn copy_part(
-        &self,
-        source: &CopySource,
-        key: &str,
-        upload: &str,
-        number: u32,
-        range: Range<u64>,
-    ) -> Result<Part, ObjectsError> {
-        self.life.call(self.inner.copy_part(source, key, upload, number, range)).await
+        self.life.call(carry).await
     }
 }
+
+type Seen = Hooked<Eyes>;
 
 /// The regions, one process after the other, and what they leave on disk.
 struct Stage {
@@ -247,7 +155,7 @@ impl Stage {
     fn buckets(&self, life: &Arc<Life>) -> BTreeMap<RegionName, Seen> {
         let seen = |i| {
             let (life, taken) = (Arc::clone(life), Arc::clone(&self.taken));
-            (region(i), Seen { inner: self.bucket(i), life, taken })
+            (region(i), Seen::new(self.bucket(i), Eyes { life, taken }))
         };
         (0..COPIES).map(seen).collect()
     }
@@ -284,7 +192,8 @@ impl Stage {
         let order = Order { upload_id, key, plan, policy, storage_class, seed: 7 };
         let clock = ManualClock::at(Timestamp::from_millis(1_000));
         let budgets = RetryBudgets::default();
-        let means = Means { gate: &Open, budgets: &budgets, journal: &journal };
+        let rates = Rates::new([]);
+        let means = Means { gate: &Open, budgets: &budgets, rates: &rates, journal: &journal };
         tokio::select! {
             biased;
             () = life.died.notified() => None,
@@ -394,7 +303,7 @@ async fn parts_that_differ_from_the_source_are_sent_again() {
         let begun = noted.into_iter().find(|(region, _)| *region == place).and_then(|(_, b)| b.upload);
         let Some(upload) = begun else { continue };
         let other = Bytes::from(vec![9; PART]);
-        bucket.inner.put_part(KEY, &upload, 1, other.clone(), Checksum::of(&other)).await.unwrap();
+        bucket.inner().put_part(KEY, &upload, 1, other.clone(), Checksum::of(&other)).await.unwrap();
     }
     stage.taken.lock().unwrap().clear();
     let receipt = stage.run(None).await.unwrap().unwrap();
@@ -430,7 +339,7 @@ async fn ten_thousand_parts_are_found_again_and_only_what_differs_is_not() {
     journal.note(Note::Begun { region: region(0), upload: upload.clone(), doubled: false });
     drop(journal);
     let journal = stage.journals().resume("u-1").unwrap().unwrap();
-    let patience = Patience { limit: TIDY_LIMIT, seed: 7, purse: None };
+    let patience = Patience { limit: TIDY_LIMIT, seed: 7, purse: None, elsewhere: None };
     let (found, held) = earlier(&bucket, KEY, region(0), &journal, patience).await.unwrap().unwrap();
     assert_eq!(found, upload);
     let block = |number, bytes: Bytes| Block { number, checksum: Checksum::of(&bytes), bytes, last: false };

@@ -1,4 +1,4 @@
-//! The buffers of an upload: so many and no more, used over and over.
+//! The buffers of an upload: so many bytes and no more, used over and over.
 //!
 //! A buffer that comes back is warm and its pages are there; a new one of a part's size would be
 //! mapped, zeroed and given back to the system for every part. And what is bounded here bounds the
@@ -8,10 +8,57 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::units::ByteSize;
 
-/// Blocks that an upload needs at least: one is filled while another is sent.
+/// Blocks that a reading needs at least: one is filled while another is sent.
 const BLOCKS_MIN: u64 = 2;
 
-/// A bounded number of buffers. Clones share them.
+/// The buffers of all readings of an upload, which have its memory in equal shares.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    memory: ByteSize,
+    rooms: Mutex<Vec<(Room, Reading)>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    UnderWay,
+    /// What was read may still be on its way.
+    Ended,
+}
+
+impl Rooms {
+    /// Buffers of `memory` bytes in all.
+    pub(super) const fn of(memory: ByteSize) -> Self {
+        Self { memory, rooms: Mutex::new(Vec::new()) }
+    }
+
+    /// Room for one more reading.
+    pub(super) fn open(&self) -> Room {
+        let room = Room::of(self.memory);
+        lock(&self.rooms).push((room.clone(), Reading::UnderWay));
+        self.share_out();
+        room
+    }
+
+    /// The reading in `room` has ended.
+    pub(super) fn close(&self, room: &Room) {
+        for (open, reading) in lock(&self.rooms).iter_mut() {
+            if Arc::ptr_eq(&open.0, &room.0) {
+                *reading = Reading::Ended;
+            }
+        }
+        self.share_out();
+    }
+
+    /// Shares the memory out anew among those that hold or will hold some of it.
+    pub(super) fn share_out(&self) {
+        let mut rooms = lock(&self.rooms);
+        rooms.retain(|(room, reading)| *reading == Reading::UnderWay || room.is_in_use());
+        let share = ByteSize(self.memory.0 / (rooms.len() as u64).max(1));
+        rooms.iter().for_each(|(room, _)| room.limit_to(share));
+    }
+}
+
+/// Buffers of a bounded number of bytes. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Room(Arc<Shared>);
 
@@ -23,37 +70,88 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
+    /// Buffers of one size that wait to be used again.
     idle: Vec<Box<[u8]>>,
-    /// Buffers that may still be made.
-    unmade: u64,
+    /// Bytes in all buffers, idle ones too.
+    made: u64,
+    /// Buffers that somebody holds.
+    out: u64,
+    /// Bytes that may be made, but for [`BLOCKS_MIN`] buffers.
+    limit: u64,
     /// Whether somebody waits for a buffer to come back.
     waited_for: bool,
 }
 
+impl State {
+    /// A buffer of `size` bytes, if there is one or room for it.
+    fn take(&mut self, size: usize) -> Option<Box<[u8]>> {
+        while self.made.saturating_add(size as u64) > self.limit
+            && self.idle.last().is_some_and(|idle| idle.len() != size)
+        {
+            self.made -= self.idle.pop().map_or(0, |freed| freed.len() as u64);
+        }
+        let fits = self.made.saturating_add(size as u64) <= self.limit || self.out < BLOCKS_MIN;
+        let taken = match self.idle.iter().rposition(|idle| idle.len() == size) {
+            Some(place) => Some(self.idle.swap_remove(place)),
+            None if fits => {
+                self.made += size as u64;
+                Some(vec![0; size].into_boxed_slice())
+            }
+            None => None,
+        };
+        self.out += u64::from(taken.is_some());
+        taken
+    }
+
+    /// A buffer comes back; it is kept if it is within the limit.
+    fn put_back(&mut self, bytes: Box<[u8]>) {
+        self.out -= 1;
+        if self.made > self.limit {
+            self.made -= bytes.len() as u64;
+        } else {
+            self.idle.push(bytes);
+        }
+    }
+}
+
 impl Room {
-    /// Room for as many blocks of `block_size` as `memory` holds, and for two at least.
-    pub(super) fn of(memory: ByteSize, block_size: ByteSize) -> Self {
-        let unmade = (memory.0 / block_size.0.max(1)).max(BLOCKS_MIN);
-        let state = Mutex::new(State { idle: Vec::new(), unmade, waited_for: false });
-        Self(Arc::new(Shared { state, back: Condvar::new() }))
+    /// Room for blocks of `memory` bytes together, and for two blocks at least.
+    pub(super) fn of(memory: ByteSize) -> Self {
+        let state = State { idle: Vec::new(), made: 0, out: 0, limit: memory.0, waited_for: false };
+        Self(Arc::new(Shared { state: Mutex::new(state), back: Condvar::new() }))
     }
 
     /// Room without an end, for whoever holds on to what it reads.
     pub(super) fn endless() -> Self {
-        Self::of(ByteSize(u64::MAX), ByteSize(1))
+        Self::of(ByteSize(u64::MAX))
     }
 
-    /// A buffer of `size` bytes, which is the same each time; waits for one that comes back.
+    /// Makes no more than `memory` bytes from now on. What is held beyond is freed when it comes back.
+    pub(super) fn limit_to(&self, memory: ByteSize) {
+        let mut state = self.0.lock();
+        state.limit = memory.0;
+        while state.made > state.limit {
+            let Some(freed) = state.idle.pop() else { break };
+            state.made -= freed.len() as u64;
+        }
+        drop(state);
+        self.0.back.notify_all();
+    }
+
+    /// How many bytes it holds at most, of blocks that are not large.
+    pub(super) fn limit(&self) -> ByteSize {
+        ByteSize(self.0.lock().limit)
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.0.lock().out > 0
+    }
+
+    /// A buffer of `size` bytes; waits for one that comes back.
     pub(super) fn take(&self, size: usize) -> Buffer {
         let mut state = self.0.lock();
         loop {
-            if let Some(bytes) = state.idle.pop() {
-                return Buffer { bytes, len: 0, home: Arc::clone(&self.0) };
-            }
-            if state.unmade > 0 {
-                state.unmade -= 1;
-                drop(state);
-                let bytes = vec![0; size].into_boxed_slice();
+            if let Some(bytes) = state.take(size) {
                 return Buffer { bytes, len: 0, home: Arc::clone(&self.0) };
             }
             state.waited_for = true;
@@ -70,8 +168,12 @@ impl Room {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A buffer and how much of it is filled; goes back to its room when it is dropped.
@@ -83,8 +185,9 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// Whether no more bytes fit in.
+    pub(super) fn is_full(&self) -> bool {
+        self.len == self.bytes.len()
     }
 
     /// The next `most` bytes that are not filled, or as many as there are.
@@ -109,7 +212,7 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.home.lock().idle.push(std::mem::take(&mut self.bytes));
+        self.home.lock().put_back(std::mem::take(&mut self.bytes));
         self.home.back.notify_one();
     }
 }
@@ -117,10 +220,34 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection::vec, prelude::*};
+
+    proptest! {
+        /// However sizes and limits change, no more is made than the limit, but for two blocks, and
+        /// for what was held when the limit fell.
+        #[test]
+        fn no_more_is_held_than_the_limit(steps in vec((1..60_usize, 20..200_u64, any::<bool>()), 1..60)) {
+            let (room, mut held): (_, Vec<Buffer>) = (Room::of(ByteSize(100)), Vec::new());
+            for (size, limit, back) in steps {
+                if back {
+                    held.clear();
+                    room.limit_to(ByteSize(limit));
+                }
+                let free = room.0.lock().limit >= held.iter().map(|b| b.bytes.len() as u64).sum::<u64>() + size as u64;
+                if free || held.len() < 2 {
+                    held.push(room.take(size));
+                }
+                let out: u64 = held.iter().map(|buffer| buffer.bytes.len() as u64).sum();
+                let state = room.0.lock();
+                prop_assert_eq!(state.made, out + state.idle.iter().map(|idle| idle.len() as u64).sum::<u64>());
+                prop_assert!(state.made <= state.limit || held.len() <= 2, "{:?}", state);
+            }
+        }
+    }
 
     #[test]
     fn a_buffer_that_comes_back_is_the_next_one() {
-        let room = Room::of(ByteSize(25), ByteSize(10));
+        let room = Room::of(ByteSize(25));
         let (first, second) = (room.take(10), room.take(10));
         let place = first.bytes.as_ptr();
         let waiting = room.clone();
@@ -130,16 +257,30 @@ mod tests {
         }
         drop(first);
         assert_eq!(taker.join().unwrap(), place as usize);
-        assert_eq!(second.len(), 0);
+        assert_eq!(second.len, 0);
         assert!(!room.is_waited_for());
     }
 
     #[test]
     fn there_is_room_for_two_blocks_however_large() {
-        let room = Room::of(ByteSize(1), ByteSize(1 << 20));
+        let room = Room::of(ByteSize(1));
         let both = (room.take(1 << 20), room.take(1 << 20));
         assert_eq!(both.0.bytes.len() + both.1.bytes.len(), 2 << 20);
-        assert_eq!(room.0.lock().unmade, 0);
+        assert!(room.0.lock().take(1).is_none());
+    }
+
+    #[test]
+    fn readings_share_the_memory_while_they_last() {
+        let rooms = Rooms::of(ByteSize(100));
+        let first = rooms.open();
+        let held = first.take(10);
+        let second = rooms.open();
+        assert_eq!([first.limit(), second.limit()], [ByteSize(50); 2]);
+        rooms.close(&first);
+        assert_eq!(second.limit(), ByteSize(50), "the first reading's block is still on its way");
+        drop(held);
+        rooms.share_out();
+        assert_eq!(second.limit(), ByteSize(100));
     }
 
     #[test]

@@ -14,10 +14,11 @@ use super::*;
 use crate::{
     checksum::Checksum,
     memory::{Cloud, Fault, Flaky, ManualClock},
+    replication::{META_REGIONS, META_UPLOAD},
     time::Timestamp,
     transport::{Finding, recheck},
     units::ByteSize,
-    upload::{AttemptOutcome, How, Outcome},
+    upload::{AttemptOutcome, How, META_SHA256, Outcome},
 };
 
 const KEY: &str = "run-0042.bin";
@@ -53,7 +54,7 @@ fn buckets(faults: &[Fault]) -> BTreeMap<RegionName, Flaky> {
 
 fn order(buckets: &BTreeMap<RegionName, Flaky>, copies: usize) -> Order {
     let regions: Vec<_> = buckets.keys().copied().collect();
-    let policy = Policy { copies, concurrency: 1, ..Policy::default() };
+    let policy = Policy { copies, concurrency: 1, concurrency_max: 1, ..Policy::default() };
     Order {
         upload_id: "u-1".to_owned(),
         key: KEY.parse().unwrap(),
@@ -303,6 +304,30 @@ async fn a_receipt_is_checked_again_byte_by_byte() {
     let renamed = BTreeMap::from([(region(0), Cloud::default().bucket("renamed"))]);
     let finding = recheck(&receipt, &renamed).await.remove(0).finding;
     assert!(matches!(finding, Finding::Unknown { .. }), "a copy elsewhere is not a copy lost: {finding:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sha_256_goes_with_each_copy_and_a_receipt_that_says_another_is_found_out() {
+    let buckets = buckets(&[Fault::None, Fault::CutAfter(1), Fault::None]);
+    let mut order = order(&buckets, 2);
+    order.policy.sha256 = true;
+    let receipt = ship_file(&BIG.1, &buckets, &order).await;
+    assert_eq!((receipt.outcome, receipt.copies.len()), (Outcome::Complete, 2));
+    let sum = receipt.sha256.unwrap();
+    for region in regions_of(&receipt) {
+        let head = buckets[&region].head(KEY, None).await.unwrap().unwrap();
+        assert_eq!(head.attributes.metadata[META_SHA256], sum.to_string());
+    }
+    let held: BTreeMap<_, _> = buckets.iter().map(|(r, b)| (*r, b.inner().clone())).collect();
+    let findings = async |receipt: &Receipt| {
+        recheck(receipt, &held).await.into_iter().map(|c| c.finding).collect::<Vec<_>>()
+    };
+    assert_eq!(findings(&receipt).await, [Finding::Whole, Finding::Whole]);
+    let other = Receipt { sha256: Some([7; 32].into()), ..receipt };
+    assert_eq!(
+        findings(&other).await,
+        [Finding::OtherSha256 { found: sum }, Finding::OtherSha256 { found: sum }]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     calls::{Failed, Patience},
+    digest::Summing,
     proof::{self, Found},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     ports::Objects,
     region::RegionName,
     units::ByteSize,
-    upload::{CopyLine, How, Receipt},
+    upload::{CopyLine, How, Receipt, Sha256},
 };
 
 /// The longest wait for one answer of a bucket.
@@ -33,6 +34,11 @@ pub enum Finding {
         /// Its checksum as read.
         checksum: Checksum,
     },
+    /// Its CRC64NVME is right and its SHA-256 is not that of the receipt.
+    OtherSha256 {
+        /// Its SHA-256 as read.
+        found: Sha256,
+    },
     /// The store answered that there is no such version.
     Missing,
     /// Nobody answered, so nothing is known.
@@ -49,6 +55,7 @@ impl fmt::Display for Finding {
             Self::Differs { size, checksum } => {
                 write!(f, "differs: it has {} bytes with CRC64NVME `{checksum}`", size.0)
             }
+            Self::OtherSha256 { found } => write!(f, "differs: its SHA-256 is `{found}`"),
             Self::Missing => write!(f, "missing"),
             Self::Unknown { detail } => write!(f, "unknown: {detail}"),
         }
@@ -69,7 +76,7 @@ pub async fn recheck<O: Objects>(receipt: &Receipt, buckets: &BTreeMap<RegionNam
     let checks = receipt.copies.iter().map(async |copy| {
         let region = copy.region;
         let finding = match buckets.get(&region) {
-            Some(bucket) if bucket.bucket() == copy.bucket => check(bucket, copy).await,
+            Some(bucket) if bucket.bucket() == copy.bucket => check(bucket, copy, receipt.sha256).await,
             Some(bucket) => {
                 let (named, configured) = (&copy.bucket, bucket.bucket());
                 let detail = format!("the receipt names bucket `{named}`, the configuration `{configured}`");
@@ -82,12 +89,17 @@ pub async fn recheck<O: Objects>(receipt: &Receipt, buckets: &BTreeMap<RegionNam
     join_all(checks).await
 }
 
-async fn check<O: Objects>(bucket: &O, copy: &CopyLine) -> Finding {
-    let patience = Patience { limit: ANSWER_LIMIT, seed: copy.checksum.as_u64(), purse: None };
-    match read(bucket, copy, patience).await {
+async fn check<O: Objects>(bucket: &O, copy: &CopyLine, sha256: Option<Sha256>) -> Finding {
+    let patience =
+        Patience { limit: ANSWER_LIMIT, seed: copy.checksum.as_u64(), purse: None, elsewhere: None };
+    let mut sum = sha256.map(|_| Summing::default());
+    match read(bucket, copy, patience, &mut sum).await {
         Ok(None) => Finding::Missing,
         Ok(Some(found)) => match proof::difference(copy.size, copy.checksum, &found) {
-            None => Finding::Whole,
+            None => match sum.map(Summing::finish) {
+                Some(found) if Some(found) != sha256 => Finding::OtherSha256 { found },
+                Some(_) | None => Finding::Whole,
+            },
             Some(_) => Finding::Differs { size: found.size, checksum: found.checksum },
         },
         Err(failed) => Finding::Unknown { detail: failed.reason.to_string() },
@@ -98,12 +110,14 @@ async fn read<O: Objects>(
     bucket: &O,
     copy: &CopyLine,
     patience: Patience<'_>,
+    sum: &mut Option<Summing>,
 ) -> Result<Option<Found>, Failed> {
     let (key, version_id) = (copy.key.as_str(), copy.version_id.clone());
     let Some(head) = proof::look(bucket, key, version_id.as_deref(), patience).await? else {
         return Ok(None);
     };
+    let see = |bytes: &[u8]| sum.iter_mut().for_each(|sum| sum.update(bytes));
     let (size, checksum) =
-        proof::read_back(bucket, key, version_id.as_deref(), head.size_bytes, patience).await?;
+        proof::read_back(bucket, key, version_id.as_deref(), head.size_bytes, patience, see).await?;
     Ok(Some(Found { version_id, size, checksum, how: How::ReadBack }))
 }

@@ -1,4 +1,6 @@
-//! Into which pieces an object is cut, within the limits of S3.
+//! Into which pieces an object is cut, within the limits of S3, and how long one may take.
+
+use std::time::Duration;
 
 use crate::units::ByteSize;
 
@@ -10,6 +12,27 @@ pub const PART_MIN: ByteSize = ByteSize::mib(5);
 pub const PART_MAX: ByteSize = ByteSize::gib(5);
 /// The largest object: [`PARTS_MAX`] parts of [`PART_MAX`], 48.8 TiB.
 pub const OBJECT_MAX: ByteSize = ByteSize(PARTS_MAX * PART_MAX.0);
+
+/// Bytes that the time for a part is meant for; a larger part is given more.
+const USUAL: ByteSize = ByteSize::mib(8);
+/// Bytes a second at which what is beyond that has to move, at least.
+const RATE_MIN: u64 = 256 << 10;
+
+/// The longest wait for `size` bytes to be taken, where `base` is that for 8 MiB or less: four
+/// seconds more for each MiB beyond.
+///
+/// ```
+/// use std::time::Duration;
+/// use sealane::{units::ByteSize, upload::wait_max};
+///
+/// let base = Duration::from_secs(30);
+/// assert_eq!(wait_max(base, ByteSize::mib(8)), base);
+/// assert_eq!(wait_max(base, ByteSize::mib(108)), Duration::from_secs(430));
+/// ```
+pub const fn wait_max(base: Duration, size: ByteSize) -> Duration {
+    let beyond_ms = size.0.saturating_sub(USUAL.0).saturating_mul(1_000) / RATE_MIN;
+    base.saturating_add(Duration::from_millis(beyond_ms))
+}
 
 /// The smallest part size, no less than `target` (itself held between
 /// [`PART_MIN`] and [`PART_MAX`]), that fits `object` into [`PARTS_MAX`] parts.

@@ -15,7 +15,7 @@ use crate::{
     units::ByteSize,
 };
 
-use super::{AttemptOutcome, Lane, ObjectKey, Plan, Reason, State, Stored};
+use super::{AttemptOutcome, Lane, ObjectKey, Plan, Reason, Sha256, State, Stored};
 
 /// How the size and checksum of a copy were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +163,9 @@ pub struct Receipt {
     pub size: ByteSize,
     /// Their checksum.
     pub checksum: Checksum,
+    /// Their SHA-256, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
     /// Files in the archive.
     pub files: u64,
     /// What came of it.
@@ -204,6 +207,7 @@ impl Receipt {
             key: shipment.key.clone(),
             size: shipment.size,
             checksum: shipment.checksum,
+            sha256: None,
             files: shipment.files,
             outcome,
             rule,
@@ -220,6 +224,12 @@ impl Receipt {
     #[must_use]
     pub fn leaving(self, leftovers: Vec<Leftover>) -> Self {
         Self { leftovers, ..self }
+    }
+
+    /// This receipt with the SHA-256 that every copy carries.
+    #[must_use]
+    pub fn with_sha256(self, sha256: Option<Sha256>) -> Self {
+        Self { sha256, ..self }
     }
 
     /// This receipt with the regions that were shipped to without a lease.
@@ -372,6 +382,9 @@ impl fmt::Display for Receipt {
         let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
         writeln!(f, "`{}`: {}, {files}, CRC64NVME {}", self.key, self.size, self.checksum)?;
         writeln!(f, "upload {} is {}: {}", self.upload_id, self.outcome, self.rule)?;
+        if let Some(sum) = self.sha256 {
+            writeln!(f, "  SHA-256   {sum}")?;
+        }
         for copy in &self.copies {
             let version = copy.version_id.as_deref().unwrap_or("none");
             let (region, how, rate) = (copy.region, copy.how, ByteSize(copy.throughput_bytes_s));

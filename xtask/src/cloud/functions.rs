@@ -100,12 +100,13 @@ pub fn build(folder: &Folder, arguments: &[&str]) -> Result<BTreeMap<String, Pat
     Ok(executables(&String::from_utf8_lossy(&built.stdout)))
 }
 
-/// The binaries among Cargo's messages, by target name. The test of a binary is none.
+/// The binaries and examples among Cargo's messages, by target name. The test of one is none.
 fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
     let parsed = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let named = parsed.filter_map(|message| {
         let target = &message["target"];
-        let is_program = target["kind"][0] == "bin" && message["profile"]["test"] != true;
+        let is_program = (target["kind"][0] == "bin" || target["kind"][0] == "example")
+            && message["profile"]["test"] != true;
         let path = message["executable"].as_str().filter(|_| is_program)?;
         Some((target["name"].as_str()?.to_owned(), PathBuf::from(path)))
     });

@@ -22,6 +22,8 @@ use std::{
 
 /// The scenario that has a program of its own: it watches buckets and not who is active.
 pub const REPLICATION: &str = "replication";
+/// The scenario of uploads that are killed: a program on the ports in memory.
+pub const SHIPPING: &str = "shipping";
 
 /// Processes that have to agree on the hash of every seed.
 const PROCESSES: usize = 3;
@@ -75,9 +77,10 @@ impl Drill {
     pub fn simulate(&self, folder: &Folder) -> Result<ExitCode, CloudError> {
         let (name, arguments) = match self.scenarios.as_slice() {
             [only] if only == REPLICATION => ("replication", self.stories()),
+            [only] if only == SHIPPING => (SHIPPING, self.stories()),
             _ => ("drill", self.arguments()),
         };
-        let program = program(folder, name)?;
+        let program = if name == SHIPPING { shipping(folder)? } else { program(folder, name)? };
         let status = Command::new(program).args(arguments).status().doing(format!("running `{name}`"))?;
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
@@ -111,6 +114,13 @@ impl Drill {
         say(&format!("{lines} trace hashes are the same in {PROCESSES} processes"));
         Ok(())
     }
+}
+
+/// The program that kills uploads, built.
+fn shipping(folder: &Folder) -> Result<PathBuf, CloudError> {
+    let what = ["-p", "sealane", "--features", "memory,transport", "--example", SHIPPING];
+    let arguments: Vec<&str> = ["build", "--locked", "--profile", "drill"].into_iter().chain(what).collect();
+    functions::program(&functions::build(folder, &arguments)?, SHIPPING)
 }
 
 /// A program of the simulator, built.

@@ -27,7 +27,7 @@ pub(super) use keys::Keys;
 pub(super) use place::Place;
 
 use super::errors::Failure;
-use crate::{checksum::Checksum, ports::Silence, retry::RetryBudgets, upload::backoff};
+use crate::{checksum::Checksum, ports::Silence, retry::RetryBudgets, units::ByteSize, upload::{backoff, wait_max}};
 
 const SUM: &str = "x-amz-checksum-crc64nvme";
 /// Shortest and longest ceiling of the pause before a repeat, as the SDK's clients have them.
@@ -88,7 +88,7 @@ pub(super) struct Lean {
     pub(super) place: Place,
     pub(super) keys: Arc<Keys>,
     pub(super) connector: SharedHttpConnector,
-    /// Longest wait for one attempt.
+    /// Longest wait for one attempt; a large body is given more.
     pub(super) limit: Duration,
     /// Most attempts at what may be repeated.
     pub(super) attempts: u32,
@@ -111,6 +111,7 @@ impl Lean {
         headers: impl Iterator<Item = (String, String)>,
         (body, checksum): (Bytes, Checksum),
     ) -> Result<Took, Fault> {
+        let limit = wait_max(self.limit, ByteSize(body.len() as u64));
         let headers = headers.map(|(name, value)| (name.into(), value));
         let headers = headers.chain([(SUM.into(), checksum.to_string())]);
         let request = self.prepared(SdkBody::from(body), key, query, headers);
@@ -119,7 +120,7 @@ impl Lean {
             let reply = self.call(request, SignableBody::UnsignedPayload).await?;
             Ok(answer::read(reply).await?)
         };
-        tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Fault::Late))
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Fault::Late))
     }
 
     /// Has the store make a part of what `headers` name. What may pass is tried again, within the

@@ -31,7 +31,7 @@ const RULE: (&str, &str) = ("replication.rules", "[{}]");
 /// Endpoints that AWS does not have need leave.
 const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
 
-pub(super) const KNOBS: [Knob; 88] = [
+pub(super) const KNOBS: [Knob; 90] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -74,8 +74,10 @@ pub(super) const KNOBS: [Knob; 88] = [
     knob("upload.redundant_uploads", "true"),
     beside("upload.redundant_region_count", "3", ("upload.redundant_uploads", "true")),
     knob("upload.sync_validation", "false"),
+    knob("upload.sha256", "true"),
     knob("upload.part_size", "64 MiB"),
     knob("upload.concurrency", "8"),
+    knob("upload.concurrency_max", "9"),
     knob("upload.memory", "64 MiB"),
     knob("upload.part_timeout", "33s"),
     knob("upload.state_folder", "/var/lib/sealane"),

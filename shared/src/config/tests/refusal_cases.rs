@@ -210,6 +210,12 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     ),
     ("upload.concurrency", "0", "`upload.concurrency` is `0`: want a whole number, 1 or more"),
     (
+        "upload",
+        "{concurrency: 8, concurrency_max: 3}",
+        "`upload.concurrency_max` is `3`: want at least `upload.concurrency` (`8`)",
+    ),
+    ("upload.concurrency_max", "0", "`upload.concurrency_max` is `0`: want a whole number, 1 or more"),
+    (
         "upload.memory",
         "1MiB",
         "`upload.memory` is `1MiB`: want a size from 10 MiB to 64 GiB, such as `8MiB`, or bytes",

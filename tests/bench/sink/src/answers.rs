@@ -32,6 +32,10 @@ pub(super) async fn answer(region: Arc<Region>, request: Request<Incoming>) -> R
     let (head, body) = request.into_parts();
     let trailed = head.headers.contains_key("x-amz-trailer");
     let body = take(&region, body, trailed).await;
+    let delay = region.delay();
+    if !delay.is_zero() {
+        sleep(delay).await;
+    }
     let query = words(head.uri.query().unwrap_or_default());
     let path = percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
     let asked = |name: &str| query.get(name).map(String::as_str);
@@ -41,6 +45,7 @@ pub(super) async fn answer(region: Arc<Region>, request: Request<Incoming>) -> R
             sleep(wait).await;
             copy_part(&region, upload, part.parse().unwrap_or_default(), &head.headers)
         }
+        (&Method::PUT, Some(_), Some(_)) if region.is_busy() => busy(),
         (&Method::PUT, Some(upload), Some(part)) => {
             put_part(&region, upload, part.parse().unwrap_or_default(), &head.headers, &body)
         }
@@ -215,6 +220,12 @@ fn words(query: &str) -> HashMap<String, String> {
 
 fn etag(n: u64) -> String {
     format!("\"{n:032x}\"")
+}
+
+fn busy() -> Answer {
+    let mut answer = xml("Error", "<Code>SlowDown</Code><Message>please reduce your request rate</Message>");
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    answer
 }
 
 fn missing() -> Answer {

@@ -29,6 +29,15 @@ pub struct Fault {
     pub after: u64,
 }
 
+/// The way to a region that is well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Link {
+    /// What every answer takes besides.
+    pub delay: Duration,
+    /// Every part of this number is asked to come back later; 0 for none.
+    pub busy_every: u64,
+}
+
 /// What a region counted. Times are seconds since the last reset.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counts {
@@ -73,6 +82,9 @@ pub(super) struct Held {
     /// How long the copy of a part takes.
     pub(super) copy_takes: Duration,
     fault: Option<Fault>,
+    link: Link,
+    /// Parts that were asked to be taken.
+    asked: u64,
     /// Until when a throttled region is busy with what it took.
     busy_until: Option<Instant>,
 }
@@ -119,6 +131,23 @@ impl Region {
     /// Has the copy of a part take so long from now on.
     pub fn copies_take(&self, span: Duration) {
         self.held().copy_takes = span;
+    }
+
+    /// Is reached over `link` from now on.
+    pub fn link(&self, link: Link) {
+        self.held().link = link;
+    }
+
+    /// What an answer takes besides.
+    pub(super) fn delay(&self) -> Duration {
+        self.held().link.delay
+    }
+
+    /// Whether the part that is sent now is to come back later.
+    pub(super) fn is_busy(&self) -> bool {
+        let mut held = self.held();
+        held.asked += 1;
+        held.link.busy_every > 0 && held.asked.is_multiple_of(held.link.busy_every)
     }
 
     /// What was counted since the last reset.

@@ -78,6 +78,8 @@ pub struct Task {
     pub endpoints: Vec<String>,
     /// Copies, where fewer than there are endpoints.
     pub copies: Option<usize>,
+    /// Settings of our client, by the variables that it reads.
+    pub variables: Vec<(&'static str, &'static str)>,
 }
 
 /// What is built in Rust.
@@ -148,7 +150,7 @@ impl Programs {
         command.args(words);
         let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "bench"));
         command.envs(keys).env("AWS_REGION", "us-east-1").env("AWS_DEFAULT_REGION", "us-east-1");
-        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("AWS_EC2_METADATA_DISABLED", "true").envs(task.variables.iter().copied());
         command.env("SSL_CERT_FILE", certificate).env("AWS_CA_BUNDLE", certificate);
         Some(command)
     }

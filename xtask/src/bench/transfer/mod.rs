@@ -26,6 +26,16 @@ use std::{
 
 /// Bytes of the large file.
 const BIG: u64 = 1 << 30;
+/// Bytes of the file that goes over links that take their time.
+const MIDDLE: u64 = 256 << 20;
+/// The links of `adapt`: one that takes 20 MB a second in all, one that asks every eighth part to slow
+/// down, and one with 100 ms to every answer.
+const LINKS: [(&str, &[&str]); 3] =
+    [("slow", &["throttle 0 20000000"]), ("busy", &["link 0 20 8"]), ("long", &["link 0 100 0"])];
+/// Parts in flight: by what is measured, and fixed.
+const SETTINGS: [(&str, Option<&str>); 2] = [("ours", None), ("four at once", Some("4"))];
+/// Room for more than four parts.
+const ADAPT_MEMORY: (&str, &str) = ("SEALANE_UPLOAD_MEMORY", "192MiB");
 /// Files of the folder of small ones, and bytes in each.
 const SMALL: (u64, u64) = (2_000, 64 << 10);
 /// Where in the large file a region fails.
@@ -52,6 +62,8 @@ pub enum Case {
     Refused,
     /// A region that falls silent after 256 MiB, and one to go to.
     Silent,
+    /// Parts in flight by what is measured against four, over a slow, a busy and a long link.
+    Adapt,
 }
 
 impl Case {
@@ -61,7 +73,7 @@ impl Case {
 
     const fn regions(self) -> usize {
         match self {
-            Self::BigHttp | Self::BigTls | Self::Small64k => 1,
+            Self::BigHttp | Self::BigTls | Self::Small64k | Self::Adapt => 1,
             Self::Refused | Self::Silent => 2,
             Self::ThreeHttp | Self::ThreeTls | Self::SlowLane => 3,
         }
@@ -77,7 +89,7 @@ impl Case {
             Self::BigHttp | Self::BigTls | Self::ThreeHttp | Self::ThreeTls | Self::Small64k => {
                 &Client::PEERS
             }
-            Self::SlowLane | Self::Refused | Self::Silent => &[],
+            Self::SlowLane | Self::Refused | Self::Silent | Self::Adapt => &[],
         }
     }
 }
@@ -123,6 +135,7 @@ struct Stage {
     programs: Programs,
     certificate: PathBuf,
     big: PathBuf,
+    middle: PathBuf,
     small: PathBuf,
 }
 
@@ -133,16 +146,19 @@ impl Stage {
         fs::create_dir_all(&small).doing("making a folder for the files to ship")?;
         let big = place.join("big");
         fill(&big, BIG)?;
+        let middle = place.join("middle");
+        fill(&middle, MIDDLE)?;
         for number in 0..SMALL.0 {
             fill(&small.join(format!("{number:04}")), SMALL.1)?;
         }
-        Ok(Self { programs, certificate: place.join("sink.pem"), big, small })
+        Ok(Self { programs, certificate: place.join("sink.pem"), big, middle, small })
     }
 
     fn measure(&self, what: Case, runs: usize, say: &dyn Fn(&str)) -> Result<Value, CloudError> {
         let mut sink = Sink::start(&self.programs.own("transfer-sink")?, &self.certificate)?;
         match what {
             Case::SlowLane => self.slow_lane(&mut sink, runs, say),
+            Case::Adapt => self.adapt(&mut sink, runs, say),
             Case::BigHttp
             | Case::BigTls
             | Case::ThreeHttp
@@ -167,7 +183,8 @@ impl Stage {
     ) -> Result<Runs, CloudError> {
         let path = if what == Case::Small64k { &self.small } else { &self.big };
         let copies = matches!(what, Case::Refused | Case::Silent).then_some(1);
-        let task = Task { path: path.clone(), endpoints: sink.endpoints(what.regions(), what.tls()), copies };
+        let endpoints = sink.endpoints(what.regions(), what.tls());
+        let task = Task { path: path.clone(), endpoints, copies, variables: Vec::new() };
         let trouble = match what {
             Case::Refused => Some(format!("refuse 0 {FAILS_AT}")),
             Case::Silent => Some(format!("silence 0 {FAILS_AT}")),
@@ -176,7 +193,8 @@ impl Stage {
             | Case::ThreeHttp
             | Case::ThreeTls
             | Case::Small64k
-            | Case::SlowLane => None,
+            | Case::SlowLane
+            | Case::Adapt => None,
         };
         let mut measured = Runs::new();
         let mut failed: Vec<Client> = Vec::new();
@@ -186,7 +204,7 @@ impl Stage {
                     continue;
                 }
                 let well = |region: usize| trouble.is_none() || region > 0;
-                match self.once(sink, client, &task, trouble.as_deref(), well)? {
+                match self.once(sink, client, &task, trouble.as_slice(), well)? {
                     Some(run) => measured.entry(client.name().to_owned()).or_default().push(run),
                     None if client == Client::Ours => return Err(ended_badly(client)),
                     None => {
@@ -202,16 +220,16 @@ impl Stage {
 
     /// The time of two regions while a third is slow, against their time alone.
     fn slow_lane(&self, sink: &mut Sink, runs: usize, say: &dyn Fn(&str)) -> Result<Value, CloudError> {
-        let to = |endpoints| Task { path: self.big.clone(), endpoints, copies: None };
+        let to = |endpoints| Task { path: self.big.clone(), endpoints, copies: None, variables: Vec::new() };
         let (two, three) = (to(sink.endpoints(2, false)), to(sink.endpoints(3, false)));
         let mut measured = Runs::new();
         for _ in 0..runs {
             let bad = || ended_badly(Client::Ours);
-            let alone = self.once(sink, Client::Ours, &two, None, |_| true)?.ok_or_else(bad)?;
+            let alone = self.once(sink, Client::Ours, &two, &[""; 0], |_| true)?.ok_or_else(bad)?;
             #[expect(clippy::cast_precision_loss, reason = "a round number")]
             let rate = BIG as f64 / alone.last_byte_s / 100.0;
             let order = format!("throttle 2 {rate:.0}");
-            let slowed = self.once(sink, Client::Ours, &three, Some(&order), |region| region < 2)?;
+            let slowed = self.once(sink, Client::Ours, &three, &[order], |region| region < 2)?;
             measured.entry("alone".to_owned()).or_default().push(alone);
             measured.entry("ours".to_owned()).or_default().push(slowed.ok_or_else(bad)?);
         }
@@ -220,26 +238,52 @@ impl Stage {
         Ok(shown)
     }
 
+    /// The time to the last byte with as many parts in flight as pay, against a fixed number, with the
+    /// same memory, over each link.
+    fn adapt(&self, sink: &mut Sink, runs: usize, say: &dyn Fn(&str)) -> Result<Value, CloudError> {
+        let mut links = Map::new();
+        for (name, orders) in LINKS {
+            let mut measured = Runs::new();
+            for _ in 0..runs {
+                for (setting, concurrency) in SETTINGS {
+                    let variables = concurrency.map(|n| ("SEALANE_UPLOAD_CONCURRENCY", n));
+                    let variables: Vec<_> = variables.into_iter().chain([ADAPT_MEMORY]).collect();
+                    let endpoints = sink.endpoints(1, false);
+                    let task = Task { path: self.middle.clone(), endpoints, copies: None, variables };
+                    let run = self.once(sink, Client::Ours, &task, orders, |_| true)?;
+                    let run = run.ok_or_else(|| ended_badly(Client::Ours))?;
+                    measured.entry(setting.to_owned()).or_default().push(run);
+                }
+            }
+            say(&format!("  over a {name} link"));
+            let shown = case(&measured, |run| run.last_byte_s);
+            show(&measured, &shown, say);
+            links.insert(name.to_owned(), shown);
+        }
+        Ok(Value::Object(links))
+    }
+
     /// One run; `None` if the client cannot be had, cannot do this, or ends badly.
     fn once(
         &self,
         sink: &mut Sink,
         client: Client,
         task: &Task,
-        trouble: Option<&str>,
+        orders: &[impl AsRef<str>],
         well: impl Fn(usize) -> bool,
     ) -> Result<Option<Run>, CloudError> {
         let Some(mut command) = self.programs.command(client, task, &self.certificate) else {
             return Ok(None);
         };
         sink.order("reset")?;
-        trouble.map(|order| sink.order(order)).transpose()?;
+        orders.iter().try_for_each(|order| sink.order(order.as_ref()))?;
         let ran = command.stdin(Stdio::null()).stderr(Stdio::null()).output().doing("running a client")?;
         let line = String::from_utf8_lossy(&ran.stdout).into_owned();
         let Ok(metered) = serde_json::from_str::<Metered>(line.trim()) else { return Ok(None) };
         let counts = sink.counts()?;
         let counts = counts.get(..task.endpoints.len()).unwrap_or_default();
-        let whole = trouble.is_some() || counts.iter().all(|region| region.object_bytes == size(&task.path));
+        let troubled = orders.iter().any(|order| !order.as_ref().starts_with("link"));
+        let whole = troubled || counts.iter().all(|region| region.object_bytes == size(&task.path));
         Ok((metered.ok && whole).then(|| Run::of(&metered, counts, well)))
     }
 }
@@ -251,7 +295,7 @@ fn ended_badly(client: Client) -> CloudError {
 
 /// Bytes that a client has to bring into each region.
 fn size(path: &Path) -> u64 {
-    if path.is_dir() { SMALL.0 * SMALL.1 } else { BIG }
+    if path.is_dir() { SMALL.0 * SMALL.1 } else { fs::metadata(path).map_or(BIG, |file| file.len()) }
 }
 
 /// Fills a file with bytes that do not compress, unless it has that size already.

@@ -2,12 +2,13 @@
 //!
 //! Prints the ports of its regions as one line of JSON, and then takes orders, one a line:
 //! `reset`, `counts`, `throttle REGION BYTES_A_SECOND`, `refuse REGION AFTER_BYTES`,
-//! `silence REGION AFTER_BYTES`, `copies REGION MILLISECONDS` (how long the copy of a part takes). Each is answered with one line. It ends when its input does.
+//! `silence REGION AFTER_BYTES`, `copies REGION MILLISECONDS` (how long the copy of a part takes), `link REGION DELAY_MS BUSY_EVERY`
+//! (every so manieth part is asked to slow down). Each is answered with one line. It ends when its input does.
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Parser;
-use sealane_bench_sink::{Counts, Fault, Region, Trouble, open};
+use sealane_bench_sink::{Counts, Fault, Link, Region, Trouble, open};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -47,6 +48,12 @@ fn obey(regions: &[Arc<Region>], order: &str) -> Result<Option<Vec<Counts>>, Box
             return Ok(None);
         }
         ["counts"] => return Ok(Some(regions.iter().map(|region| region.counts()).collect())),
+        ["link", region, delay_ms, busy_every] => {
+            let link =
+                Link { delay: Duration::from_millis(delay_ms.parse()?), busy_every: busy_every.parse()? };
+            regions.get(region.parse::<usize>()?).ok_or("there is no such region")?.link(link);
+            return Ok(None);
+        }
         [verb, region, number] => (verb, region.parse::<usize>()?, number),
         _ => return Err(format!("`{order}` is no order").into()),
     };
