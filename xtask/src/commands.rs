@@ -83,26 +83,7 @@ enum Bench {
         functions: Option<PathBuf>,
     },
     /// What a copy of an object costs, how the cost grows, and how soon a region that comes back is paid
-    Replication {
-        /// Writes the figures to this file, as JSON
-        #[arg(long, value_name = "FILE")]
-        report: Option<PathBuf>,
-        /// Only this case; may be given more than once. `live` is measured only if it is named
-        #[arg(long = "case", value_name = "NAME")]
-        cases: Vec<bench::replication::Case>,
-        /// Takes the sink, the meter and `replication-parts` from this folder instead of building them
-        #[arg(long, value_name = "FOLDER")]
-        programs: Option<PathBuf>,
-        /// Objects of 64 KiB that the live case puts
-        #[arg(long, value_name = "N", default_value_t = 1_000)]
-        live_objects: u32,
-        /// MiB of the one large object that the live case puts in parts; 0: none
-        #[arg(long, value_name = "MIB", default_value_t = 1_024)]
-        live_size: u32,
-        /// Takes the functions of the live case from this folder instead of building them
-        #[arg(long, value_name = "FOLDER")]
-        functions: Option<PathBuf>,
-    },
+    Replication(bench::replication::Bench),
     /// What uploads cost, side by side with other clients, against a sink that discards
     Transfer {
         /// Writes the figures to this file, as JSON
@@ -315,16 +296,7 @@ pub fn run(xtask: Xtask) -> Result<ExitCode, Box<dyn Error>> {
         Command::Bench { what: Bench::Pick { report } } => {
             met(bench::pick::pick(&folder, report.as_deref(), &say)?)?;
         }
-        Command::Bench {
-            what: Bench::Replication { report, cases, programs, live_objects, live_size, functions },
-        } => {
-            let load = bench::replication::live::Load {
-                objects: live_objects,
-                large_bytes: u64::from(live_size) << 20,
-            };
-            let release = Binaries::Built { profile: "release".to_owned() };
-            let functions = functions.map_or(release, Binaries::From);
-            let bench = bench::replication::Bench { cases, report, programs, load, functions };
+        Command::Bench { what: Bench::Replication(bench) } => {
             let missed = bench.run(&folder, &say)?;
             if !missed.is_empty() {
                 return Err(missed.join("; ").into());

@@ -8,7 +8,8 @@ use super::MemoryObjects;
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Listing, Objects, ObjectsError, Onto, OpenUpload, Part, Stored, Tags, Versions,
+        Attributes, CopySource, Head, Listing, Objects, ObjectsError, Onto, OpenUpload, Part, Stored, Tags,
+        Versions,
     },
 };
 

@@ -27,7 +27,13 @@ pub(super) use keys::Keys;
 pub(super) use place::Place;
 
 use super::errors::Failure;
-use crate::{checksum::Checksum, ports::Silence, retry::RetryBudgets, units::ByteSize, upload::{backoff, wait_max}};
+use crate::{
+    checksum::Checksum,
+    ports::Silence,
+    retry::RetryBudgets,
+    units::ByteSize,
+    upload::{backoff, wait_max},
+};
 
 const SUM: &str = "x-amz-checksum-crc64nvme";
 /// Shortest and longest ceiling of the pause before a repeat, as the SDK's clients have them.

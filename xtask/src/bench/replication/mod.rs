@@ -40,18 +40,26 @@ pub enum Case {
 }
 
 /// What is asked for.
-#[derive(Debug)]
+#[derive(Debug, clap::Args)]
 pub struct Bench {
-    /// The cases; all but the live one if there are none.
-    pub cases: Vec<Case>,
-    /// Where the figures go, as JSON.
-    pub report: Option<PathBuf>,
-    /// A folder with `transfer-sink`, `transfer-meter` and `replication-parts`, if they are not to be built.
-    pub programs: Option<PathBuf>,
-    /// What the live case puts.
-    pub load: live::Load,
-    /// The functions of the live case.
-    pub functions: Binaries,
+    /// Only this case; may be given more than once. `live` is measured only if it is named
+    #[arg(long = "case", value_name = "NAME")]
+    cases: Vec<Case>,
+    /// Writes the figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Takes the sink, the meter and `replication-parts` from this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+    /// Objects of 64 KiB that the live case puts
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    live_objects: u32,
+    /// MiB of the one large object that the live case puts in parts; 0: none
+    #[arg(long, value_name = "MIB", default_value_t = 1_024)]
+    live_size: u32,
+    /// Takes the functions of the live case from this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    functions: Option<PathBuf>,
 }
 
 impl Bench {
@@ -66,7 +74,7 @@ impl Bench {
             let (found, short) = match case {
                 Case::Cost => cost(folder)?,
                 Case::Parts => named("parts", parts::measure(folder, self.programs.as_deref(), say)?),
-                Case::Live => named("live", live::measure(folder, &self.functions, self.load, say)?),
+                Case::Live => named("live", live::measure(folder, &self.functions(), self.load(), say)?),
             };
             figures.extend(found);
             missed.extend(short);
@@ -75,6 +83,15 @@ impl Bench {
             }
         }
         Ok(missed)
+    }
+
+    const fn load(&self) -> live::Load {
+        live::Load { objects: self.live_objects, large_bytes: (self.live_size as u64) << 20 }
+    }
+
+    fn functions(&self) -> Binaries {
+        let built = || Binaries::Built { profile: "release".to_owned() };
+        self.functions.clone().map_or_else(built, Binaries::From)
     }
 }
 
