@@ -177,9 +177,9 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
                 return Err(trouble);
             }
         };
-        self.keep().await?;
-        // A newer version on top of the source does no harm: its own copy will lie on top of this one.
-        match self.at_source(self.own.head(&self.row.value.source.key, None).await)? {
+        // A newer version on top of the source does no harm, since its own copy will lie on top of this one;
+        // a delete in between does.
+        match self.look_at_source().await? {
             Some(_) => Ok(Settled::Verified { version_id, copied: true }),
             None => self.withdraw().await,
         }

@@ -19,6 +19,9 @@ use crate::{
     source::{FEW, MANY, Sight, history},
 };
 
+/// How far down a region looks below uploads that another one pays.
+const BELOW_FOREIGN: usize = 8;
+
 /// A version that was not found written down.
 #[derive(Debug, Clone)]
 pub(crate) struct Write {
@@ -135,7 +138,14 @@ impl Past {
             Err(error) => return Err(IntakeError::Origin(error)),
         };
         if !rows.is_empty() && is_known(&rows, &wanted) {
-            self.know(&rows, &object, wanted);
+            let pays = rows.iter().any(|row| row.value.source.region == deps.here);
+            let reached = self.reached.clone();
+            self.know(&rows, &object, wanted.clone());
+            if !pays && place < BELOW_FOREIGN {
+                // Another region wrote it down, which says nothing of what this one is to pay below it.
+                self.wanted.extend(wanted);
+                self.reached = reached;
+            }
         } else {
             self.wanted.extend(wanted);
             let above = ids.get(..place).unwrap_or_default().to_vec();
