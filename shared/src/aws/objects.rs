@@ -28,8 +28,8 @@ use super::{
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Headers, Listed, Listing, Objects, ObjectsError, Onto, OpenUpload,
-        Part, Silence, Stored, Tags, Versions,
+        Attributes, CopySource, Head, Headers, Objects, ObjectsError, Onto, OpenUpload, Part, Silence,
+        Stored, Tags, Versions,
     },
     time::Timestamp,
 };
@@ -364,23 +364,6 @@ impl Objects for S3Objects {
             .set_expected_bucket_owner(self.owner.clone());
         let reply = get.send().await.map_err(|e| self.failed(key, e))?;
         Ok(reply.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
-    }
-
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
-        let list = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(prefix)
-            .set_start_after(after.map(str::to_owned))
-            .set_expected_bucket_owner(self.owner.clone());
-        let reply = list.send().await.map_err(|e| self.failed(prefix, e))?;
-        let listed = |object: aws_sdk_s3::types::Object| {
-            let size_bytes = object.size.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
-            Some(Listed { key: object.key?, size_bytes })
-        };
-        let objects = reply.contents.unwrap_or_default().into_iter().filter_map(listed).collect();
-        Ok(Listing { objects, more: reply.is_truncated.unwrap_or_default() })
     }
 
     async fn list_versions(

@@ -12,8 +12,8 @@ use super::MemoryObjects;
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Listing, Objects, ObjectsError, Onto, OpenUpload, Part, Silence,
-        Stored, Tags, Versions,
+        Attributes, CopySource, Head, Objects, ObjectsError, Onto, OpenUpload, Part, Silence, Stored, Tags,
+        Versions,
     },
 };
 
@@ -225,11 +225,6 @@ impl Objects for Flaky {
     async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
         self.gate().await?;
         self.inner.tags(key, version_id).await
-    }
-
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
-        self.gate().await?;
-        self.inner.list(prefix, after).await
     }
 
     async fn list_versions(

@@ -8,8 +8,7 @@ use super::MemoryObjects;
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Listing, Objects, ObjectsError, Onto, OpenUpload, Part, Stored, Tags,
-        Versions,
+        Attributes, CopySource, Head, Objects, ObjectsError, Onto, OpenUpload, Part, Stored, Tags, Versions,
     },
 };
 
@@ -136,10 +135,6 @@ impl<H: Hook> Objects for Hooked<H> {
 
     async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
         self.hook.around(Call::Look, self.inner.tags(key, version_id)).await
-    }
-
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
-        self.hook.around(Call::Look, self.inner.list(prefix, after)).await
     }
 
     async fn list_versions(

@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     checksum::Checksum,
     ports::{
-        Attributes, CopySource, Head, Listed, ListedVersion, Listing, Objects, ObjectsError, Onto,
-        OpenUpload, Part, Silence, Stored, Tags, Versions,
+        Attributes, CopySource, Head, ListedVersion, Objects, ObjectsError, Onto, OpenUpload, Part, Silence,
+        Stored, Tags, Versions,
     },
     time::Timestamp,
     upload::StorageClass,
@@ -346,21 +346,6 @@ impl Objects for MemoryObjects {
         self.with(|bucket, _| {
             let version = find(bucket, key, version_id).ok_or_else(|| self.missing(key))?;
             Ok(version.tags.clone())
-        })
-    }
-
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
-        self.with(|bucket, _| {
-            let shown =
-                |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
-            let newest =
-                bucket.objects.keys().filter(shown).filter_map(|key| Some((key, find(bucket, key, None)?)));
-            let listed =
-                |(key, v): (&String, &Version)| Listed { key: key.clone(), size_bytes: v.head.size_bytes };
-            let mut objects: Vec<_> = newest.take(LISTED_MAX + 1).map(listed).collect();
-            let more = objects.len() > LISTED_MAX;
-            objects.truncate(LISTED_MAX);
-            Ok(Listing { objects, more })
         })
     }
 

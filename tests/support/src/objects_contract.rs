@@ -19,7 +19,6 @@ pub async fn keeps(near: &impl Objects, far: &impl Objects, scope: &str) {
     open_uploads_are_listed(near, &format!("{scope}/open")).await;
     what_is_not_there_is_missing(near, &format!("{scope}/none")).await;
     a_copy_is_pinned(near, far, &format!("{scope}/copy me+ü")).await;
-    a_listing_is_in_order_and_goes_on(near, &format!("{scope}/list")).await;
     versions_are_listed_newest_first(near, &format!("{scope}/versions")).await;
     one_version_is_removed(near, &format!("{scope}/remove")).await;
 }
@@ -69,22 +68,6 @@ async fn versions_are_listed_newest_first(bucket: &impl Objects, prefix: &str) {
     assert_eq!(told(&key, None, 100).await, (all.to_vec(), false));
     assert_eq!(told(&key, None, 2).await, (all[..2].to_vec(), true));
     assert_eq!(told(prefix, Some(&key), 100).await, (all[3..].to_vec(), false));
-}
-
-async fn a_listing_is_in_order_and_goes_on(bucket: &impl Objects, prefix: &str) {
-    let body = Bytes::from_static(b"x");
-    for name in ["b", "a", "c"] {
-        let key = format!("{prefix}/{name}");
-        bucket.put(&key, body.clone(), Checksum::of(&body), &attributes()).await.unwrap();
-    }
-    let keys = async |after: Option<&str>| {
-        let listing = bucket.list(prefix, after).await.unwrap();
-        assert!(!listing.more && listing.objects.iter().all(|o| o.size_bytes == 1));
-        listing.objects.into_iter().map(|o| o.key).collect::<Vec<_>>()
-    };
-    let want = |names: &[&str]| names.iter().map(|name| format!("{prefix}/{name}")).collect::<Vec<_>>();
-    assert_eq!(keys(None).await, want(&["a", "b", "c"]));
-    assert_eq!(keys(Some(&format!("{prefix}/a"))).await, want(&["b", "c"]));
 }
 
 async fn one_version_is_removed(bucket: &impl Objects, key: &str) {

@@ -15,8 +15,8 @@ use sealane::{
     checksum::Checksum,
     memory::{MemoryObjects, MemoryRows},
     ports::{
-        Attributes, CopySource, Cursor, Head, Key, Listing, Objects, ObjectsError, Onto, Page, Part, Row,
-        Rows, RowsError, Silence, Stored, Tags, Versions, When,
+        Attributes, CopySource, Cursor, Head, Key, Objects, ObjectsError, Onto, Page, Part, Row, Rows,
+        RowsError, Silence, Stored, Tags, Versions, When,
     },
 };
 use std::sync::Arc;
@@ -196,10 +196,6 @@ impl Objects for Faulty<MemoryObjects> {
 
     async fn tags(&self, key: &str, version_id: Option<&str>) -> Result<Tags, ObjectsError> {
         call!(self, silent_bucket(&self.inner), self.inner.tags(key, version_id))
-    }
-
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ObjectsError> {
-        call!(self, silent_bucket(&self.inner), self.inner.list(prefix, after))
     }
 
     async fn list_versions(

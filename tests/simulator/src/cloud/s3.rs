@@ -1,5 +1,6 @@
 //! S3's protocol, as far as the adapter speaks it.
 
+mod described;
 mod listing;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
@@ -110,7 +111,6 @@ impl Asked {
             ("PUT", false, true, false) => Some("put-part"),
             ("PUT", false, true, true) => Some("copy-part"),
             ("GET", false, false, false) if self.query.contains_key("tagging") => Some("tags"),
-            ("GET", false, false, false) if self.query.contains_key("list-type") => Some("list"),
             ("GET", false, false, false) if self.query.contains_key("versions") => Some("versions"),
             ("DELETE", false, false, false) => Some("delete"),
             ("GET", false, false, false) => Some("get"),
@@ -197,7 +197,7 @@ impl Cloud {
         if conditions && !matches!(asked.operation(), Some("copy" | "complete")) {
             return Err(S3Error(501, "NotImplemented"));
         }
-        let of_bucket = matches!(asked.operation(), Some("uploads" | "list" | "versions"));
+        let of_bucket = matches!(asked.operation(), Some("uploads" | "versions"));
         if asked.key.is_empty() != of_bucket || asked.key.len() > 1024 {
             return Err(S3Error(400, "KeyTooLongError"));
         }
@@ -249,7 +249,6 @@ impl Cloud {
             "parts" => self.parts(asked),
             "complete" => self.complete(asked),
             "tags" => self.tags(asked),
-            "list" => self.list(asked),
             "versions" => self.versions(asked),
             "delete" => self.delete_version(asked),
             "abort" => {
@@ -359,7 +358,7 @@ impl Cloud {
                 return Ok((code.to_owned(), Answer { status, ..Answer::ok("") }));
             }
         };
-        let answer = attributed(described(Answer::ok(""), object), object);
+        let answer = described::attributed(described(Answer::ok(""), object), object);
         let answer = answer.with("content-length", object.body.len().to_string());
         Ok((object.version_id.clone(), answer))
     }
@@ -465,35 +464,9 @@ async fn moved(bytes: usize) {
     }
 }
 
-fn attributed(mut answer: Answer, object: &ObjectState) -> Answer {
-    if let Some(kind) = &object.attributes.content_type {
-        answer = answer.with("content-type", kind);
-    }
-    let kept = &object.attributes;
-    let headers = [
-        ("cache-control", &kept.headers.cache_control),
-        ("content-disposition", &kept.headers.content_disposition),
-        ("content-encoding", &kept.headers.content_encoding),
-        ("content-language", &kept.headers.content_language),
-        ("x-amz-storage-class", &kept.storage_class),
-    ];
-    for (name, value) in headers {
-        if let Some(value) = value {
-            answer = answer.with(name, value);
-        }
-    }
-    if !kept.tags.is_empty() {
-        answer = answer.with("x-amz-tagging-count", kept.tags.len().to_string());
-    }
-    for (name, value) in &kept.metadata {
-        answer = answer.with(format!("{METADATA}{name}"), value);
-    }
-    answer
-}
-
 fn got(object: &ObjectState, body: Bytes, asked: &Asked) -> Answer {
     let (len, size) = (body.len() as u64, object.body.len());
-    let mut answer = attributed(Answer::ok(body).with("etag", &object.etag), object);
+    let mut answer = described::attributed(Answer::ok(body).with("etag", &object.etag), object);
     answer = answer.with("x-amz-version-id", &object.version_id).with("content-length", len.to_string());
     if let Some(wanted) = asked.header("range").and_then(range) {
         answer.status = 206;

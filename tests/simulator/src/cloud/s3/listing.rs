@@ -25,25 +25,6 @@ impl Cloud {
         Ok((format!("{} uploads", open.len()), xml(body)))
     }
 
-    pub(super) fn list(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
-        let (prefix, after) = (asked.of_query("prefix").unwrap_or_default(), asked.of_query("start-after"));
-        let buckets = lock(&self.0.buckets);
-        let bucket = buckets.get(&asked.bucket)?;
-        let shown = |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
-        let keys = bucket.all().keys().filter(shown);
-        let mut newest = keys.filter_map(|key| Some((key, bucket.object(key, None).ok()?)));
-        let mut body = String::from("<ListBucketResult>");
-        for (key, object) in newest.by_ref().take(KEYS_A_PAGE) {
-            let key = key.replace('&', "&amp;").replace('<', "&lt;");
-            body += &format!("<Contents><Key>{key}</Key><Size>{}</Size></Contents>", object.body.len());
-        }
-        let more = newest.next().is_some();
-        Ok((
-            format!("more {more}"),
-            xml(format!("{body}<IsTruncated>{more}</IsTruncated></ListBucketResult>")),
-        ))
-    }
-
     /// Versions and delete markers in the order of a listing, their times in whole seconds as S3 has them.
     pub(super) fn versions(&self, asked: &Asked) -> Result<(String, Answer), S3Error> {
         let (prefix, after) = (asked.of_query("prefix").unwrap_or_default(), asked.of_query("key-marker"));
