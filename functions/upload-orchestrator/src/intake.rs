@@ -24,7 +24,7 @@ use crate::{
     past::{Before, Write, owe_all},
     pay::Debt,
     relay::woken,
-    source::{below, pinned, same_bytes},
+    source::{Depth, below, pinned, same_bytes},
     trouble::chain,
     wake::QueueMessage,
 };
@@ -181,7 +181,7 @@ async fn look_below<O: Objects, R: Rows, C: Clock>(
             found.attributes.metadata.get(META_UPLOAD).is_some_and(|found| found == id)
                 && is_whole(head, found)
         };
-        *presence = match below(bucket, key, head.size_bytes, is_it).await {
+        *presence = match below(bucket, key, head.size_bytes, Depth::All, is_it).await {
             Ok(Some(_)) => Presence::Whole,
             Ok(None) => Presence::Absent,
             Err(_) => Presence::Unreachable,

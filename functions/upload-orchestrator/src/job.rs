@@ -16,7 +16,7 @@ use sealane::{
 
 use crate::{
     Deps, Invocation,
-    source::{Sight, sight},
+    source::{Depth, LOOKS_MAX, Sight, below, sight},
     there::Found,
     trouble::{Side, Trouble, chain},
     turn::Turn,
@@ -254,8 +254,9 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         }
     }
 
-    /// Gives the row up, since its source was deleted: a copy that nobody has proved is taken away
-    /// again, or it would bring back what was deleted at the destination as well.
+    /// Gives the row up, since its source was deleted: copies that nobody has proved are taken away
+    /// again, or they would bring back what was deleted at the destination as well. A newer version may
+    /// lie on top of them, and a request whose answer was lost may have made a second one.
     async fn withdraw(&mut self) -> Result<Settled, Trouble> {
         self.keep().await?;
         if self.row.value.home().is_some() {
@@ -263,10 +264,15 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
             self.advance(|row, token| row.returned(token)).await?;
             return Err(Trouble::Lost);
         }
-        let key = self.source().key;
-        let head = self.at_destination(self.destination.head(&key, None).await)?;
-        let unproved = |head: &Head| self.epoch_of(head).is_some_and(|epoch| epoch > self.row.value.proved);
-        if let Some(version) = head.filter(unproved).and_then(|head| head.version_id) {
+        let Source { key, size, .. } = self.source();
+        if self.at_destination(self.destination.head(&key, None).await)?.is_none() {
+            return Ok(Settled::Void(gone()));
+        }
+        for _ in 0..LOOKS_MAX {
+            let is_ours =
+                |head: &Head| self.epoch_of(head).is_some_and(|epoch| epoch > self.row.value.proved);
+            let found = below(self.destination, &key, size.0, Depth::Undeleted, is_ours).await;
+            let Some(version) = self.at_destination(found)?.and_then(|head| head.version_id) else { break };
             self.keep().await?;
             self.at_destination(self.destination.remove(&key, &version).await)?;
         }

@@ -85,13 +85,14 @@ async fn copy_of<O: Objects, R: Rows, C: Clock>(deps: &Deps<O, R, C>, own: &Entr
     ((is_named || is_summed) && same_bytes(&copy, &own.source)).then_some(copy)
 }
 
-/// `row` if it is to be paid here and now: no relay was given it, and it waits for none or has waited long enough.
+/// `row` if it is to be paid here and now: it is this region's, and it waits for no relay or has waited long enough.
 pub(crate) async fn ready<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     row: Versioned<Entry>,
 ) -> Option<Versioned<Entry>> {
-    // As when an event that led to the row comes once more.
-    if row.value.home().is_some() && row.value.source.region != deps.here {
+    // As when a relay was given it, or an event led to a row that another region had written down: what
+    // may lie on top of what is judged by who holds the source.
+    if row.value.source.region != deps.here {
         return None;
     }
     let Some(relay) = row.value.awaits() else { return Some(row) };

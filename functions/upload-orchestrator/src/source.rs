@@ -47,18 +47,29 @@ pub(crate) async fn sight<O: Objects>(
 }
 
 /// Most versions of a key that are looked into one by one.
-const LOOKS_MAX: usize = 16;
+pub(crate) const LOOKS_MAX: usize = 16;
+
+/// How far down versions are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Down to the newest delete marker.
+    Undeleted,
+    /// To the oldest one.
+    All,
+}
 
 /// The newest version of `key` in `bucket`, of this size, of which `is_it` holds.
 pub(crate) async fn below<O: Objects>(
     bucket: &O,
     key: &str,
     size_bytes: u64,
+    depth: Depth,
     is_it: impl Fn(&Head) -> bool,
 ) -> Result<Option<Head>, ObjectsError> {
     let page = bucket.list_versions(key, None, MANY).await?;
     let own = page.entries.iter().take_while(|listed| listed.key == key);
-    let alike = own.filter(|listed| !listed.is_marker && listed.size_bytes == size_bytes);
+    let reached = own.take_while(|listed| depth == Depth::All || !listed.is_marker);
+    let alike = reached.filter(|listed| !listed.is_marker && listed.size_bytes == size_bytes);
     for listed in alike.take(LOOKS_MAX) {
         let found = bucket.head(key, Some(&listed.version_id)).await?;
         if let Some(found) = found.filter(&is_it) {

@@ -12,7 +12,7 @@ use sealane::{
 use crate::{
     Deps,
     job::{Job, Settled},
-    source::{Sight, below},
+    source::{Depth, Sight, below},
     trouble::Trouble,
 };
 
@@ -84,7 +84,7 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
         self.keep().await?;
         let source = &self.row().source;
         let is_ours = |head: &Head| self.may_be_whole(head);
-        let found = below(self.destination, &source.key, source.size.0, is_ours).await;
+        let found = below(self.destination, &source.key, source.size.0, Depth::All, is_ours).await;
         match self.at_destination(found)? {
             Some(head) => self.prove(head.version_id.as_deref()).await.map(Some),
             None => Ok(None),

@@ -113,6 +113,26 @@ fn a_copy_that_comes_after_the_deletes_is_taken_away_again() {
 }
 
 #[test]
+fn a_copy_that_came_after_the_deletes_is_taken_away_from_below_a_newer_one() {
+    let world = World::new();
+    world.cut(EU, true);
+    world.put(WEST, "k", b"old", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    world.objects(WEST).delete("k");
+    world.cut(EU, false);
+    // A request that was under way lands twice, and the next write is copied on top.
+    let mark = mark("k", WEST, "v1", EU);
+    for _ in 0..2 {
+        world.put(EU, "k", b"old", &[(META_ORIGIN, &mark)]);
+    }
+    world.put(WEST, "k", b"new", &[]);
+    world.deliver(WEST, &world.event(WEST, "k"));
+    assert_eq!(world.history(EU, "k"), ["old", "old", "new"]);
+    world.settle();
+    assert_eq!((world.history(EU, "k"), world.owed()), (vec!["new".to_owned()], Vec::new()));
+}
+
+#[test]
 fn a_proved_copy_outlives_its_source() {
     let world = World::new();
     world.put(WEST, "k", b"x", &[]);

@@ -28,6 +28,14 @@ fn write_all(world: &World, here: &str, bodies: &[&str]) -> Vec<Value> {
     bodies.iter().map(put).collect()
 }
 
+/// Puts the upload `id` of `k`, which belongs everywhere, into some regions.
+fn upload(world: &World, id: &str, into: &[&str]) {
+    let wanted = ALL.join(",");
+    for name in into {
+        world.put(name, "k", id.as_bytes(), &[(META_UPLOAD, id), (META_REGIONS, &wanted)]);
+    }
+}
+
 fn assert_same_history(world: &World, bodies: &[&str], what: &str) {
     for name in ALL {
         assert_eq!(world.history(name, "k"), bodies, "in {name}: {what}");
@@ -181,16 +189,10 @@ fn a_dead_payer_s_older_version_is_paid_by_who_holds_it_below_a_newer_one() {
 fn what_a_newer_upload_went_ahead_of_is_missed_and_seen_and_buries_nothing() {
     let mut world = World::new();
     world.policy.inventory_pages = 10;
-    let wanted = ALL.join(",");
-    let upload = |id: &str, into: &[&str]| {
-        for name in into {
-            world.put(name, "k", id.as_bytes(), &[(META_UPLOAD, id), (META_REGIONS, &wanted)]);
-        }
-    };
     // The lane to EU failed, and the next upload's was there before replication was.
-    upload("u-1", &[WEST, EAST]);
+    upload(&world, "u-1", &[WEST, EAST]);
     let first = world.event(WEST, "k");
-    upload("u-2", &ALL);
+    upload(&world, "u-2", &ALL);
     for event in [&first, &world.event(WEST, "k"), &first] {
         world.deliver(WEST, event);
     }
@@ -207,17 +209,41 @@ fn what_a_newer_upload_went_ahead_of_is_missed_and_seen_and_buries_nothing() {
 #[test]
 fn uploads_that_follow_one_another_at_once_are_everywhere_once() {
     let world = World::new();
-    let wanted = ALL.join(",");
     let mut events = Vec::new();
     for id in ["u-1", "u-2", "u-3"] {
         for name in ALL {
-            world.put(name, "k", id.as_bytes(), &[(META_UPLOAD, id), (META_REGIONS, &wanted)]);
+            upload(&world, id, &[name]);
             events.push((name, world.event(name, "k")));
         }
     }
     events.iter().rev().for_each(|(name, event)| drop(world.deliver(name, event)));
     world.settle();
     assert_same_history(&world, &["u-1", "u-2", "u-3"], "");
+}
+
+#[test]
+fn what_another_region_owes_is_not_put_on_top_of_a_newer_upload() {
+    let world = World::new();
+    upload(&world, "u-1", &ALL);
+    let [first, late] = [WEST, EU].map(|name| world.event(name, "k"));
+    upload(&world, "u-2", &[WEST, EAST]);
+    // It has not got the newer one, and takes it that the others lack the older one.
+    world.deliver(EU, &late);
+    assert_eq!(world.owed().len(), 2);
+    world.deliver(WEST, &first);
+    world.settle();
+    assert_same_history(&world, &["u-1", "u-2"], "");
+}
+
+#[test]
+fn a_version_whose_event_was_lost_is_found_though_another_of_its_size_was_deleted_everywhere() {
+    let mut world = World::new();
+    world.policy.inventory_pages = 10;
+    world.deliver(WEST, &write_all(&world, WEST, &["v1"])[0]);
+    ALL.iter().for_each(|name| world.objects(name).delete("k"));
+    write_all(&world, WEST, &["v2"]);
+    sweep_all(&world, 1);
+    assert!(ALL.iter().all(|name| world.body(name, "k") == b"v2"));
 }
 
 #[test]

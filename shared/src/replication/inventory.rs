@@ -28,8 +28,7 @@ pub fn gaps<'a>(own: &'a Versions, others: impl IntoIterator<Item = &'a Versions
     let others: Vec<_> = others.into_iter().map(by_key).collect();
     let compared = by_key(own).into_iter().filter(|(key, _)| next.as_deref().is_none_or(|next| *key <= next));
     let lacking = compared.filter(|(key, versions)| {
-        let live: Vec<_> = undeleted(versions.iter().copied()).collect();
-        others.iter().any(|other| lacks(&live, other.get(key).map_or(&[], Vec::as_slice)))
+        others.iter().any(|other| lacks(versions, other.get(key).map_or(&[], Vec::as_slice)))
     });
     Gaps { keys: lacking.map(|(key, _)| key.to_owned()).collect(), next }
 }
@@ -48,16 +47,21 @@ fn by_key(listing: &Versions) -> BTreeMap<&str, Vec<&ListedVersion>> {
     })
 }
 
-/// Whether `found` has no version for some of `wanted`. What is hidden there was copied all the same.
-fn lacks(wanted: &[&ListedVersion], found: &[&ListedVersion]) -> bool {
-    let mut sizes: Vec<_> = found.iter().filter(|listed| !listed.is_marker).map(|v| v.size_bytes).collect();
-    wanted.iter().any(|version| match sizes.iter().position(|size| *size == version.size_bytes) {
-        Some(place) => {
-            sizes.swap_remove(place);
-            false
-        }
-        None => true,
-    })
+/// Whether `found` has fewer versions than `own` of the size of one that nothing has deleted. What is
+/// deleted counts on both sides: it was copied before, and stands for no later version of its size.
+fn lacks(own: &[&ListedVersion], found: &[&ListedVersion]) -> bool {
+    let (ours, theirs) = (sizes(own), sizes(found));
+    undeleted(own.iter().copied())
+        .any(|version| theirs.get(&version.size_bytes) < ours.get(&version.size_bytes))
+}
+
+/// How many versions of each size there are.
+fn sizes(listing: &[&ListedVersion]) -> BTreeMap<u64, usize> {
+    let mut sizes = BTreeMap::new();
+    for version in listing.iter().filter(|listed| !listed.is_marker) {
+        *sizes.entry(version.size_bytes).or_default() += 1;
+    }
+    sizes
 }
 
 #[cfg(test)]
@@ -92,10 +96,8 @@ mod tests {
     }
 
     fn lacking(own: &[Option<u64>], other: &[Option<u64>]) -> bool {
-        let live = || own.iter().map_while(|size| *size);
-        (0..2).any(|size| {
-            live().filter(|s| *s == size).count() > other.iter().flatten().filter(|s| **s == size).count()
-        })
+        let number = |all: &[Option<u64>], size| all.iter().flatten().filter(|s| **s == size).count();
+        own.iter().map_while(|size| *size).any(|size| number(own, size) > number(other, size))
     }
 
     proptest! {
@@ -124,12 +126,21 @@ mod tests {
 
     #[test]
     fn an_overwrite_of_the_same_size_shows_in_the_number_of_versions() {
-        let bucket = |sizes: &[u64]| {
-            let all = [("k".to_owned(), sizes.iter().copied().map(Some).collect())].into();
-            page(&all, None, 9)
-        };
-        assert_eq!(gaps(&bucket(&[5, 5]), [&bucket(&[5])]).keys, ["k"]);
-        assert_eq!(gaps(&bucket(&[5, 5]), [&bucket(&[5, 5])]).keys, [""; 0]);
-        assert_eq!(gaps(&bucket(&[5]), [&bucket(&[5, 5])]).keys, [""; 0]);
+        let bucket = |sizes: &[Option<u64>]| page(&[("k".to_owned(), sizes.to_vec())].into(), None, 9);
+        let (marker, five) = (None, Some(5));
+        for (own, other, is_gap) in [
+            (&[five, five][..], &[five][..], true),
+            (&[five, five], &[five, five], false),
+            (&[five], &[five, five], false),
+            // What was deleted everywhere stands for no later version of its size.
+            (&[five, marker, five], &[marker, five], true),
+            (&[five, marker, five], &[five, marker, five], false),
+            // A copy that was deleted where it lay, and what was deleted at home.
+            (&[five], &[marker, five], false),
+            (&[marker, five], &[], false),
+        ] {
+            let found = gaps(&bucket(own), [&bucket(other)]).keys;
+            assert_eq!(!found.is_empty(), is_gap, "{own:?} {other:?}");
+        }
     }
 }

@@ -41,7 +41,7 @@ enum Deed {
     WriteBehind(usize),
     /// Uploads it into this many regions of three, its home first.
     Upload(usize),
-    /// Deletes it, at home first and then everywhere.
+    /// Deletes it everywhere, where it was written last first.
     Delete,
 }
 
@@ -169,6 +169,24 @@ impl Story {
         }
     }
 
+    /// The regions in the order in which the key is deleted: where it was written alone last, and from there
+    /// back. A copy under way comes from where a later version was written than lies where it goes to, and
+    /// a copy that was proved stays where it was deleted before.
+    fn written(&self, key: usize, order: &[RegionName]) -> Vec<RegionName> {
+        let done = self.done.borrow();
+        let alone = done.get(&key).into_iter().flatten().rev().filter_map(|done| match done {
+            Done::Wrote { tries, is_upload: false, .. } => tries.keys().next().copied(),
+            Done::Wrote { .. } | Done::Deleted => None,
+        });
+        let mut regions = Vec::new();
+        for region in alone.chain(order.iter().copied()) {
+            if !regions.contains(&region) {
+                regions.push(region);
+            }
+        }
+        regions
+    }
+
     async fn perform(&self, stage: &Stage, number: usize, act: &Act) {
         let regions = stage.regions();
         let home = self.homes[act.key];
@@ -199,7 +217,7 @@ impl Story {
                 put(stage, &order[..copies], act.key, body.into(), &attributes).await
             }
             Deed::Delete => {
-                for region in order {
+                for region in self.written(act.key, &order) {
                     stage.cloud.hide(region, &name(act.key));
                     sleep(Duration::from_millis(300)).await;
                 }
