@@ -23,7 +23,7 @@ use workset_api::{Deps, router as api};
 use crate::{Failed, http::Request, tables::Tables};
 
 const DOCUMENT: &str = "{primary_region: us-west-2, control_regions: [us-west-2],
-    api: {cache_ttl: 5s, rate_limit: 1000000, rate_burst: 1000000},
+    api: {cache_ttl: 5s, rate_limit: 1000, rate_burst: 100000},
     regions: [{name: us-west-2, bucket: bucket-west}, {name: us-east-1, bucket: bucket-east},
               {name: us-east-2, role: witness}]}";
 
