@@ -70,6 +70,9 @@ fn a_missed_bar_makes_a_bad_report() {
     let unmet = Report::of(&[unmet], &Summary::default());
     assert_eq!((unmet.is_good(), unmet.violations), (false, 1));
     assert_eq!(unmet.scenarios["failback"].replay, ["cargo xtask drill --scenario failback --seed 1: odd"]);
+    let late = Outcome { late: vec!["odd".to_owned()], ..run(Scenario::Failback, 1, 6) };
+    let late = Report::of(&[late], &Summary::default());
+    assert_eq!((late.is_good(), late.violations), (false, 1), "a known cause excuses nothing");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! A prober that is killed is back with the next minute's schedule. Where that befalls a
 //! run in which a region is lost besides, there may be too few voters for a verdict on
-//! those that are left, and then nothing moves. What holds always is judged in such a run
-//! all the same; what must come may come late, and is told apart.
+//! those that are left, and then nothing moves. Such a run fails like any other that lacks
+//! what must come; here its cause is told.
 
 use std::time::Duration;
 

@@ -104,10 +104,11 @@ impl Outcome {
     /// A line for each thing that went wrong, each with the command that shows it again.
     pub fn complaints(&self) -> Vec<String> {
         let broken = self.broken.iter().map(ToString::to_string);
-        broken.chain(self.unmet.iter().cloned()).map(|what| format!("{}: {what}", self.replay())).collect()
+        let unmet = self.unmet.iter().chain(&self.late).cloned();
+        broken.chain(unmet).map(|what| format!("{}: {what}", self.replay())).collect()
     }
 
-    /// A line for each thing that came late because an observer was missing.
+    /// Those of them that came late because an observer was missing.
     pub fn delays(&self) -> Vec<String> {
         self.late.iter().map(|what| format!("{}: {what}", self.replay())).collect()
     }
