@@ -70,7 +70,8 @@ pub(crate) async fn conclude<D, R: Rows, C: Clock>(
     wanted.map(|(region, capabilities)| (region, capabilities.into_iter().collect())).collect()
 }
 
-async fn read<D, R: Rows, C>(deps: &Deps<D, R, C>) -> Option<Vec<Observation>> {
+/// Everyone's rows; `None` when they could not be read.
+pub(crate) async fn read<D, R: Rows, C>(deps: &Deps<D, R, C>) -> Option<Vec<Observation>> {
     match timeout(OWN_ANSWER_MAX, deps.own.observations()).await {
         Ok(Ok(rows)) => Some(rows),
         Ok(Err(error)) => {

@@ -1,7 +1,8 @@
 //! The health prober: watches every other region from outside, and steers.
 //!
 //! A schedule starts it each minute; inside the invocation it loops, since a
-//! minute is too long to notice a dead region. Each tick probes what is due,
+//! minute is too long to notice a dead region. One invocation works for some minutes, and the
+//! next one stands by to take its place should it be killed. Each tick probes what is due,
 //! confirms what failed, writes one row, reads everyone's rows, and takes one turn
 //! at the wheel. Between ticks it reads the rows each second, looks at once into
 //! what a peer doubts, and acts on a verdict as soon as the rows come to one.
@@ -21,6 +22,7 @@ mod metrics;
 mod probe;
 mod row;
 mod sheet;
+mod standby;
 mod tick;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -40,23 +42,19 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
 pub use doors::{Doors, Reach};
+pub use standby::Shift;
 
 use heed::Heed;
 use row::Written;
+use standby::{Duty, Seen, stand_by};
 
-/// For how long an invocation watches: to shortly before the next one starts, which
+/// For how long an invocation stands by: to shortly before the next one starts, which
 /// then finds a sandbox that is free and remembers whose rows advance.
-pub const ROUND: Duration = Duration::from_secs(58);
+pub const STAND_BY: Duration = Duration::from_secs(58);
 
 /// Time between two readings of everyone's rows. A doubt of a peer, a verdict that its
 /// row makes and a phase that is over shall not wait for the next tick.
 const LISTEN_EVERY: Duration = Duration::from_secs(1);
-
-/// How long into a round the one before may still be writing its last row.
-const OVERLAP_MAX: Duration = Duration::from_secs(15);
-
-/// How long a round that met another one waits before it takes up the row once more.
-const YIELD: Duration = Duration::from_secs(2);
 
 /// What the prober works with.
 #[derive(Debug)]
@@ -77,6 +75,8 @@ pub struct Deps<D, R, C> {
     pub clock: C,
     /// Where metric lines go.
     pub print: fn(&[String]),
+    /// For how long an invocation works.
+    pub shift: Shift,
 }
 
 /// What a sandbox keeps between its invocations.
@@ -86,6 +86,10 @@ pub struct State {
     pub(crate) observation: Observation,
     /// The version of the row that the next write replaces; `None` until it was read.
     pub(crate) row: Row,
+    /// The number of the first row that this invocation wrote since it last stood by.
+    pub(crate) first: Option<u64>,
+    /// What was seen of the row while another invocation worked.
+    pub(crate) seen: Seen,
     /// What each region last acknowledged of this observer's writes.
     pub(crate) acknowledged: BTreeMap<RegionName, probe::Acknowledged>,
     /// When this sandbox took its first tick, which tells its marks from those of others.
@@ -135,6 +139,8 @@ impl State {
         Self {
             observation: Observation::new(here),
             row: Row::Unread,
+            first: None,
+            seen: Seen::default(),
             acknowledged: BTreeMap::new(),
             began: None,
             marks: BTreeMap::new(),
@@ -167,13 +173,13 @@ pub struct Round {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// The next invocation is due.
-    RoundOver,
-    /// Another invocation of the same prober writes the row; one is enough.
+    /// It has worked for as long as it may.
+    ShiftOver,
+    /// Another invocation of the same prober is at work, and the next one is due to stand by.
     AnotherAtWork,
 }
 
-/// Ticks for one round, or until another invocation of this prober is met.
+/// Works while no other invocation of this prober does, and stands by while one does.
 pub async fn watch<D, R, C>(deps: &Deps<D, R, C>, state: &mut State) -> Round
 where
     D: Reach,
@@ -183,36 +189,45 @@ where
     R: Rows,
     C: Clock,
 {
-    let (start, mut yielded) = (Instant::now(), false);
-    let end = start + ROUND;
-    // Another sandbox may have written the row since this one last did.
-    state.row = Row::Unread;
-    state.due.clear();
+    let start = Instant::now();
     let mut ticks = 0;
+    while stand_by(deps, state, start + STAND_BY).await == Duty::Work {
+        let ended = work(deps, state, start + deps.shift.time, &mut ticks).await;
+        if ended == Ended::ShiftOver {
+            return Round { ticks, ended };
+        }
+    }
+    Round { ticks, ended: Ended::AnotherAtWork }
+}
+
+/// Ticks until `end`, or until another invocation of this prober is met.
+async fn work<D, R, C>(deps: &Deps<D, R, C>, state: &mut State, end: Instant, ticks: &mut u32) -> Ended
+where
+    D: Reach,
+    D::Rows: Rows,
+    D::Objects: Objects,
+    D::Apis: Apis,
+    R: Rows,
+    C: Clock,
+{
+    // Another sandbox may have written the row since this one last did.
+    (state.row, state.first) = (Row::Unread, None);
+    state.due.clear();
     loop {
         let started = Instant::now();
         if tick::take(deps, state).await == Written::ByAnother {
-            if yielded || start.elapsed() > OVERLAP_MAX {
-                return Round { ticks, ended: Ended::AnotherAtWork };
-            }
-            // Most likely the last words of the round before: if both gave way to each
-            // other, nobody would watch until the next one.
-            yielded = true;
-            state.row = Row::Unread;
-            state.due.clear();
-            sleep(YIELD).await;
-            continue;
+            return Ended::AnotherAtWork;
         }
-        ticks += 1;
+        *ticks += 1;
         let next = tick::next(deps, state, started);
         while Instant::now() + LISTEN_EVERY < next.min(end) {
             sleep(LISTEN_EVERY).await;
             if tick::listen(deps, state).await == Written::ByAnother {
-                return Round { ticks, ended: Ended::AnotherAtWork };
+                return Ended::AnotherAtWork;
             }
         }
         if next >= end {
-            return Round { ticks, ended: Ended::RoundOver };
+            return Ended::ShiftOver;
         }
         sleep_until(next).await;
     }

@@ -95,8 +95,7 @@ where
         if tell == Tell::Doubts && is_time && !sheet.doubted().is_empty() {
             (tell, telling) = (Tell::Nothing, true);
             marks::measure(state, deps.clock.now());
-            let doubting = state.observation.clone().doubt(&sheet.doubted());
-            state.observation = doubting.seal(&deps.config.regions);
+            row::seal(state, &sheet.doubted(), &deps.config.regions);
             out.push(wait(Wait::Published(Box::new(state.observation.clone()))));
         }
         // What is still out then would count for nothing.

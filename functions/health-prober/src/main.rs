@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use health_prober::{Deps, State, aws::AwsReach, watch};
+use health_prober::{Deps, Shift, State, aws::AwsReach, watch};
 use lambda_runtime::LambdaEvent;
 use sealane::{
     aws::{Aws, Limits, SystemClock},
@@ -29,6 +29,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         here,
         clock: SystemClock,
         print: lambda::print_metrics,
+        shift: Shift::default(),
     };
     // Lambda runs one invocation at a time in a sandbox; the lock only says so to the compiler.
     let shared = Arc::new((deps, Mutex::new(State::new(here))));

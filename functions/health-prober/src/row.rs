@@ -6,7 +6,7 @@ use std::time::Duration;
 use sealane::{
     health::Observation,
     ports::{Rows, RowsError},
-    region::RegionName,
+    region::{Capability, Region, RegionName},
     store::HealthTable,
     time::Timestamp,
 };
@@ -65,6 +65,12 @@ pub(crate) async fn adopt<R: Rows>(
         Ok(Err(error)) => tracing::warn!(region.name = %here, %error, "own row was not read"),
         Err(_) => tracing::warn!(region.name = %here, "own row was not read in time"),
     }
+}
+
+/// Makes the view ready to be written, with these doubts and under the next number.
+pub(crate) fn seal(state: &mut State, doubted: &[(RegionName, Capability)], regions: &[Region]) {
+    let first = *state.first.get_or_insert(state.observation.seq() + 1);
+    state.observation = state.observation.clone().doubt(doubted).on_shift_since(first).seal(regions);
 }
 
 /// Writes `observation` if the row that was read is still there.

@@ -86,9 +86,10 @@ pub(crate) fn next<D, R, C>(deps: &Deps<D, R, C>, state: &State, started: Instan
 }
 
 /// Time between two ticks of a prober that has nobody to watch.
-const ROUND_WITHOUT_REGIONS: Duration = Duration::from_secs(60);
+pub(crate) const ROUND_WITHOUT_REGIONS: Duration = Duration::from_secs(60);
 
-fn watched(regions: &[Region]) -> impl Iterator<Item = &Region> {
+/// The regions that are asked at all.
+pub(crate) fn watched(regions: &[Region]) -> impl Iterator<Item = &Region> {
     regions.iter().filter(|r| r.health_check.enabled)
 }
 
@@ -164,7 +165,7 @@ where
 /// Seals the view, without the doubts of the look that is over, and writes it.
 async fn publish<D, R: Rows, C: Clock>(deps: &Deps<D, R, C>, state: &mut State) -> Written {
     marks::measure(state, deps.clock.now());
-    state.observation = state.observation.clone().doubt(&[]).seal(&deps.config.regions);
+    row::seal(state, &[], &deps.config.regions);
     let published = row::write(&deps.own, &state.observation, state.row).await;
     row::settle(state, published)
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use health_prober::{Deps, Doors, Ended, Reach, State, watch};
+use health_prober::{Deps, Doors, Ended, Reach, Shift, State, watch};
 use sealane::{
     admission::{enter, leave},
     config::Config,
@@ -15,7 +15,7 @@ use sealane::{
     time::Timestamp,
     units::ByteSize,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
     {"name": "us-west-2", "bucket": "west", "priority": 1, "endpoints": {"api": "https://west.example"}},
@@ -112,6 +112,7 @@ impl World {
             control: ControlTable::new(vec![control]),
             clock: TestClock(start),
             print: |_| {},
+            shift: Shift { time: MINUTE, ..Shift::default() },
         };
         (deps, State::new(here))
     }
@@ -143,6 +144,9 @@ impl Reach for Pooled {
         self.world.doors()
     }
 }
+
+/// For how long each prober of a round works.
+const MINUTE: Duration = Duration::from_secs(58);
 
 const OBSERVERS: [&str; 3] = ["us-east-1", "eu-west-1", "us-east-2"];
 
@@ -219,20 +223,25 @@ async fn overlapping_invocations_leave_one_at_work() {
     let (one, two) = tokio::join!(watch(&a.0, &mut a.1), watch(&b.0, &mut b.1));
     let mut ended = [one.ended, two.ended];
     ended.sort_by_key(|e| *e == Ended::AnotherAtWork);
-    assert_eq!(ended, [Ended::RoundOver, Ended::AnotherAtWork]);
+    assert_eq!(ended, [Ended::ShiftOver, Ended::AnotherAtWork]);
     assert!((55..58).contains(&start.elapsed().as_secs()), "it listens until the next one is due");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_prober_that_reaches_nothing_ends_its_round_all_the_same() {
+async fn a_prober_that_reaches_nothing_any_more_ends_its_shift_all_the_same() {
     let world = World::new();
-    for region in ["us-west-2", "us-east-1", "eu-west-1", "us-east-2"] {
-        world.cut(region.parse().unwrap(), true);
-    }
-    let (deps, mut state) = world.prober("us-east-1", Instant::now());
-    let round = watch(&deps, &mut state).await;
+    let start = Instant::now();
+    let (deps, mut state) = world.prober("us-east-1", start);
+    let cut = async {
+        sleep(Duration::from_secs(5)).await;
+        for region in ["us-west-2", "us-east-1", "eu-west-1", "us-east-2"] {
+            world.cut(region.parse().unwrap(), true);
+        }
+    };
+    let (round, ()) = tokio::join!(watch(&deps, &mut state), cut);
     // The first at once, then one in each slot of ten seconds.
-    assert_eq!((round.ticks, round.ended), (7, Ended::RoundOver));
+    assert_eq!((round.ticks, round.ended), (7, Ended::ShiftOver));
+    assert!(start.elapsed() < Duration::from_secs(65), "{:?}", start.elapsed());
 }
 
 /// The metric lines of the probers of one test, which print from its own thread.

@@ -26,6 +26,9 @@ pub struct Observation {
     suspect: bool,
     regions: BTreeMap<RegionName, Watched>,
     peers: BTreeMap<RegionName, u64>,
+    /// The number of the first row that the invocation wrote which wrote this one; 0: not told.
+    #[serde(default)]
+    shift: u64,
 }
 
 /// What is held of one watched region.
@@ -65,7 +68,7 @@ impl Doubted {
 impl Observation {
     /// The view of an observer that has seen nothing.
     pub const fn new(observer: RegionName) -> Self {
-        Self { observer, seq: 0, suspect: false, regions: BTreeMap::new(), peers: BTreeMap::new() }
+        Self { observer, seq: 0, suspect: false, regions: BTreeMap::new(), peers: BTreeMap::new(), shift: 0 }
     }
 
     /// This view after one more probe of `region`. `now` is the observer's own clock.
@@ -118,6 +121,13 @@ impl Observation {
         self
     }
 
+    /// This view, written by an invocation whose first row had the number `first`.
+    #[must_use]
+    pub fn on_shift_since(mut self, first: u64) -> Self {
+        self.shift = first;
+        self
+    }
+
     /// This view, ready to be written: the next number, the
     /// observer's doubt in itself, and nothing of regions that are not in `regions`.
     #[must_use]
@@ -166,6 +176,11 @@ impl Observation {
     /// Views sealed so far: what readers judge freshness by.
     pub const fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// Rows that the invocation which wrote this one has written, this one included.
+    pub const fn shift_rows(&self) -> u64 {
+        self.seq.saturating_sub(self.shift) + 1
     }
 
     /// Whether the observer doubts itself; its votes then count for nothing.

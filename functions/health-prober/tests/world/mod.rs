@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-use health_prober::{Deps, Doors, Reach, State, watch};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use health_prober::{Deps, Doors, Reach, Shift, State, watch};
 use sealane::{
     config::Config,
     health::Observation,
@@ -23,7 +24,7 @@ use sealane::{
     store::{ControlTable, HealthTable, MarksTable},
     time::Timestamp,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 pub(crate) use sealane::memory::MemoryObjects;
 
@@ -197,18 +198,36 @@ impl World {
             }]),
             clock: TestClock { start: self.start, skew },
             print: |_| {},
+            shift: Shift::default(),
         }
     }
 
-    /// Starts the prober of `here` each minute, the first time after `phase`.
+    /// Starts the prober of `here` each minute, the first time after `phase`, in a sandbox that is
+    /// free or in a new one.
     pub(crate) async fn schedule(&self, here: RegionName, skew: Duration, phase: Duration) {
-        let deps = self.prober(here, skew);
-        let mut state = State::new(here);
+        self.on_shifts(here, skew, phase, Shift::default()).await;
+    }
+
+    /// The same, with invocations that work for so long.
+    pub(crate) async fn on_shifts(&self, here: RegionName, skew: Duration, phase: Duration, shift: Shift) {
+        let deps = Deps { shift, ..self.prober(here, skew) };
+        let (mut idle, mut at_work) = (Vec::new(), FuturesUnordered::new());
         sleep(phase).await;
+        let mut due = Instant::now();
         loop {
-            let started = Instant::now();
-            watch(&deps, &mut state).await;
-            tokio::time::sleep_until(started + MINUTE).await;
+            let mut state = idle.pop().unwrap_or_else(|| State::new(here));
+            let deps = &deps;
+            at_work.push(async move {
+                watch(deps, &mut state).await;
+                state
+            });
+            due += MINUTE;
+            loop {
+                tokio::select! {
+                    Some(state) = at_work.next() => idle.push(state),
+                    () = sleep_until(due) => break,
+                }
+            }
         }
     }
 }

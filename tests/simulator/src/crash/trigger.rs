@@ -139,6 +139,7 @@ async fn tick(sandbox: Sandbox) {
         control,
         clock,
         print: |_| {},
+        shift: health_prober::Shift::default(),
     };
     // Its first tick and the readings that follow: what comes after them is the same again.
     let mut state = health_prober::State::new(here);

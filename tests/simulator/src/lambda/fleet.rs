@@ -48,12 +48,13 @@ pub struct Limits {
     pub age_max: Duration,
 }
 
-/// How often things go wrong, in percent of the invocations.
+/// How often things go wrong, in percent of the invocations; for those that take longer than a
+/// minute, some in percent of their minutes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hazards {
-    /// The sandbox is taken away while it works.
+    /// The sandbox is taken away while it works, in a minute.
     pub kill: f64,
-    /// The sandbox stands still for a while.
+    /// The sandbox stands still for a while, in a minute.
     pub freeze: f64,
     /// The event comes twice.
     pub double: f64,
@@ -261,8 +262,13 @@ impl<F: Function> Fleet<F> {
     fn fate(&self) -> Fate {
         let Inner { limits, hazards, dice, .. } = &*self.0;
         let (mut dice, hazards) = (dice.borrow_mut(), hazards.get());
-        let (killed, frozen, by_polls) =
-            (dice.chance(hazards.kill), dice.chance(hazards.freeze), dice.chance(50.0));
+        // Half of those that are killed in their first minute are so by the number of their polls.
+        let minutes = (limits.usual.as_secs_f64() / 60.0).max(1.0);
+        let (killed, frozen, by_polls) = (
+            dice.chance(hazards.kill * minutes),
+            dice.chance(hazards.freeze * minutes),
+            dice.chance(50.0 / minutes),
+        );
         let moment = dice.between(Duration::ZERO, limits.usual);
         // Short flows have few polls, long ones thousands: each order of magnitude gets its share.
         let most = 1 << (dice.below(POLLS_BITS_MAX) + 1);

@@ -17,6 +17,11 @@ use crate::{
 /// How long a run goes on after a loss: detection, the switch, and what follows at once.
 const AFTER_LOSS: Duration = Duration::from_secs(45);
 
+/// How long a region that is back waits for its prober at most: its schedule comes within a minute, up to
+/// eight seconds late; the new invocation finds the row of the lost one, which may be at work, and
+/// waits until it is late; and then it looks.
+const PROBER_BACK: Duration = Duration::from_secs(60 + 8 + 16 + 4);
+
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -70,7 +75,7 @@ fn loss_with_another(cast: &mut Cast, standby: RegionName) -> Plan {
     let back = since + cast.dice.between(s(30), s(40));
     plan.acts.push(Timed { at, act: Act::Lose(standby) });
     plan.acts.push(Timed { at: back, act: Act::Restore(standby) });
-    plan.ends = back + s(75);
+    plan.ends = back + PROBER_BACK + s(20);
     apart(plan, Must { moves: 1..=2, detected: true, ..Must::stay() })
 }
 
@@ -87,7 +92,7 @@ fn loss_without_quorum(cast: &mut Cast) -> Plan {
         plan.acts.push(Timed { at, act: Act::Lose(witness) });
         plan.acts.push(Timed { at: back, act: Act::Restore(witness) });
     }
-    plan.ends = back + s(60);
+    plan.ends = back + PROBER_BACK + s(20);
     apart(plan, Must { moves: 1..=1, detected: true, ..Must::stay() })
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use failover_handler::{Remembered, aws::CloudWatchAlarms};
-use health_prober::aws::AwsReach;
+use health_prober::{Shift, aws::AwsReach};
 use sealane::{
     aws::{DynamoRows, Limits as CallLimits},
     config::Config,
@@ -68,7 +68,10 @@ impl Home {
 
 /// The health prober of one region.
 #[derive(Debug)]
-pub(super) struct Prober(pub(super) Home);
+pub(super) struct Prober {
+    pub(super) home: Home,
+    pub(super) shift: Shift,
+}
 
 type ProberDeps = health_prober::Deps<AwsReach, DynamoRows, SimClock>;
 
@@ -77,19 +80,20 @@ impl Function for Prober {
     type Answer = ();
 
     fn start(&self) -> Self::Sandbox {
-        let Home { cloud, config, here } = &self.0;
-        let aws = cloud.aws(self.0.place());
+        let Home { cloud, config, here } = &self.home;
+        let aws = cloud.aws(self.home.place());
         let deps = health_prober::Deps {
-            own: HealthTable::new(aws.rows(self.0.own(), &config.tables.health, "", CallLimits::CALL)),
-            data: self.0.own().is_full().then(|| {
-                MarksTable::new(aws.rows(self.0.own(), &config.tables.worksets, "", CallLimits::CALL))
+            own: HealthTable::new(aws.rows(self.home.own(), &config.tables.health, "", CallLimits::CALL)),
+            data: self.home.own().is_full().then(|| {
+                MarksTable::new(aws.rows(self.home.own(), &config.tables.worksets, "", CallLimits::CALL))
             }),
             control: aws.control(config, *here, CallLimits::CALL.once()),
             reach: AwsReach::new(aws, config),
             config: config.clone(),
             here: *here,
-            clock: cloud.clock(self.0.place()),
+            clock: cloud.clock(self.home.place()),
             print,
+            shift: self.shift,
         };
         (deps, health_prober::State::new(*here))
     }
@@ -97,7 +101,7 @@ impl Function for Prober {
     async fn invoke<'a>(&'a self, sandbox: &'a mut Self::Sandbox, _event: &'a Value) -> Result<(), String> {
         let (deps, state) = sandbox;
         let watch = Box::pin(health_prober::watch(deps, state));
-        with_metrics(&self.0.cloud, self.0.here, watch).await;
+        with_metrics(&self.home.cloud, self.home.here, watch).await;
         Ok(())
     }
 }

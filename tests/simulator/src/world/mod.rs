@@ -11,6 +11,7 @@ mod writers;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use health_prober::Shift;
 use sealane::{
     aws::{DynamoRows, Limits as CallLimits},
     config::Config,
@@ -38,12 +39,16 @@ use stage::Stage;
 
 /// The prober's settings in the template.
 const PROBER: Limits = Limits {
-    timeout: Duration::from_secs(65),
-    usual: Duration::from_secs(65),
-    concurrency: 2,
+    timeout: Duration::from_secs(900),
+    usual: Duration::from_secs(300),
+    concurrency: 3,
     retries: 0,
     age_max: Duration::from_secs(60),
 };
+
+/// A prober is relieved after so many rows at most, and after fewer in most runs: each of them shall
+/// see some change hands.
+const SHIFT_ROWS_MAX: u64 = 30;
 
 /// The handler's settings in the template, and the retries that reach it at most.
 const HANDLER: Limits = Limits {
@@ -103,7 +108,8 @@ impl World {
         let stage = Stage::new(cloud, config, &powers);
         let site = |(here, power): (RegionName, Power)| {
             let home = Home { cloud: cloud.clone(), config: config.clone(), here };
-            let prober = Prober(home.clone());
+            let rows = dice.fork(&format!("shift {here}")).below(SHIFT_ROWS_MAX) + 1;
+            let prober = Prober { home: home.clone(), shift: Shift { rows, ..Shift::default() } };
             let prober = Fleet::new(format!("prober/{here}"), prober, PROBER, cloud, &dice, &power);
             let handler = Handler(home.clone());
             let handler = Fleet::new(format!("handler/{here}"), handler, HANDLER, cloud, &dice, &power);
