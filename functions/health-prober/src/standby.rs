@@ -28,8 +28,8 @@ use crate::{
 /// Time between two looks at the rows while standing by.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How much later than it is due a row may be: a tick that meets an outage tells its doubts within this time.
-const LATE_MAX: Duration = Duration::from_secs(4);
+/// How long after its tick began a row is written at the latest: one that meets an outage tells its doubts by then.
+const TICK_MAX: Duration = Duration::from_secs(2);
 
 /// For how long an invocation works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,8 @@ pub(crate) async fn stand_by<D, R: Rows, C: Clock>(
 /// The longest time between two rows of an invocation that is at work.
 fn silence_max(regions: &[Region]) -> Duration {
     let intervals = watched(regions).map(|region| region.health_check.interval);
-    intervals.min().unwrap_or(ROUND_WITHOUT_REGIONS) + LATE_MAX
+    // The first slot of an observer may be a quarter of an interval later than the others.
+    intervals.min().unwrap_or(ROUND_WITHOUT_REGIONS) * 5 / 4 + TICK_MAX
 }
 
 #[cfg(test)]

@@ -203,8 +203,8 @@ fn operators(from: &Starts) -> Vec<Flow> {
 
 /// The functions that look for themselves.
 fn probing(from: &Starts) -> Vec<Flow> {
-    let slow =
-        || config(r#", "health_check": {"interval": "60s"}, "failover": {"detection_interval": "90s"}"#);
+    // The second tick is beyond the round.
+    let slow = || config(r#", "health_check": {"interval": "15s"}"#);
     vec![
         Flow::twice("prober", &from.empty, Trigger::Schedule).with(slow()),
         Flow::twice("alarm", &from.steady, Trigger::Alarm { down: WEST_DOWN }).away(),
