@@ -46,10 +46,9 @@ pub use standby::Shift;
 
 use heed::Heed;
 use row::Written;
-use standby::{Duty, Seen, stand_by};
+use standby::{Seen, stand_by};
 
-/// For how long an invocation stands by: to shortly before the next one starts, which
-/// then finds a sandbox that is free and remembers whose rows advance.
+/// For how long an invocation stands by at least: to when the next one is about to start.
 pub const STAND_BY: Duration = Duration::from_secs(58);
 
 /// Time between two readings of everyone's rows. A doubt of a peer, a verdict that its
@@ -191,7 +190,7 @@ where
 {
     let start = Instant::now();
     let mut ticks = 0;
-    while stand_by(deps, state, start + STAND_BY).await == Duty::Work {
+    while stand_by(deps, state, start + STAND_BY).await {
         let ended = work(deps, state, start + deps.shift.time, &mut ticks).await;
         if ended == Ended::ShiftOver {
             return Round { ticks, ended };

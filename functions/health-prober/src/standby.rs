@@ -55,8 +55,10 @@ pub(crate) struct Seen(Option<(u64, Timestamp)>);
 /// What to do after a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Duty {
-    /// Stand by: another invocation is at work, or may be.
+    /// Stand by: another invocation may be at work, and may have died as well.
     StandBy,
+    /// Stand by, or leave it to the next one: another invocation wrote the row since the last look.
+    Spare,
     /// Work.
     Work,
 }
@@ -74,44 +76,48 @@ impl Seen {
         now: Timestamp,
     ) -> (Self, Duty) {
         let Some(row) = row else { return (Self(None), Duty::Work) };
-        let since = match self.0 {
-            Some((seq, since)) if seq == row.seq() => since,
-            Some(_) | None => now,
+        let (since, idle) = match self.0 {
+            Some((seq, since)) if seq == row.seq() => (since, Duty::StandBy),
+            Some(_) => (now, Duty::Spare),
+            None => (now, Duty::StandBy),
         };
         let silent = now.since(since) > silence_max;
         // In the middle of an outage, what the worker remembers is worth more than what is new.
         let done = settled && row.shift_rows() >= shift.rows && row.missed().next().is_none();
-        let duty = if silent || done { Duty::Work } else { Duty::StandBy };
+        let duty = if silent || done { Duty::Work } else { idle };
         (Self(Some((row.seq(), since))), duty)
     }
 }
 
-/// Stands by until there is work for this invocation, or to `until`; says whether there is.
+/// Stands by until there is work for this invocation, or to `until` and on to the next sign that another one
+/// works: who is due to follow has then seen it, too. Says whether there is work.
 pub(crate) async fn stand_by<D, R: Rows, C: Clock>(
     deps: &Deps<D, R, C>,
     state: &mut State,
     until: Instant,
-) -> Duty {
+) -> bool {
+    let silence_max = silence_max(&deps.config.regions);
     let mut next = Instant::now();
+    // No row comes when the replica does not answer.
+    let leaves = until.max(next) + silence_max + 2 * LOOK_EVERY;
     loop {
         let now = deps.clock.now();
+        let mut duty = Duty::StandBy;
         // A replica that does not answer says nothing of who works on it.
         if let Some(rows) = read(deps).await {
             state.verdicts = weigh(&deps.config, &rows, &mut state.memory, Trust::Advancing, now);
             let own = rows.iter().find(|row| row.observer() == deps.here);
             let settled = state.memory.has_settled(&deps.config, now);
-            let duty;
-            (state.seen, duty) =
-                state.seen.look(own, silence_max(&deps.config.regions), deps.shift, settled, now);
-            if duty == Duty::Work {
-                // It begins with the row as it is now, and is not to judge it again when it is done.
-                state.seen = Seen::default();
-                return Duty::Work;
-            }
+            (state.seen, duty) = state.seen.look(own, silence_max, deps.shift, settled, now);
+        }
+        if duty == Duty::Work {
+            // What it saw of the row before it works says nothing of who works after it.
+            state.seen = Seen::default();
+            return true;
         }
         next += LOOK_EVERY;
-        if next >= until {
-            return Duty::StandBy;
+        if next >= leaves || (next >= until && duty == Duty::Spare) {
+            return false;
         }
         sleep_until(next).await;
     }
@@ -155,7 +161,7 @@ mod tests {
         assert_eq!(duty, Duty::StandBy, "it may come at this moment");
         assert_eq!(look(seen, Some(&row(7, 3)), 15).1, Duty::Work);
         let (seen, duty) = look(seen, Some(&row(8, 4)), 15);
-        assert_eq!(duty, Duty::StandBy, "it came");
+        assert_eq!(duty, Duty::Spare, "it came");
         assert_eq!(look(seen, Some(&row(8, 4)), 29).1, Duty::StandBy);
     }
 
@@ -184,7 +190,7 @@ mod tests {
                 for second in (at..at + gap).step_by(2) {
                     let duty;
                     (seen, duty) = look(seen, Some(&row(seq, seq.min(29))), second);
-                    prop_assert_eq!(duty, Duty::StandBy);
+                    prop_assert_ne!(duty, Duty::Work);
                 }
                 at += gap;
             }

@@ -62,6 +62,32 @@ async fn a_killed_prober_is_missed_for_seconds_and_not_until_the_schedule_comes(
     }
 }
 
+/// It leaves to the next one when the next one has seen, too, that the worker is alive.
+#[tokio::test(start_paused = true)]
+async fn who_stands_by_does_not_leave_while_the_row_stands_still() {
+    let world = World::new(5, (500, 1500));
+    let deps = world.prober(name(EAST), Duration::ZERO);
+    let (mut first, mut second, mut third) =
+        (State::new(name(EAST)), State::new(name(EAST)), State::new(name(EAST)));
+    // The second would leave after 58 s, and the worker dies two seconds before that.
+    let one = timeout(s(116), watch(&deps, &mut first)).map(drop);
+    let two = async {
+        sleep(s(60)).await;
+        watch(&deps, &mut second).await;
+    };
+    let three = async {
+        sleep(s(120)).await;
+        watch(&deps, &mut third).await;
+    };
+    let play = async {
+        sleep(s(20)).await;
+        watched(&world, s(180)).await
+    };
+    let probers = futures::future::join3(one, two, three).map(|_| (Duration::MAX, 0));
+    let (still, _) = select(play.boxed_local(), probers.boxed_local()).await.factor_first().0;
+    assert!(still <= s(20), "its row stood still for {still:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_shift_is_relieved_without_a_gap() {
     let world = World::new(5, (500, 1500));
@@ -97,7 +123,7 @@ async fn who_stands_by_asks_no_region_anything() {
     let play = async {
         sleep(s(60)).await;
         let alone = probes(&world).await;
-        watch(&deps, &mut second).await;
+        assert!(timeout(s(55), watch(&deps, &mut second)).await.is_err(), "it stands by");
         (alone, probes(&world).await - alone)
     };
     let one = watch(&deps, &mut first).map(|_| (0, u64::MAX));

@@ -153,11 +153,11 @@ impl<F: Function> Fleet<F> {
             let (fleet, event) = (self.clone(), event.clone());
             self.spawn(async move {
                 sleep(late).await;
-                fleet.deliver(&event, None).await;
+                fleet.deliver(&event).await;
             });
         }
         let fleet = self.clone();
-        self.spawn(async move { fleet.deliver(&event, None).await });
+        self.spawn(async move { fleet.deliver(&event).await });
     }
 
     /// Lets `actor` run by itself, under the fleet's name.
@@ -176,17 +176,16 @@ impl<F: Function> Fleet<F> {
             self.note("was too busy");
             return None;
         }
-        Some(self.invoke(event, None).await)
+        Some(self.invoke(event).await)
     }
 
-    /// Carries out an event with all its retries. `kill` settles when the first try ends.
-    pub async fn deliver(&self, event: &Value, kill: Option<Kill>) {
-        let mut kill = kill;
+    /// Carries out an event with all its retries.
+    pub async fn deliver(&self, event: &Value) {
         for attempt in 0..=self.0.limits.retries {
             if !self.room().await {
                 return self.note("dropped an event");
             }
-            match self.invoke(event, kill.take()).await {
+            match self.invoke(event).await {
                 End::Returned(Ok(_)) | End::PowerLost => return,
                 End::Returned(Err(_)) | End::Killed | End::TimedOut => {}
             }
@@ -210,7 +209,7 @@ impl<F: Function> Fleet<F> {
         self.0.power.is_on()
     }
 
-    async fn invoke(&self, event: &Value, kill: Option<Kill>) -> End<Result<F::Answer, String>> {
+    async fn invoke(&self, event: &Value) -> End<Result<F::Answer, String>> {
         let inner = &*self.0;
         let _busy = Busy::raise(&inner.busy);
         let losses = inner.power.losses();
@@ -218,8 +217,7 @@ impl<F: Function> Fleet<F> {
             Some(sandbox) => sandbox,
             None => self.start().await,
         };
-        let mut fate = self.fate();
-        fate.kill = kill.or(fate.kill);
+        let fate = self.fate();
         // Boxed: a flow is a deep future.
         let flow = Box::pin(inner.cloud.guard(&inner.name, inner.function.invoke(&mut sandbox, event)));
         let end = match run(flow, fate, &inner.power).await {

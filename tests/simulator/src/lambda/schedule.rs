@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Fleet, Function, Kill};
+use super::{Fleet, Function};
 use crate::dice::Dice;
 
 /// The span between two events of the schedule.
@@ -25,7 +25,7 @@ const STANDS_BY_AFTER: Duration = Duration::from_secs(3);
 pub struct Schedule {
     /// When the invocation begins that is at work when the story begins.
     pub first: Duration,
-    /// When the first event of the story is due, and with it the invocation over that stands by.
+    /// When the first event of the story is due.
     pub phase: Duration,
 }
 
@@ -42,11 +42,10 @@ pub async fn every_minute<F: Function>(fleet: &Fleet<F>, schedule: Schedule, dic
     let began = Instant::now();
     sleep(schedule.first).await;
     let (working, event_now) = (fleet.clone(), event.clone());
-    fleet.spawn(async move { working.deliver(&event_now, None).await });
+    fleet.spawn(async move { working.deliver(&event_now).await });
     sleep(STANDS_BY_AFTER).await;
-    let left = (began + schedule.phase).saturating_duration_since(Instant::now());
     let (standby, event_now) = (fleet.clone(), event.clone());
-    fleet.spawn(async move { standby.deliver(&event_now, Some(Kill::After(left))).await });
+    fleet.spawn(async move { standby.deliver(&event_now).await });
     let mut due = schedule.phase;
     loop {
         sleep_until(began + due + dice.between(Duration::ZERO, LATE_MAX)).await;

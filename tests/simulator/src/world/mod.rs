@@ -41,7 +41,7 @@ use stage::Stage;
 const PROBER: Limits = Limits {
     timeout: Duration::from_secs(900),
     usual: Duration::from_secs(300),
-    concurrency: 3,
+    concurrency: 4,
     retries: 0,
     age_max: Duration::from_secs(60),
 };
