@@ -1,9 +1,9 @@
 //! Observers that fell silent although nothing was wrong with their regions.
 //!
-//! A prober that is killed is back with the next minute's schedule. Where that befalls a
-//! run in which a region is lost besides, there may be too few voters for a verdict on
-//! those that are left, and then nothing moves. Such a run fails like any other that lacks
-//! what must come; here its cause is told.
+//! A prober that is killed is replaced by the one that stands by. If both are, the next one comes
+//! with the schedule, up to a minute later. Where that befalls a run in which a region is lost
+//! besides, there may be too few voters for a verdict on those that are left, and then nothing
+//! moves. Such a run fails like any other that lacks what must come; here its cause is told.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use sealane::region::RegionName;
 
 use super::Evidence;
 
-/// A live observer writes its row every ten seconds, and a few seconds later where one
-/// invocation follows another.
+/// A live observer writes its row every ten seconds, and up to ten seconds later where one
+/// invocation takes the place of another.
 const SILENCE_MAX: Duration = Duration::from_secs(25);
 
 /// Time from one invocation of the schedule to the next.

@@ -3,7 +3,7 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 13] = [
+pub(super) const FAULTS: [Planted; 15] = [
     Planted {
         name: "majority-of-two-is-one",
         mistake: "one copy of two counts as a majority",
@@ -75,6 +75,29 @@ pub(super) const FAULTS: [Planted; 13] = [
         put: "Published::ByAnother => {}",
         suite: Suite::Prober,
         tests: &["overlapping_invocations_leave_one_at_work"],
+    },
+    Planted {
+        name: "killed-prober-waits-for-the-schedule",
+        mistake: "who stands by leaves a row alone that stands still",
+        file: "functions/health-prober/src/standby.rs",
+        find: "let silent = now.since(since) > silence_max;",
+        put: "let silent = now.since(since) > silence_max * 60;",
+        suite: Suite::Prober,
+        tests: &[
+            "a_killed_prober_is_missed_for_seconds_and_not_until_the_schedule_comes",
+            "a_row_that_stands_still_is_taken_over_and_not_before_it_is_late",
+            "one_works_and_a_killed_one_is_replaced",
+            "who_stands_by_does_not_leave_while_the_row_stands_still",
+        ],
+    },
+    Planted {
+        name: "standby-leaves-on-the-minute",
+        mistake: "who stands by leaves without a sign that the worker is alive",
+        file: "functions/health-prober/src/standby.rs",
+        find: "next >= leaves || (next >= until && duty == Duty::Spare)",
+        put: "next >= leaves || next >= until",
+        suite: Suite::Prober,
+        tests: &["who_stands_by_does_not_leave_while_the_row_stands_still"],
     },
     Planted {
         name: "debt-lost-with-the-ledger",
