@@ -99,6 +99,9 @@ async fn a_long_shift_is_relieved_without_a_gap() {
         watched(&world, s(600)).await
     };
     let (still, taken) = select(play.boxed_local(), probers.boxed_local()).await.factor_first().0;
+    // A tick each ten seconds, one when somebody begins, and one of who was relieved, which finds it out by that.
+    let asked = world.probes(name("us-west-2"));
+    assert!(asked <= 62 + 2 * u64::from(taken), "{asked} probes: who was relieved does not go on");
     assert!((5..=9).contains(&taken), "it was relieved {taken} times");
     assert!(still <= s(12), "the row stood still for {still:?}");
 }

@@ -95,7 +95,9 @@ impl Session {
         let narrator = self.narrator();
         planted::run(&[], &|line| narrator.say(line))?;
         match std::env::var_os("CI") {
-            Some(_) => std::fs::remove_dir_all(Folder::called("planted").local()).doing("removing the copies"),
+            Some(_) => {
+                std::fs::remove_dir_all(Folder::called("planted").local()).doing("removing the copies")
+            }
             None => Ok(()),
         }
     }

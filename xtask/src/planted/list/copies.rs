@@ -74,7 +74,7 @@ pub(super) const FAULTS: [Planted; 15] = [
         find: "Published::ByAnother => return Written::ByAnother,",
         put: "Published::ByAnother => {}",
         suite: Suite::Prober,
-        tests: &["overlapping_invocations_leave_one_at_work"],
+        tests: &["a_long_shift_is_relieved_without_a_gap"],
     },
     Planted {
         name: "killed-prober-waits-for-the-schedule",
