@@ -5,6 +5,7 @@ mod functions;
 mod log;
 mod routers;
 mod stage;
+mod told;
 mod watcher;
 mod workers;
 mod writers;

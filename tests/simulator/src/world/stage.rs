@@ -14,11 +14,11 @@ use sealane::{
     failover::{Moved, Record},
     ports::Row,
     region::RegionName,
-    workset::{Event, keys::EVENT_PREFIX},
+    workset::Event,
 };
 use tokio::sync::mpsc;
 
-use super::log::Log;
+use super::{log::Log, told};
 use crate::{
     cloud::{Cloud, Place},
     lambda::Power,
@@ -168,13 +168,7 @@ impl Stage {
     /// Every event of every workset that the replica of `region` holds, with the workset's id.
     fn events(&self, region: RegionName) -> Vec<(String, Event)> {
         let rows = self.cloud.rows(&self.config.tables.worksets, region);
-        let event = |row: &Arc<Row>| {
-            let (_, id) = row.key.partition.split_once('#')?;
-            let is_event = row.key.sort.starts_with(EVENT_PREFIX);
-            let event = is_event.then(|| serde_json::from_str(&row.body).ok()).flatten()?;
-            Some((id.to_owned(), event))
-        };
-        rows.iter().filter_map(event).collect()
+        told::events(&rows)
     }
 
     /// All that the run left behind.
