@@ -93,25 +93,31 @@ pub fn judge_history(entries: &[Entry], histories: &BTreeMap<String, Vec<Event>>
     of_locks.chain(histories.iter().flat_map(|(id, events)| illegal(id, events))).collect()
 }
 
-/// The locks that were taken, each with the time in which it was held for certain.
+/// The locks that were taken, each with the times in which it was held for certain.
 fn holds<'a>(entries: &[&'a Entry]) -> Vec<Hold<'a>> {
-    let hold = |entry: &&'a Entry| {
-        let token = entry.granted()?;
-        let Deed::Lock(lease) = entry.deed else { return None };
-        // The lease ran from some moment after the call was sent.
-        let mut until = entry.sent + lease;
-        for later in entries {
-            match (later.deed, later.told) {
-                (Deed::Renew(of, lease), Told::Done(_)) if of == token => {
-                    until = until.max(later.sent + lease)
-                }
-                (Deed::Release(of), _) if of == token => until = until.min(later.sent),
-                _ => {}
-            }
+    entries.iter().flat_map(|entry| held(entry, entries)).collect()
+}
+
+/// A lock that ran out and was renewed, since nobody had taken it, was not held in between.
+fn held<'a>(entry: &'a Entry, entries: &[&Entry]) -> Vec<Hold<'a>> {
+    let (Some(token), Deed::Lock(lease)) = (entry.granted(), entry.deed) else { return Vec::new() };
+    let renewals = entries.iter().filter_map(|later| match (later.deed, later.told) {
+        (Deed::Renew(of, lease), Told::Done(_)) if of == token => Some((later.sent, later.heard, lease)),
+        _ => None,
+    });
+    let mut renewals: Vec<_> = renewals.collect();
+    renewals.sort_unstable();
+    // The lease ran from some moment after the call was sent.
+    let mut holds = vec![Hold { entry, token, from: entry.heard, until: entry.sent + lease }];
+    for (sent, heard, lease) in renewals {
+        match holds.last_mut().filter(|hold| heard <= hold.until) {
+            Some(hold) => hold.until = hold.until.max(sent + lease),
+            None => holds.push(Hold { entry, token, from: heard, until: sent + lease }),
         }
-        Some(Hold { entry, token, from: entry.heard, until })
-    };
-    entries.iter().filter_map(hold).collect()
+    }
+    let releases = entries.iter().filter(|later| matches!(later.deed, Deed::Release(of) if of == token));
+    let released = releases.map(|later| later.sent).min().unwrap_or(Duration::MAX);
+    holds.into_iter().map(|hold| Hold { until: hold.until.min(released), ..hold }).collect()
 }
 
 /// Tokens rise with every lock that is taken, and no two locks have the same.

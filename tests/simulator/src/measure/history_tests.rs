@@ -66,6 +66,19 @@ fn writes_of_who_lost_the_lock_and_of_who_never_had_it_are_found() {
     }
 }
 
+/// Who renews a lock that ran out has it again if nobody took it, and did not have it in between.
+#[test]
+fn a_lock_that_ran_out_and_was_renewed_was_not_held_in_between() {
+    let renewed = |at| entry(0, Deed::Renew(1, s(20)), Told::Done(None), at, at + 1);
+    let moved = |sent| entry(2, Deed::Move(State::InProgress, None), Told::Done(None), sent, sent + 1);
+    for (renewed_at, moved_at, is_fine) in
+        [(50, 40, true), (50, 55, false), (25, 40, false), (25, 46, true), (50, 71, true)]
+    {
+        let entries = [lock(0, 1, 10, 11), renewed(renewed_at), moved(moved_at)];
+        assert_eq!(judged(&entries).is_empty(), is_fine, "{renewed_at} {moved_at}: {:?}", judged(&entries));
+    }
+}
+
 fn event(version: u64, from: Option<State>, to: State) -> Event {
     Event {
         version,
