@@ -300,7 +300,9 @@ pub(super) fn failback(cast: &mut Cast) -> Plan {
     let mut plan = loss_of(cast.primary, since, cast);
     let back = since + cast.dice.between(s(30), s(45));
     plan.acts.push(Timed { at: back, act: Act::Restore(cast.primary) });
-    plan.ends = back + s(170);
+    // The lag that the return waits for is measured by the region's own prober. One that is killed before another
+    // stands by is back with the next minute.
+    plan.ends = back + 2 * PROBER_BACK + s(110);
     plan.watched = Some(Watched { leaves: BTreeSet::new(), ..watched_loss(cast.primary, true) });
     plan.must =
         Must { moves: 2..=2, detected: true, ends_in: Some(cast.primary), staged: true, ..Must::stay() };
