@@ -10,7 +10,7 @@ mod watcher;
 mod workers;
 mod writers;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use health_prober::Shift;
 use sealane::{
@@ -47,9 +47,9 @@ const PROBER: Limits = Limits {
     age_max: Duration::from_secs(60),
 };
 
-/// A prober is relieved after so many rows at most, and after fewer in most runs: each of them shall
-/// see some change hands.
-const SHIFT_ROWS_MAX: u64 = 30;
+/// Rows after which a prober is relieved: at times before and at times after the run's end, as if it
+/// had been at work before the run began.
+const SHIFT_ROWS: RangeInclusive<u64> = 8..=30;
 
 /// The handler's settings in the template, and the retries that reach it at most.
 const HANDLER: Limits = Limits {
@@ -109,7 +109,8 @@ impl World {
         let stage = Stage::new(cloud, config, &powers);
         let site = |(here, power): (RegionName, Power)| {
             let home = Home { cloud: cloud.clone(), config: config.clone(), here };
-            let rows = dice.fork(&format!("shift {here}")).below(SHIFT_ROWS_MAX) + 1;
+            let span = SHIFT_ROWS.end() - SHIFT_ROWS.start() + 1;
+            let rows = SHIFT_ROWS.start() + dice.fork(&format!("shift {here}")).below(span);
             let prober = Prober { home: home.clone(), shift: Shift { rows, ..Shift::default() } };
             let prober = Fleet::new(format!("prober/{here}"), prober, PROBER, cloud, &dice, &power);
             let handler = Handler(home.clone());
