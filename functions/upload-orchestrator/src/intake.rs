@@ -293,8 +293,11 @@ fn renewed(held: &Entry, wanted: &Entry) -> Option<Entry> {
         Phase::Void { .. } => held.is_missed(),
         Phase::Verified { .. } => same_bytes(&held.source, &wanted.source),
         Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } => {
-            let elsewhere = held.source.region != wanted.source.region;
-            held.source == wanted.source || elsewhere && same_bytes(&held.source, &wanted.source)
+            let (held, wanted) = (&held.source, &wanted.source);
+            let elsewhere = held.region != wanted.region;
+            // An upload that its writer put twice, since the answer was lost: the row keeps its place in the order.
+            let again = held.checksum.is_some() && held.checksum == wanted.checksum;
+            held == wanted || (elsewhere || again) && same_bytes(held, wanted)
         }
     };
     (!stands).then(|| held.replaced_by(wanted.clone()))
@@ -325,6 +328,6 @@ pub(crate) async fn look<O: Objects, R: Rows, C: Clock>(
 }
 
 /// Whether `found` has the size and the checksum of `head`; a checksum that nobody knows equals none.
-fn is_whole(head: &Head, found: &Head) -> bool {
+pub(crate) fn is_whole(head: &Head, found: &Head) -> bool {
     found.size_bytes == head.size_bytes && head.checksum.is_some() && found.checksum == head.checksum
 }

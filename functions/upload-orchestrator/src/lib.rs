@@ -28,6 +28,7 @@ mod sweep;
 mod there;
 mod trouble;
 mod turn;
+mod twin;
 mod wake;
 
 use std::iter;
