@@ -20,7 +20,7 @@ use sealane::{
 };
 
 use crate::{
-    Deps, NoBucket,
+    Deps, Invocation, NoBucket,
     past::{Before, Write, owe_all},
     pay::Debt,
     relay::woken,
@@ -28,6 +28,9 @@ use crate::{
     trouble::chain,
     wake::QueueMessage,
 };
+
+/// How often a delivery tries to find out what its message leads to.
+const TRIES: usize = 4;
 
 /// What a message led to.
 #[derive(Debug)]
@@ -58,6 +61,14 @@ pub(crate) enum IntakeError {
 }
 
 impl IntakeError {
+    /// Whether the same question may be answered a little later.
+    const fn may_pass(&self) -> bool {
+        match self {
+            Self::Source(_) | Self::Ledger(_) => true,
+            Self::Event(_) | Self::ForeignBucket { .. } | Self::Origin(_) | Self::NoBucket(_) => false,
+        }
+    }
+
     fn disposition(&self) -> Disposition {
         match self {
             Self::Event(_) | Self::ForeignBucket { .. } | Self::Origin(_) => Disposition::Poison(chain(self)),
@@ -69,6 +80,7 @@ impl IntakeError {
 /// Reads one message and writes down what it leads to.
 pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
+    invocation: &Invocation,
     message: &QueueMessage,
 ) -> Taken {
     let hints = match Message::parse(message.body.as_bytes()) {
@@ -84,13 +96,32 @@ pub(crate) async fn take<O: Objects, R: Rows, C: Clock>(
     };
     let mut taken = Taken { disposition: Disposition::Done, debts: Vec::new() };
     for hint in &hints {
-        match follow(deps, hint).await {
+        match persist(deps, invocation, hint).await {
             Ok(debts) => taken.debts.extend(debts),
             // The rest is taken all the same: one bad record must not keep the others back.
             Err(error) => taken.disposition = error.disposition(),
         }
     }
     taken
+}
+
+/// The rows that a hint leads to. What may pass is waited for: each delivery that fails brings a message nearer to
+/// the dead-letter queue.
+async fn persist<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    invocation: &Invocation,
+    hint: &Hint,
+) -> Result<Vec<Debt>, IntakeError> {
+    for _ in 1..TRIES {
+        match follow(deps, hint).await {
+            Err(error) if error.may_pass() && deps.has_time(invocation) => {
+                tracing::info!(error = chain(&error), object.key = hint.key, "will ask again");
+                (deps.pause)(deps.policy.ask_again_after).await;
+            }
+            answer => return answer,
+        }
+    }
+    follow(deps, hint).await
 }
 
 /// The rows that a hint leads to.
@@ -262,8 +293,11 @@ fn renewed(held: &Entry, wanted: &Entry) -> Option<Entry> {
         Phase::Void { .. } => held.is_missed(),
         Phase::Verified { .. } => same_bytes(&held.source, &wanted.source),
         Phase::Pending | Phase::Copying(_) | Phase::Failed { .. } => {
-            let elsewhere = held.source.region != wanted.source.region;
-            held.source == wanted.source || elsewhere && same_bytes(&held.source, &wanted.source)
+            let (held, wanted) = (&held.source, &wanted.source);
+            let elsewhere = held.region != wanted.region;
+            // An upload that its writer put twice, since the answer was lost: the row keeps its place in the order.
+            let again = held.checksum.is_some() && held.checksum == wanted.checksum;
+            held == wanted || (elsewhere || again) && same_bytes(held, wanted)
         }
     };
     (!stands).then(|| held.replaced_by(wanted.clone()))
@@ -294,6 +328,6 @@ pub(crate) async fn look<O: Objects, R: Rows, C: Clock>(
 }
 
 /// Whether `found` has the size and the checksum of `head`; a checksum that nobody knows equals none.
-fn is_whole(head: &Head, found: &Head) -> bool {
+pub(crate) fn is_whole(head: &Head, found: &Head) -> bool {
     found.size_bytes == head.size_bytes && head.checksum.is_some() && found.checksum == head.checksum
 }

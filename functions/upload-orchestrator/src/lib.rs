@@ -28,6 +28,7 @@ mod sweep;
 mod there;
 mod trouble;
 mod turn;
+mod twin;
 mod wake;
 
 use std::iter;
@@ -124,7 +125,7 @@ async fn batch<O: Objects, R: Rows, C: Clock>(
     invocation: &Invocation,
     messages: Vec<QueueMessage>,
 ) -> (Outcome, pay::Tally) {
-    let taking = stream::iter(&messages).map(|message| Box::pin(intake::take(deps, message)));
+    let taking = stream::iter(&messages).map(|message| Box::pin(intake::take(deps, invocation, message)));
     let taken: Vec<_> = taking.buffered(MESSAGES_AT_ONCE).collect().await;
     let (mut told, mut debts) = (Vec::new(), Vec::new());
     for (message, taken) in messages.iter().zip(taken) {

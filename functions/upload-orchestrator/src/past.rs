@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sealane::{
     ports::{Clock, Head, Objects, Rows},
     region::RegionName,
-    replication::{Entry, META_UPLOAD, ObjectId, Origin, Phase, destinations},
+    replication::{Entry, History, META_UPLOAD, ObjectId, Origin, Phase, destinations},
     store::Versioned,
 };
 
@@ -16,7 +16,8 @@ use crate::{
     Deps,
     intake::{IntakeError, origin, owe},
     pay::Debt,
-    source::{FEW, MANY, Sight, history},
+    source::{FEW, MANY, Sight},
+    twin::take_away,
 };
 
 /// How far down a region looks below uploads that another one pays.
@@ -64,7 +65,8 @@ pub(crate) async fn owe_all<O: Objects, R: Rows, C: Clock>(
 ) -> Result<Vec<Debt>, IntakeError> {
     let own = deps.own()?;
     for most in [FEW, MANY] {
-        let history = history(own, key, most).await.map_err(IntakeError::Source)?;
+        let page = own.list_versions(key, None, most).await.map_err(IntakeError::Source)?;
+        let history = History::of(key, &page);
         let mut past = Past::default();
         for place in 0..history.ids.len() {
             if past.is_whole() {
@@ -79,7 +81,9 @@ pub(crate) async fn owe_all<O: Objects, R: Rows, C: Clock>(
         if is_cut {
             tracing::warn!(object.key = key, versions = MANY, "left the versions below these alone");
         }
-        return past.write_down(deps, key).await;
+        let debts = past.write_down(deps, key).await?;
+        take_away(deps, key, &page, first.as_ref()).await?;
+        return Ok(debts);
     }
     Ok(Vec::new())
 }

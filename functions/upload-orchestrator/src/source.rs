@@ -21,11 +21,6 @@ pub(crate) struct Sight {
     pub(crate) above: Vec<String>,
 }
 
-/// The first versions of `key` in `bucket`, at most `most`, down to the newest delete marker.
-pub(crate) async fn history<O: Objects>(bucket: &O, key: &str, most: u16) -> Result<History, ObjectsError> {
-    Ok(History::of(key, &bucket.list_versions(key, None, most).await?))
-}
-
 /// The version `version_id` of `key`, or the bytes of `etag` where the bucket keeps no versions, as it
 /// stands in the bucket `own`; `None` once it is gone, or a delete marker on top of it hides it.
 pub(crate) async fn sight<O: Objects>(
@@ -40,7 +35,7 @@ pub(crate) async fn sight<O: Objects>(
     }
     // A bucket without versions keeps nothing of what was written over.
     let Some(version) = version_id.filter(|version| *version != "null") else { return Ok(None) };
-    let history = history(own, key, MANY).await?;
+    let history = History::of(key, &own.list_versions(key, None, MANY).await?);
     let Some(above) = history.above(version) else { return Ok(None) };
     let head = own.head(key, Some(version)).await?;
     Ok(head.map(|head| Sight { head, above: above.to_vec() }))

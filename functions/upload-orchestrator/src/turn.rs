@@ -69,7 +69,9 @@ fn in_order(mut line: Vec<Debt>) -> VecDeque<Debt> {
 /// What `debt` may do now.
 pub(crate) async fn turn<O: Objects, R: Rows, C: Clock>(deps: &Deps<O, R, C>, debt: &Debt) -> Turn {
     let row = &debt.row.value;
-    let (Some(before), false) = (&row.after, debt.ready) else { return Turn::Now };
+    // A row that names itself would wait for ever.
+    let before = row.after.as_ref().filter(|before| **before != row.object);
+    let (Some(before), false) = (before, debt.ready) else { return Turn::Now };
     for _ in 0..LOOKS {
         let held = match deps.ledger.get(before, row.destination).await {
             Ok(held) => held,

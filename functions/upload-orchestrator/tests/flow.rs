@@ -11,8 +11,10 @@ use sealane::{
     replication::{META_ORIGIN, META_REGIONS, META_UPLOAD, ObjectId},
 };
 use serde_json::json;
+use upload_orchestrator::Answer;
 use world::{
-    ALL, EAST, EU, WEST, World, assert_one_copy_everywhere, batch, bucket, mark, message, region, tick,
+    ALL, EAST, EU, WEST, World, assert_one_copy_everywhere, batch, bucket, faults::Fault, mark, message,
+    region, tick,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -139,10 +141,30 @@ fn a_source_or_a_ledger_that_does_not_answer_keeps_the_message() {
     world.cut(WEST, true);
     assert_eq!(world.deliver(WEST, &event), ["m-1"]);
     world.cut(WEST, false);
-    world.script.plan(1, world::faults::Fault::SilenceBefore);
-    assert_eq!(world.deliver(WEST, &event), ["m-1"]);
+    // Without time to ask again.
+    world.script.plan(1, Fault::SilenceBefore);
+    let reply = world.invoke_for(WEST, &event, Duration::from_secs(60)).unwrap().unwrap();
+    assert!(matches!(reply.answer, Answer::Batch(outcome) if outcome.batch_item_failures.len() == 1));
     assert_eq!(world.deliver(WEST, &event), [""; 0]);
     assert_one_copy_everywhere(&world, "k", b"x");
+}
+
+#[test]
+fn what_one_more_question_finds_out_does_not_bring_a_message_nearer_to_its_death() {
+    for fault in [Fault::SilenceBefore, Fault::SilenceAfter] {
+        for at in 0.. {
+            let world = World::new();
+            world.put(WEST, "k", b"x", &[]);
+            world.script.plan(at, fault);
+            assert_eq!(world.deliver(WEST, &world.event(WEST, "k")), [""; 0], "{fault:?} at call {at}");
+            if !world.script.happened() {
+                assert!(at >= 5, "{at} calls");
+                break;
+            }
+            world.settle();
+            assert_one_copy_everywhere(&world, "k", b"x");
+        }
+    }
 }
 
 #[test]

@@ -85,6 +85,22 @@ fn a_version_that_no_event_told_of_is_found_though_it_has_the_size_of_the_one_be
 }
 
 #[test]
+fn a_write_after_a_delete_is_found_though_its_region_lacks_a_version_of_before() {
+    let mut world = World::new();
+    world.policy.inventory_pages = 10;
+    world.deliver(WEST, &write_all(&world, WEST, &["v1"])[0]);
+    world.cut(EU, true);
+    world.deliver(WEST, &write_all(&world, WEST, &["v2"])[0]);
+    ALL.iter().for_each(|name| world.objects(name).delete("k"));
+    world.cut(EU, false);
+    // Its event never comes, and the others have more versions of its size.
+    write_all(&world, EU, &["v3"]);
+    sweep_all(&world, 2);
+    assert!(ALL.iter().all(|name| world.body(name, "k") == b"v3"));
+    assert_eq!((world.history(EU, "k").len(), world.history(WEST, "k").len(), world.owed()), (2, 3, vec![]));
+}
+
+#[test]
 fn a_region_that_was_cut_gets_every_version_in_order() {
     let world = World::new();
     world.cut(EU, true);

@@ -23,7 +23,7 @@ use super::{
     described::{described, headers},
     errors::{Failure, classify},
     lean::{Fault, Lean},
-    versions::merged,
+    versions::Sequence,
 };
 use crate::{
     checksum::Checksum,
@@ -380,9 +380,12 @@ impl Objects for S3Objects {
             .set_key_marker(after.map(str::to_owned))
             .max_keys(i32::from(most))
             .set_expected_bucket_owner(self.owner.clone());
-        let reply = list.send().await.map_err(|e| self.failed(prefix, e))?;
+        let sequence = Sequence::default();
+        let reply = list.customize().interceptor(sequence.clone()).send().await;
+        let reply = reply.map_err(|e| self.failed(prefix, e))?;
         let more = reply.is_truncated.unwrap_or_default();
-        let entries = merged(reply.versions.unwrap_or_default(), reply.delete_markers.unwrap_or_default());
+        let (versions, markers) = (reply.versions, reply.delete_markers);
+        let entries = sequence.merged(versions.unwrap_or_default(), markers.unwrap_or_default());
         Ok(Versions { entries, more })
     }
 

@@ -29,6 +29,20 @@ impl History {
     }
 }
 
+/// The versions of `key` that may hold one write twice: each with the one that lies right on top of it, which has
+/// the same size. Upper first, as in the listing `page`, whatever was deleted.
+pub fn twins<'a>(key: &str, page: &'a Versions) -> impl Iterator<Item = (&'a str, &'a str)> {
+    page.entries.windows(2).filter_map(move |two| match two {
+        [upper, lower]
+            if [upper, lower].iter().all(|listed| listed.key == key && !listed.is_marker)
+                && upper.size_bytes == lower.size_bytes =>
+        {
+            Some((upper.version_id.as_str(), lower.version_id.as_str()))
+        }
+        _ => None,
+    })
+}
+
 /// Those of one key's versions, told from the newest on, that no marker hides.
 pub(super) fn undeleted<'a>(
     versions: impl Iterator<Item = &'a ListedVersion>,
@@ -61,5 +75,25 @@ mod tests {
             }
             prop_assert_eq!(history.above("other"), None);
         }
+    }
+
+    #[test]
+    fn twins_have_one_size_and_nothing_between_them() {
+        let sized = |number, size_bytes| ListedVersion { size_bytes, ..listed("k", number, false) };
+        let entries = vec![
+            listed("k", 0, true),
+            sized(1, 5),
+            sized(2, 5),
+            listed("k", 3, true),
+            sized(4, 5),
+            sized(5, 7),
+            sized(6, 7),
+            sized(7, 7),
+            listed("kk", 8, false),
+            listed("kk", 9, false),
+        ];
+        let page = Versions { entries, more: false };
+        let found: Vec<_> = twins("k", &page).collect();
+        assert_eq!(found, [("v1", "v2"), ("v5", "v6"), ("v6", "v7")]);
     }
 }

@@ -3,7 +3,8 @@
 //! Rule: listings are hints like events. A version that is lacking may have been deleted there, may be
 //! on its way or may never be meant for that place: whoever looks closer decides by the object and the
 //! ledger. Versions are told apart by their sizes and their number: ids and entity tags differ from
-//! region to region, and of two versions of one size one that is lacking shows in the number.
+//! region to region, and of two versions of one size one that is lacking shows in the number: in that of all, or,
+//! where both regions have deleted the key as often, in that of those since.
 
 use std::collections::BTreeMap;
 
@@ -48,17 +49,32 @@ fn by_key(listing: &Versions) -> BTreeMap<&str, Vec<&ListedVersion>> {
 }
 
 /// Whether `found` has fewer versions than `own` of the size of one that nothing has deleted. What is
-/// deleted counts on both sides: it was copied before, and stands for no later version of its size.
+/// deleted counts on both sides: it was copied before, and stands for no later version of its size. Where both
+/// were deleted as often, as a key that is deleted everywhere, what came since is compared as well: versions
+/// that were deleted before they were copied lie in one of them alone.
 fn lacks(own: &[&ListedVersion], found: &[&ListedVersion]) -> bool {
-    let (ours, theirs) = (sizes(own), sizes(found));
-    undeleted(own.iter().copied())
-        .any(|version| theirs.get(&version.size_bytes) < ours.get(&version.size_bytes))
+    let (ours, theirs) = (sizes(own.iter().copied()), sizes(found.iter().copied()));
+    let since = |listing: &[&ListedVersion]| sizes(undeleted(listing.iter().copied()));
+    let fewer_since = (markers(own) == markers(found)).then(|| (since(own), since(found)));
+    undeleted(own.iter().copied()).any(|version| {
+        let fewer =
+            |(ours, theirs): &(Sizes, Sizes)| theirs.get(&version.size_bytes) < ours.get(&version.size_bytes);
+        theirs.get(&version.size_bytes) < ours.get(&version.size_bytes)
+            || fewer_since.as_ref().is_some_and(fewer)
+    })
+}
+
+/// How often the key was deleted.
+fn markers(listing: &[&ListedVersion]) -> usize {
+    listing.iter().filter(|listed| listed.is_marker).count()
 }
 
 /// How many versions of each size there are.
-fn sizes(listing: &[&ListedVersion]) -> BTreeMap<u64, usize> {
-    let mut sizes = BTreeMap::new();
-    for version in listing.iter().filter(|listed| !listed.is_marker) {
+type Sizes = BTreeMap<u64, usize>;
+
+fn sizes<'a>(listing: impl Iterator<Item = &'a ListedVersion>) -> Sizes {
+    let mut sizes = Sizes::new();
+    for version in listing.filter(|listed| !listed.is_marker) {
         *sizes.entry(version.size_bytes).or_default() += 1;
     }
     sizes
@@ -96,8 +112,14 @@ mod tests {
     }
 
     fn lacking(own: &[Option<u64>], other: &[Option<u64>]) -> bool {
-        let number = |all: &[Option<u64>], size| all.iter().flatten().filter(|s| **s == size).count();
-        own.iter().map_while(|size| *size).any(|size| number(own, size) > number(other, size))
+        let number = |all: &[Option<u64>], size| all.iter().filter(|s| **s == Some(size)).count();
+        let markers = |all: &[Option<u64>]| all.iter().filter(|s| s.is_none()).count();
+        let since = |all: &[Option<u64>]| all.iter().map_while(|s| *s).map(Some).collect::<Vec<_>>();
+        let alike = markers(own) == markers(other);
+        own.iter().map_while(|size| *size).any(|size| {
+            number(own, size) > number(other, size)
+                || alike && number(&since(own), size) > number(&since(other), size)
+        })
     }
 
     proptest! {
@@ -135,6 +157,9 @@ mod tests {
             // What was deleted everywhere stands for no later version of its size.
             (&[five, marker, five], &[marker, five], true),
             (&[five, marker, five], &[five, marker, five], false),
+            // Deleted everywhere, one of them before it was copied, and written anew.
+            (&[five, marker, five], &[marker, five, five], true),
+            (&[five, marker, five], &[five, marker, five, five], false),
             // A copy that was deleted where it lay, and what was deleted at home.
             (&[five], &[marker, five], false),
             (&[marker, five], &[], false),

@@ -192,10 +192,12 @@ impl Entry {
         }
     }
 
-    /// This row to be paid once the destination holds `before`, the version of the same key below this one.
+    /// This row to be paid once the destination holds `before`, the version of the same key below this one. An
+    /// upload that was written twice lies below itself, and does not wait for that.
     #[must_use]
     pub fn following(self, before: Option<ObjectId>) -> Self {
-        Self { after: before, ..self }
+        let after = before.filter(|before| *before != self.object);
+        Self { after, ..self }
     }
 
     /// This row paid by another region from `source`, its own copy of the same bytes; `None` while a
@@ -219,6 +221,20 @@ impl Entry {
         match &mut self.phase {
             Phase::Failed { next_try, .. } => *next_try = now,
             Phase::Pending | Phase::Copying(_) | Phase::Verified { .. } | Phase::Void { .. } => return None,
+        }
+        Some(self)
+    }
+
+    /// This row with its proved copy in version `to` of its region; `None` unless that was `from` before.
+    #[must_use]
+    pub fn moved(mut self, from: &str, to: Option<String>) -> Option<Self> {
+        match &mut self.phase {
+            Phase::Verified { version_id } if version_id.as_deref() == Some(from) => *version_id = to,
+            Phase::Verified { .. }
+            | Phase::Pending
+            | Phase::Copying(_)
+            | Phase::Failed { .. }
+            | Phase::Void { .. } => return None,
         }
         Some(self)
     }

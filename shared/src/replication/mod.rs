@@ -20,7 +20,7 @@ mod sequencer;
 pub use batch::{Disposition, ItemFailure, Outcome};
 pub use detour::Detour;
 pub use event::{BODY_LEN_MAX, EventError, Hint, Kind, Message, RECORDS_MAX};
-pub use history::History;
+pub use history::{History, twins};
 pub use identity::{
     InvalidOrigin, META_ORIGIN, META_REGIONS, META_UPLOAD, ObjectId, Origin, UPLOAD_ID_LEN_MAX, origin_value,
     own_regions, regions_value,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use sealane::{
     aws::Limits,
-    ports::{ApiError, Apis as _},
+    ports::{ApiError, Apis as _, Objects as _},
     region::{Region, RegionName},
 };
 use sealane_tests::{objects_contract, rows_contract};
@@ -46,6 +46,27 @@ async fn objects_in_simulated_s3_keep_the_contract() {
         aws.shipping(&region(&cloud, name), None, Limits::data(Duration::from_secs(20)).once()).unwrap()
     };
     objects_contract::keeps(&shipping("us-west-2"), &shipping("us-east-1"), "shipping").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_shows_a_marker_where_it_lies_whatever_happened_within_its_second() {
+    let cloud = cloud();
+    let region = region(&cloud, "us-west-2");
+    let aws = cloud.aws(Place::Client(0));
+    let bucket = aws.objects(&region, None, Limits::data(Duration::from_secs(20))).unwrap();
+    // Of one second: two versions, a marker, and two more.
+    for deed in [Some("a"), Some("b"), None, Some("c"), Some("d")] {
+        match deed {
+            Some(body) => cloud.store(region.name, "k", body.into()),
+            None => cloud.hide(region.name, "k"),
+        }
+    }
+    let listed = bucket.list_versions("k", None, 100).await.unwrap();
+    let markers: Vec<_> = listed.entries.iter().map(|listed| listed.is_marker).collect();
+    assert_eq!(markers, [false, false, true, false, false]);
+    let mut ids: Vec<_> = listed.entries.iter().map(|listed| listed.version_id.clone()).collect();
+    ids.reverse();
+    assert!(ids.is_sorted(), "the newest first: {ids:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -443,6 +443,7 @@ impl Cloud {
     pub fn hide(&self, region: RegionName, key: &str) {
         let now = self.now();
         lock(&self.0.buckets).hide(region, key, now);
+        self.0.trace.note(now, format_args!("{region} s3 hid {key}"));
     }
 
     /// Keys of the uploads in `region` that are neither completed nor aborted.
