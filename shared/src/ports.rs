@@ -7,6 +7,7 @@
 
 mod apis;
 mod objects;
+mod signs;
 
 use std::{error::Error, fmt};
 
@@ -17,6 +18,7 @@ pub use objects::{
     Attributes, CopySource, Head, Headers, ListedVersion, Metadata, Objects, ObjectsError, Onto, OpenUpload,
     Part, Stored, Tags, Versions,
 };
+pub use signs::{Signed, Signs, Slip};
 
 /// The source of an error, kept apart from what this layer tried.
 pub type Cause = Box<dyn Error + Send + Sync>;

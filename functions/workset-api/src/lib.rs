@@ -18,9 +18,10 @@ mod problem;
 mod replica;
 mod status;
 mod time;
+mod uploads;
 mod worksets;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
@@ -29,7 +30,10 @@ use axum::{
     middleware,
     routing::get,
 };
-use sealane::ports::{Clock, Rows};
+use sealane::{
+    ports::{Clock, Objects, Rows, Signs},
+    region::RegionName,
+};
 
 pub use app::Deps;
 pub use problem::{Kind, Problem, pages};
@@ -39,14 +43,32 @@ use app::App;
 /// The largest body that is read, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// Every route of the API on these tables.
+/// The API on these tables, with uploads into `buckets`: every route that there is.
+pub fn router_with_uploads<R, C, O>(deps: Deps<R, C>, buckets: BTreeMap<RegionName, O>) -> Router
+where
+    R: Rows + Clone + Send + Sync + 'static,
+    C: Clock + 'static,
+    O: Objects + Signs + Send + Sync + 'static,
+{
+    assembled(deps, uploads::routes(buckets))
+}
+
+/// The API on these tables, for where there are no buckets: without the routes of uploads.
 pub fn router<R, C>(deps: Deps<R, C>) -> Router
 where
     R: Rows + Clone + Send + Sync + 'static,
     C: Clock + 'static,
 {
+    assembled(deps, Router::new())
+}
+
+fn assembled<R, C>(deps: Deps<R, C>, uploads: Router<Arc<App<R, C>>>) -> Router
+where
+    R: Rows + Clone + Send + Sync + 'static,
+    C: Clock + 'static,
+{
     let app = Arc::new(App::new(deps));
-    Router::new()
+    uploads
         .route("/", get(page::show::<R, C>))
         .route("/v1/live", get(status::live::<R, C>))
         .route("/v1/ready", get(status::ready::<R, C>))

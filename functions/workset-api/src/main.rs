@@ -3,24 +3,34 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sealane::{
-    aws::{Aws, DynamoRows, Limits, SystemClock},
+    aws::{Aws, DynamoRows, Limits, S3Objects, SystemClock},
     config::Config,
     edge,
     region::{Region, RegionName},
     store::{HealthTable, LedgerTable, WorksetTable},
 };
-use workset_api::{Deps, router};
+use workset_api::{Deps, router_with_uploads};
 
 /// A replica that is cut off must leave time to ask the others within the function's 15 s.
 const LIMITS: Limits =
     Limits { connect: Duration::from_millis(800), attempt: Duration::from_secs(1), attempts: 2 };
+
+/// What a bucket is asked once: a region that hangs must leave time for another, and joining many parts takes seconds.
+const BUCKET_LIMITS: Limits =
+    Limits { connect: Duration::from_millis(800), attempt: Duration::from_secs(4), attempts: 1 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     sealane::lambda::init_log();
     let (config, home) = (edge::config()?, edge::home()?);
     let aws = Aws::connect(home.as_str()).await;
-    lambda_http::run(router(deps(&aws, config, home))).await
+    let buckets = buckets(&aws, &config);
+    lambda_http::run(router_with_uploads(deps(&aws, config, home), buckets)).await
+}
+
+fn buckets(aws: &Aws, config: &Config) -> BTreeMap<RegionName, S3Objects> {
+    let bucket = |r: &Region| Some((r.name, aws.signing(r, config.account_id.as_deref(), BUCKET_LIMITS)?));
+    config.full_regions().filter_map(bucket).collect()
 }
 
 fn deps(aws: &Aws, config: Config, home: RegionName) -> Deps<DynamoRows, SystemClock> {

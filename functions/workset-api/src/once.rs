@@ -63,6 +63,21 @@ impl<'a, R: Rows> Pen<'a, R> {
         post: &Post<T>,
         request: &str,
     ) -> Result<ControlFlow<Response, Self>, Problem> {
+        let opened = Self::begun(app, table, caller, post, request).await?;
+        Ok(opened.map_break(|reply| replied(reply, true)))
+    }
+
+    /// As [`open`](Self::open), for a call whose reply holds more than what is kept of it.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) async fn begun<C: Clock, T>(
+        app: &App<R, C>,
+        table: &'a WorksetTable<R>,
+        caller: &Caller,
+        post: &Post<T>,
+        request: &str,
+    ) -> Result<ControlFlow<Reply, Self>, Problem> {
         let (tenant, operation) = (caller.tenant.clone(), post.operation.clone());
         let name = CallName { tenant, operation, key: post.key.clone() };
         let held = match table.call(&name).await {
@@ -75,7 +90,7 @@ impl<'a, R: Rows> Pen<'a, R> {
         };
         let now = app.now();
         match standing(held.as_ref().map(|held| &held.value), &post.fingerprint, now) {
-            Standing::Replay(reply) => return Ok(ControlFlow::Break(replied(reply, true))),
+            Standing::Replay(reply) => return Ok(ControlFlow::Break(reply)),
             Standing::Mismatch => {
                 let detail =
                     format!("the key `{}` was sent before with another body (take a new key)", name.key);
@@ -135,6 +150,11 @@ impl<'a, R: Rows> Pen<'a, R> {
 
     /// Keeps the reply to a call that took effect, or lets go of one that changed nothing.
     pub(crate) async fn close(self, outcome: Result<Reply, Problem>) -> Result<Response, Problem> {
+        self.ended(outcome).await.map(|reply| replied(reply, false))
+    }
+
+    /// As [`close`](Self::close), for a call whose reply holds more than what is kept of it.
+    pub(crate) async fn ended(self, outcome: Result<Reply, Problem>) -> Result<Reply, Problem> {
         let (kept, held) = match self.kept {
             Some(Kept { table, name, held: Some(held), .. }) => (Some((table, name)), Some(held)),
             Some(_) | None => (None, None),
@@ -152,7 +172,7 @@ impl<'a, R: Rows> Pen<'a, R> {
             // The effect carries the call's name, by which a repetition finds it.
             tracing::info!(%error, "left a call to be found by its effect");
         }
-        outcome.map(|reply| replied(reply, false))
+        outcome
     }
 }
 

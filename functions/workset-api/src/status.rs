@@ -273,7 +273,7 @@ fn coordinates(lat: Option<f64>, lon: Option<f64>) -> Result<Option<Coordinates>
 }
 
 /// The part of its traffic that a returning region takes.
-fn shares(record: Option<&Record>) -> BTreeMap<RegionName, Share> {
+pub(crate) fn shares(record: Option<&Record>) -> BTreeMap<RegionName, Share> {
     let shift = record.and_then(Record::shift);
     shift.map(|(region, percent)| (region, Share::percent(percent))).into_iter().collect()
 }

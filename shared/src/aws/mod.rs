@@ -29,7 +29,7 @@ use aws_smithy_runtime_api::client::http::http_client_fn;
 
 use budgets::Partitions;
 pub use connections::{Connections, Https};
-use lean::{Keys, Lean, Place};
+use lean::{Keys, Lean, Place, Signer};
 pub use live::HttpApis;
 pub use objects::S3Objects;
 pub use rows::DynamoRows;
@@ -196,6 +196,13 @@ impl Aws {
             Some(Lean { place, keys, connector, limit, attempts, budgets })
         };
         Some(objects.with(lean()))
+    }
+
+    /// As [`objects`](Self::objects), for whoever lets others put parts.
+    pub fn signing(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
+        let place = || Place::of(region, region.bucket.as_deref()?, &self.sdk);
+        let signer = || Some(Signer { place: place()?, keys: self.keys.clone()? });
+        Some(self.objects(region, owner, limits)?.signed_by(signer()))
     }
 
     /// What a client of another service in `region` is built from.

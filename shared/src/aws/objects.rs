@@ -4,6 +4,7 @@
 //! bucket must have, and the region's key.
 
 mod copies;
+mod signs;
 
 use std::{ops::Range, time::Duration};
 
@@ -22,7 +23,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use super::{
     described::{described, headers},
     errors::{Failure, classify},
-    lean::{Fault, Lean},
+    lean::{Fault, Lean, Signer},
     versions::Sequence,
 };
 use crate::{
@@ -45,6 +46,8 @@ pub struct S3Objects {
     body_max: Duration,
     /// The short way for bytes, where there is one.
     lean: Option<Lean>,
+    /// Signs for what others send, where that can be done.
+    signer: Option<Signer>,
 }
 
 impl S3Objects {
@@ -55,12 +58,17 @@ impl S3Objects {
         kms_key: Option<String>,
         body_max: Duration,
     ) -> Self {
-        Self { client, bucket, owner, kms_key, body_max, lean: None }
+        Self { client, bucket, owner, kms_key, body_max, lean: None, signer: None }
     }
 
     /// The same bucket, to which bytes go by `lean`.
     pub(super) fn with(self, lean: Option<Lean>) -> Self {
         Self { lean, ..self }
+    }
+
+    /// The same bucket, whose parts `signer` signs for.
+    pub(super) fn signed_by(self, signer: Option<Signer>) -> Self {
+        Self { signer, ..self }
     }
 
     fn encryption(&self) -> Option<ServerSideEncryption> {

@@ -5,6 +5,7 @@ mod flaky;
 mod hooked;
 mod objects;
 mod rows;
+mod signs;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

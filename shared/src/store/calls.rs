@@ -5,9 +5,12 @@
 //! is told that something was done which is lost. The table drops them some time after they
 //! count for nothing any more.
 
+use serde::Serialize;
+
 use super::{Versioned, WorksetTable, encode, versioned};
 use crate::{
     ports::{Key, Row, Rows, RowsError, When},
+    time::Timestamp,
     workset::{Call, CallKey, Tenant, keys},
 };
 
@@ -48,29 +51,42 @@ impl<R: Rows> WorksetTable<R> {
         old: Option<&Versioned<Call>>,
         new: Call,
     ) -> Result<Versioned<Call>, RowsError> {
-        let version = old.map_or(0, |old| old.version) + 1;
-        let row = encode(name.row(), version, &new)?;
-        let row = Row { expires_s: Some(new.expires_at.as_millis().div_ceil(1_000)), ..row };
-        let when = old.map_or(When::Absent, |old| When::Version(old.version));
-        match self.rows().write(&row, when).await {
-            Ok(()) => {}
-            // After a retry inside the client, a refusal may be the refusal of our own write.
-            Err(error @ (RowsError::Conflict | RowsError::NoAnswer { .. })) => {
-                match self.rows().read(&name.row()).await {
-                    Ok(Some(held)) if held == row => {}
-                    Ok(_) | Err(_) => return Err(error),
-                }
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(Versioned { value: new, version })
+        let expires_at = new.expires_at;
+        keep(self.rows(), name.row(), old, new, expires_at).await
     }
+}
+
+/// Replaces the row at `key`, which the table may drop after `expires_at`, if it still is `old`.
+///
+/// # Errors
+/// [`RowsError::Conflict`] when another write was first. Else when the replica does not answer.
+pub(super) async fn keep<R: Rows, T: Serialize + Send + Sync>(
+    rows: &R,
+    key: Key,
+    old: Option<&Versioned<T>>,
+    new: T,
+    expires_at: Timestamp,
+) -> Result<Versioned<T>, RowsError> {
+    let version = old.map_or(0, |old| old.version) + 1;
+    let row = encode(key, version, &new)?;
+    let row = Row { expires_s: Some(expires_at.as_millis().div_ceil(1_000)), ..row };
+    let when = old.map_or(When::Absent, |old| When::Version(old.version));
+    match rows.write(&row, when).await {
+        Ok(()) => {}
+        // After a retry inside the client, a refusal may be the refusal of our own write.
+        Err(error @ (RowsError::Conflict | RowsError::NoAnswer { .. })) => match rows.read(&row.key).await {
+            Ok(Some(held)) if held == row => {}
+            Ok(_) | Err(_) => return Err(error),
+        },
+        Err(error) => return Err(error),
+    }
+    Ok(Versioned { value: new, version })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{memory::MemoryRows, time::Timestamp, workset::Reply};
+    use crate::{memory::MemoryRows, workset::Reply};
 
     fn name(key: &str) -> CallName {
         let operation = "POST /v1/worksets".to_owned();

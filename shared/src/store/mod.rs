@@ -10,6 +10,7 @@ mod leases;
 mod ledger;
 mod locks;
 mod marks;
+mod tickets;
 mod trail;
 mod worksets;
 

@@ -20,6 +20,7 @@ mod policy;
 mod pulse;
 mod reason;
 mod receipt;
+pub mod ticket;
 
 pub use allowance::Allowance;
 pub use backoff::{backoff, jitter};

@@ -10,7 +10,7 @@ use super::{
     name::{Tenant, WorksetId},
     state::State,
 };
-use crate::time::Timestamp;
+use crate::{time::Timestamp, upload::ticket::TicketId};
 
 /// Sort key of the row that is the workset itself.
 pub const META: &str = "meta";
@@ -52,6 +52,14 @@ pub fn call(tenant: &Tenant, operation: &str, key: &CallKey) -> String {
 
 /// Sort key of a call.
 pub const CALL: &str = "call";
+
+/// Partition key of an upload that goes through the API: `~upload#<tenant>#<id>`.
+pub fn upload(tenant: &Tenant, id: &TicketId) -> String {
+    format!("~upload#{tenant}#{id}")
+}
+
+/// Sort key of an upload.
+pub const UPLOAD: &str = "upload";
 
 /// What the sort keys of one priority begin with, and the text behind the last of them.
 pub fn span(priority: Priority) -> (String, String) {

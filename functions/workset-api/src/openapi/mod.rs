@@ -72,7 +72,11 @@ fn operation(route: &Route) -> Value {
 fn parameters(route: &Route) -> Vec<Value> {
     let path = ["id", "name"].into_iter().filter(|name| route.path.contains(&format!("{{{name}}}")));
     let path = path.map(|name| {
-        let schema = if name == "id" { reference("WorksetId") } else { json!({ "type": "string" }) };
+        let schema = match name {
+            "id" if route.path.starts_with("/v1/uploads") => reference("UploadId"),
+            "id" => reference("WorksetId"),
+            _ => json!({ "type": "string" }),
+        };
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
     let query = route.query.iter().map(
@@ -83,7 +87,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     let key = json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$" });
     let key = (route.method == "post").then(|| header("Idempotency-Key", true, key));
     let tag = match route.method {
-        "patch" | "delete" => Some(header("If-Match", true, text())),
+        "patch" | "delete" if route.is_move => Some(header("If-Match", true, text())),
         "post" if route.is_move => Some(header("If-Match", false, text())),
         "get" if route.id == "showWorkset" => Some(header("If-None-Match", false, text())),
         _ => None,

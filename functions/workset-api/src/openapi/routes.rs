@@ -1,11 +1,12 @@
 //! Every route: what it asks for and what it answers.
 
 use crate::problem::Kind::{
-    self, BodyTooLarge, CallInProgress, Contended, IdempotencyKeyMissing, IdempotencyKeyReused, IllegalMove,
-    InvalidBody, InvalidHeader, InvalidJson, InvalidPath, InvalidTransition, InvalidWorkset, LockNotHeld,
-    LockSuperseded, Locked, MoveRefused, NoSuchRoute, NotLockable, NotReady, OutcomeUnknown,
-    PreconditionFailed, PreconditionRequired, PrimaryMoving, PrimaryUnknown, Unavailable, UnknownRegion,
-    UnsupportedMediaType, VersionChanged, WorksetExists, WorksetNotFound,
+    self, BodyTooLarge, BucketUnavailable, CallInProgress, Contended, IdempotencyKeyMissing,
+    IdempotencyKeyReused, IllegalMove, InvalidBody, InvalidHeader, InvalidJson, InvalidPath,
+    InvalidTransition, InvalidUpload, InvalidWorkset, LockNotHeld, LockSuperseded, Locked, MoveRefused,
+    NoRegion, NoSuchRoute, NotLockable, NotReady, OutcomeUnknown, PartsMissing, PreconditionFailed,
+    PreconditionRequired, PrimaryMoving, PrimaryUnknown, Unavailable, UnknownRegion, UnsupportedMediaType,
+    UploadEnded, UploadNotFound, VersionChanged, WorksetExists, WorksetNotFound,
 };
 
 /// A reply: its status, what it means, and the schema of its body.
@@ -78,8 +79,13 @@ const POST: Route = Route { method: "post", scope: "write", ..GET };
 const MOVE: Route = Route { is_move: true, body: Some("Reasoned"), replies: MOVED, problems: MOVES, ..POST };
 const HOLD: Route = Route { replies: HOLDS, problems: &[InvalidPath, LockNotHeld, LockSuperseded], ..POST };
 
+/// Of an upload that exists, with what may be wrong of it.
+const OF_UPLOAD: &[Kind] = &[InvalidPath, UploadNotFound, UploadEnded, InvalidUpload, BucketUnavailable];
+const OFFERS: &[Reply] = &[(200, "the upload, and URLs for parts of it", Some("Offered"))];
+const UPLOADED: &[Reply] = &[(200, "the upload as it is now", Some("OneUpload"))];
+
 /// Every route of the API.
-pub const ROUTES: [Route; 29] = [
+pub const ROUTES: [Route; 35] = [
     Route {
         path: "/",
         id: "statusPage",
@@ -360,5 +366,77 @@ pub const ROUTES: [Route; 29] = [
         summary: "Take the lock from whoever holds it",
         body: Some("Nothing"),
         ..HOLD
+    },
+    Route {
+        path: "/v1/uploads",
+        id: "beginUpload",
+        summary: "Begin an upload: a region, and a signed URL for each part",
+        body: Some("UploadAsk"),
+        replies: &[(201, "the upload, and URLs for its first 500 parts", Some("Offered"))],
+        problems: &[InvalidUpload, UploadNotFound, NoRegion, BucketUnavailable],
+        ..POST
+    },
+    Route {
+        path: "/v1/uploads/{id}",
+        id: "showUpload",
+        summary: "How an upload stands, and which parts the store has",
+        replies: &[(200, "the upload", Some("UploadShown"))],
+        problems: &[InvalidPath, UploadNotFound, PrimaryUnknown, PrimaryMoving, Unavailable],
+        ..GET
+    },
+    Route {
+        method: "delete",
+        path: "/v1/uploads/{id}",
+        scope: "write",
+        id: "abortUpload",
+        summary: "Give an upload up and free its parts",
+        replies: UPLOADED,
+        problems: &[
+            InvalidPath,
+            UploadNotFound,
+            UploadEnded,
+            BucketUnavailable,
+            Contended,
+            PrimaryUnknown,
+            PrimaryMoving,
+            Unavailable,
+            OutcomeUnknown,
+        ],
+        ..GET
+    },
+    Route {
+        path: "/v1/uploads/{id}:sign",
+        id: "signParts",
+        summary: "URLs for up to 500 parts of an open upload, made anew",
+        body: Some("SignAsk"),
+        replies: OFFERS,
+        problems: OF_UPLOAD,
+        ..POST
+    },
+    Route {
+        path: "/v1/uploads/{id}:complete",
+        id: "completeUpload",
+        summary: "Have the parts joined and checked, and get the receipt",
+        body: Some("Nothing"),
+        replies: UPLOADED,
+        problems: &[InvalidPath, UploadNotFound, UploadEnded, PartsMissing, BucketUnavailable],
+        ..POST
+    },
+    Route {
+        path: "/v1/uploads/{id}:failover",
+        id: "moveUpload",
+        summary: "Leave a region for one that was not tried yet, and begin anew there",
+        body: Some("FailoverAsk"),
+        replies: OFFERS,
+        problems: &[
+            InvalidPath,
+            UploadNotFound,
+            UploadEnded,
+            InvalidUpload,
+            UnknownRegion,
+            NoRegion,
+            BucketUnavailable,
+        ],
+        ..POST
     },
 ];

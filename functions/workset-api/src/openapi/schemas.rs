@@ -1,6 +1,9 @@
 //! The shapes of bodies and replies.
 
-use sealane::workset::{ErrorCategory, Kind, Priority, State};
+use sealane::{
+    upload::PARTS_MAX,
+    workset::{ErrorCategory, Kind, Priority, State},
+};
 use serde_json::{Value, json};
 
 use super::reference;
@@ -29,7 +32,7 @@ pub(super) fn parameter(name: &str) -> Value {
 /// Every schema, by name.
 pub(super) fn all() -> Value {
     let mut all = names();
-    for more in [worksets(), bodies(), replies(), problems()] {
+    for more in [worksets(), bodies(), replies(), uploads(), problems()] {
         if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
             all.extend(more);
         }
@@ -169,6 +172,66 @@ fn replies() -> Value {
         })),
         "LockShown": closed(&["id", "lock", "is_expired", "token_last"], json!({
             "id": reference("WorksetId"), "lock": nullable("Lock"), "is_expired": { "type": "boolean" }, "token_last": count(),
+        })),
+    })
+}
+
+/// What uploads are asked with, and what is told of them.
+fn uploads() -> Value {
+    let (by, ms) = (reference("Region"), reference("Ms"));
+    let sum = json!({ "type": "string", "description": "CRC64NVME: base64 of 8 big-endian bytes.", "examples": ["rosUhgp5mIg="] });
+    let number = json!({ "type": "integer", "minimum": 1, "maximum": PARTS_MAX });
+    let regions = json!({ "type": "array", "items": by });
+    let part = closed(&["size_bytes", "crc64nvme"], json!({ "size_bytes": count(), "crc64nvme": sum }));
+    let url = closed(
+        &["number", "method", "url", "headers"],
+        json!({
+            "number": number, "method": { "const": "PUT" }, "url": { "type": "string", "format": "uri" },
+            "headers": { "type": "object", "additionalProperties": { "type": "string" },
+                         "description": "To be sent as they are: the signature covers them." },
+        }),
+    );
+    let stored = closed(
+        &["parts", "size_bytes"],
+        json!({
+            "parts": { "type": "array", "items": { "type": "array" }, "description": "Runs of numbers, each as [first, last]." },
+            "size_bytes": count(),
+        }),
+    );
+    json!({
+        "UploadId": { "type": "string", "pattern": "^up-[0-9a-f]{32}$" },
+        "UploadAsk": closed(&["key", "size_bytes", "parts"], json!({
+            "key": text(1024), "size_bytes": count(),
+            "parts": { "type": "array", "minItems": 1, "maxItems": PARTS_MAX, "items": part },
+            "content_type": text(256), "storage_class": { "type": "string" },
+            "copies": { "type": "integer", "minimum": 1 },
+            "residency": { "type": "array", "maxItems": 16, "items": text(64) }, "data_in": by,
+        })),
+        "SignAsk": closed(&["from"], json!({ "from": number, "to": number })),
+        "FailoverAsk": closed(&["from"], json!({ "from": by, "reason": text(256) })),
+        "Upload": closed(
+            &["id", "state", "key", "region", "bucket", "why", "size_bytes", "crc64nvme", "parts", "tried", "owed_aborts", "created_ms", "receipt"],
+            json!({
+                "id": reference("UploadId"), "state": { "enum": ["open", "completed", "aborted"] },
+                "key": { "type": "string" }, "region": by, "bucket": { "type": "string" }, "why": { "type": "string" },
+                "size_bytes": count(), "crc64nvme": sum, "parts": number, "tried": regions, "owed_aborts": regions,
+                "created_ms": ms, "receipt": nullable("Receipt"),
+            }),
+        ),
+        "Receipt": open(&["upload_id", "key", "size", "checksum", "outcome", "rule", "copies", "owed", "failed", "attempts"], json!({
+            "upload_id": reference("UploadId"), "key": { "type": "string" }, "size": count(), "checksum": sum, "files": count(),
+            "outcome": { "enum": ["complete", "degraded"] }, "rule": { "type": "string" },
+            "copies": { "type": "array", "minItems": 1 }, "owed": { "type": "array" }, "failed": { "type": "array" },
+            "attempts": { "type": "array" }, "leftovers": { "type": "array" },
+        })),
+        "Offered": closed(&["served_by", "upload", "parts", "expires_ms", "next"], json!({
+            "served_by": by, "upload": reference("Upload"), "parts": { "type": "array", "items": url },
+            "expires_ms": { "type": ["integer", "null"], "description": "Until when the URLs are good, on the API's clock; null: there are none." },
+            "next": { "type": ["integer", "null"], "description": "The first part that has no URL here: send it as `from` to `:sign`; null: the end." },
+        })),
+        "OneUpload": closed(&["served_by", "upload"], json!({ "served_by": by, "upload": reference("Upload") })),
+        "UploadShown": closed(&["served_by", "upload", "stored"], json!({
+            "served_by": by, "upload": reference("Upload"), "stored": { "oneOf": [stored, { "type": "null" }] },
         })),
     })
 }

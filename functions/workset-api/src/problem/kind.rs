@@ -134,6 +134,24 @@ kinds! {
     /// Other writers came first too often.
     Contended = "contended", CONFLICT, Some(1), "others write the same workset",
         "Nothing was written. Send the call again.";
+    /// The upload in the body breaks rules.
+    InvalidUpload = "invalid-upload", UNPROCESSABLE_ENTITY, None, "the upload is not valid",
+        "Values break rules of uploads. `errors` names every field and what is wanted.";
+    /// The tenant has no such upload.
+    UploadNotFound = "upload-not-found", NOT_FOUND, None, "there is no such upload",
+        "The caller's tenant has no upload of that id, or began it more than 35 days ago.";
+    /// The upload is completed or was given up.
+    UploadEnded = "upload-ended", CONFLICT, None, "the upload has ended",
+        "It is completed (`:complete` gives its receipt), was given up, or the store no longer has its parts. Begin a new one if it was not completed.";
+    /// The store does not have the parts that were promised.
+    PartsMissing = "parts-missing", CONFLICT, None, "the store does not have all parts",
+        "The detail names the parts that lack, or are not what was promised. Send them, to URLs that `:sign` gives anew, and then `:complete` again.";
+    /// No region can take the upload.
+    NoRegion = "no-region", SERVICE_UNAVAILABLE, Some(10), "no region can take the upload",
+        "Every region that may hold the object is down, drained or was tried already. Nothing changed; send the call again later.";
+    /// The bucket of the upload did not answer.
+    BucketUnavailable = "bucket-unavailable", SERVICE_UNAVAILABLE, Some(5), "the bucket does not answer",
+        "Nothing was changed. Send the call again, or leave the region with `:failover`.";
     /// The tenant has asked too often.
     RateLimited = "rate-limited", TOO_MANY_REQUESTS, Some(1), "the tenant asks too often",
         "Wait as `retry-after` says. The headers `ratelimit` and `ratelimit-policy` tell the limit.";

@@ -6,8 +6,29 @@ use serde_json::{Value, json};
 
 use super::world::{World, called, scoped};
 
+/// An id that nobody's upload has.
+const UPLOAD: &str = "/v1/uploads/up-00000000000000000000000000000000";
+
 /// Every route, the scope that it asks for, and a body that it reads.
-fn routes() -> Vec<(&'static str, &'static str, &'static str, Value)> {
+fn routes() -> Vec<(&'static str, String, &'static str, Value)> {
+    let part = json!({"size_bytes": 9, "crc64nvme": "rosUhgp5mIg="});
+    let ask = json!({"key": "a", "size_bytes": 9, "parts": [part]});
+    let of_upload = |verb: &str| format!("{UPLOAD}{verb}");
+    let uploads = [
+        ("POST", "/v1/uploads".to_owned(), "write", ask),
+        ("GET", of_upload(""), "read", Value::Null),
+        ("DELETE", of_upload(""), "write", Value::Null),
+        ("POST", of_upload(":sign"), "write", json!({"from": 1})),
+        ("POST", of_upload(":complete"), "write", json!({})),
+        ("POST", of_upload(":failover"), "write", json!({"from": "us-west-2"})),
+    ];
+    let others =
+        others().into_iter().map(|(method, target, scope, body)| (method, target.to_owned(), scope, body));
+    others.chain(uploads).collect()
+}
+
+/// The same but for uploads.
+fn others() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let none = Value::Null;
     let token = || json!({"token": 1});
     vec![
@@ -45,7 +66,7 @@ fn routes() -> Vec<(&'static str, &'static str, &'static str, Value)> {
 async fn call(
     world: &World,
     authorizer: Option<Value>,
-    (method, target, _, body): &(&str, &str, &str, Value),
+    (method, target, _, body): &(&str, String, &str, Value),
 ) -> (u16, String) {
     let mut request = called(authorizer, method, target, &body.to_string());
     request.headers_mut().insert("if-match", "*".parse().unwrap());
@@ -86,6 +107,7 @@ async fn no_scope_stands_for_another() {
 fn the_matrix_and_the_document_name_the_same_routes() {
     let matrix = routes().into_iter().map(|(method, target, scope, _)| {
         let path = target.replace("ws-001", "{id}").replace("/problems/internal", "/problems/{name}");
+        let path = path.replace(UPLOAD, "/v1/uploads/{id}");
         (method.to_lowercase(), path, scope.to_owned())
     });
     let matrix: BTreeSet<_> =

@@ -12,15 +12,15 @@ use axum::Router;
 use sealane::{
     config::Config,
     failover::Record,
-    memory::MemoryRows,
-    ports::{Cursor, Key, Page, Row, Rows, RowsError, When},
+    memory::{Call, Cloud, Hook, Hooked, MemoryRows},
+    ports::{Cursor, Key, Objects as _, ObjectsError, Page, Row, Rows, RowsError, When},
     region::RegionName,
     store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
     time::Timestamp,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use workset_api::{Deps, router};
+use workset_api::{Deps, router_with_uploads};
 
 use super::world::{DOCUMENT, SharedClock, WEST, called, token};
 
@@ -79,27 +79,45 @@ impl Rows for Counted {
     }
 }
 
+/// Notes every request to a bucket.
+struct Counting(Log);
+
+impl Hook for Counting {
+    async fn around<T: Send>(
+        &self,
+        _: Call,
+        carried_out: impl Future<Output = Result<T, ObjectsError>> + Send,
+    ) -> Result<T, ObjectsError> {
+        self.0.lock().unwrap().push("store");
+        carried_out.await
+    }
+}
+
 async fn world() -> (Router, Log, Counted) {
+    world_on(&Cloud::default()).await
+}
+
+async fn world_on(cloud: &Cloud) -> (Router, Log, Counted) {
     let log = Log::default();
     let west: RegionName = WEST.parse().unwrap();
     let reads = Arc::default();
     let table = || Counted { rows: MemoryRows::default(), log: Arc::clone(&log), reads: Arc::clone(&reads) };
     let (control, worksets) = (ControlTable::new(vec![table()]), table());
     control.swap(None, &Record::first(west, Timestamp::default())).await.unwrap();
-    let router = router(Deps {
-        config: Config::read(
-            Some(DOCUMENT),
-            [("SEALANE_API_CACHE_TTL".to_owned(), "5s".to_owned())].into_iter(),
-        )
-        .unwrap(),
+    let variables = [("SEALANE_API_CACHE_TTL".to_owned(), "5s".to_owned())];
+    let config = Config::read(Some(DOCUMENT), variables.into_iter()).unwrap();
+    let bucket = |name: &str| Hooked::new(cloud.bucket(name), Counting(Arc::clone(&log)));
+    let buckets = config.full_regions().map(|r| (r.name, bucket(r.bucket.as_deref().unwrap()))).collect();
+    let deps = Deps {
+        config: config.clone(),
         home: west,
         worksets: BTreeMap::from([(west, WorksetTable::new(worksets.clone()))]),
         ledger: BTreeMap::from([(west, LedgerTable::new(table()))]),
         health: vec![HealthTable::new(table())],
         control,
         clock: SharedClock::default(),
-    });
-    (router, log, worksets)
+    };
+    (router_with_uploads(deps, buckets), log, worksets)
 }
 
 /// What a call asks of the tables: how often each, and the reply.
@@ -150,6 +168,30 @@ async fn a_call_makes_no_more_requests_than_it_needs() {
         with(&[("read", 2), ("write", 3)]),
         "workset and lock; the last event, the row, its event"
     );
+}
+
+#[tokio::test]
+async fn an_upload_makes_no_more_requests_than_it_needs() {
+    let cloud = Cloud::default();
+    let (router, log, _) = world_on(&cloud).await;
+    let of = |method, target: String, body| {
+        let (router, log) = (router.clone(), Arc::clone(&log));
+        async move { cost(&router, &log, method, &target, body).await }
+    };
+    of("GET", "/v1/regions".to_owned(), Value::Null).await;
+    let part = json!({"size_bytes": 9, "crc64nvme": "rosUhgp5mIg="});
+    let ask = json!({"key": "a", "size_bytes": 9, "parts": [part]});
+    let (begun, offer) = of("POST", "/v1/uploads".to_owned(), ask).await;
+    let with = |store| {
+        BTreeMap::from([("call read", 1), ("call write", 2), ("read", 1), ("write", 1), ("store", store)])
+    };
+    assert_eq!(begun, with(1));
+    let bucket = cloud.bucket(offer["upload"]["bucket"].as_str().unwrap());
+    let [open] = bucket.uploads("lab/a").await.unwrap().try_into().unwrap();
+    let bytes = "123456789";
+    bucket.put_part("lab/a", &open.upload, 1, bytes.into(), "rosUhgp5mIg=".parse().unwrap()).await.unwrap();
+    let target = format!("/v1/uploads/{}:complete", offer["upload"]["id"].as_str().unwrap());
+    assert_eq!(of("POST", target, json!({})).await.0, with(3), "list, join, look");
 }
 
 /// A lock that had a holder before costs the writes that end that one's.

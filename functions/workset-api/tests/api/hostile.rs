@@ -29,6 +29,13 @@ fn value() -> impl Strategy<Value = Value> {
             "lease_s",
             "results_uri",
             "metrics",
+            "key",
+            "size_bytes",
+            "parts",
+            "crc64nvme",
+            "copies",
+            "residency",
+            "from",
         ])
         .prop_map(str::to_owned),
         any::<String>(),
@@ -78,6 +85,8 @@ proptest! {
         target in prop::sample::select(vec![
             "/v1/worksets",
             "/v1/worksets:claim",
+            "/v1/uploads",
+            "/v1/uploads/up-00000000000000000000000000000000:sign",
             "/v1/worksets/ws-001/transitions",
             "/v1/worksets/ws-001/progress",
             "/v1/worksets/ws-001/cancel",
@@ -96,6 +105,7 @@ proptest! {
         path in prop_oneof![
             "/v1/(worksets|queue|route|failovers|copies/owed|regions)",
             "/v1/worksets/[a-zA-Z0-9%._~:-]{1,12}(/events|/conflicts|/lock)?",
+            "/v1/uploads/(up-)?[a-f0-9%._~:-]{1,34}",
             "/[a-zA-Z0-9%._~:/-]{0,24}",
         ],
         query in prop_oneof![

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod access;
+mod buckets;
 mod costs;
 mod events;
 mod hostile;
@@ -11,5 +12,6 @@ mod once;
 mod outages;
 mod registry;
 mod status;
+mod uploads;
 mod worksets;
 mod world;

@@ -277,7 +277,15 @@ async fn replies_have_the_shape_that_the_document_gives_them() {
     world.post("/v1/worksets/ws-001/transitions", failed).await;
     world.post("/v1/worksets/ws-001/retry", json!({"token": token})).await;
     let shown = async |target: &str| world.get(target).await.json();
+    let parts = json!([{"size_bytes": 0, "crc64nvme": "AAAAAAAAAAA="}]);
+    let offer = world.post("/v1/uploads", json!({"key": "a", "size_bytes": 0, "parts": parts})).await.json();
+    let upload = format!("/v1/uploads/{}", offer["upload"]["id"].as_str().unwrap());
+    let open = shown(&upload).await;
+    let ended = world.call("lab", "DELETE", &upload, Value::Null).await.json();
     for (schema, reply) in [
+        ("Offered", offer),
+        ("UploadShown", open),
+        ("OneUpload", ended),
         ("OneWritten", registered),
         ("Claimed", claimed),
         ("OneWritten", moved),

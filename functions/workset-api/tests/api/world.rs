@@ -16,7 +16,7 @@ use axum::{
 use sealane::{
     config::Config,
     failover::{Phase, Record},
-    memory::{ManualClock, MemoryRows},
+    memory::{Cloud, ManualClock, MemoryRows},
     ports::Clock,
     region::RegionName,
     store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
@@ -24,7 +24,9 @@ use sealane::{
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use workset_api::{Deps, router};
+use workset_api::{Deps, router_with_uploads};
+
+use super::buckets::{Trouble, buckets};
 
 pub(crate) const WEST: &str = "us-west-2";
 pub(crate) const EAST: &str = "us-east-1";
@@ -64,6 +66,9 @@ pub(crate) struct World {
     pub(crate) health: MemoryRows,
     pub(crate) control: MemoryRows,
     pub(crate) router: Router,
+    /// The buckets that uploads go to, and what ails each.
+    pub(crate) cloud: Cloud,
+    pub(crate) troubles: BTreeMap<RegionName, Trouble>,
     clock: SharedClock,
 }
 
@@ -116,14 +121,21 @@ impl World {
 
     /// Nobody has decided anything. `settings` go over the document.
     pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
+        Self::of(DOCUMENT, settings)
+    }
+
+    /// The same by another document.
+    pub(crate) fn of(document: &str, settings: &[(&str, &str)]) -> Self {
         let variables = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let config = Config::read(Some(DOCUMENT), variables).unwrap();
+        let config = Config::read(Some(document), variables).unwrap();
+        let cloud = Cloud::default();
+        let troubles: BTreeMap<_, _> = config.full_regions().map(|r| (r.name, Trouble::default())).collect();
         let doors = |rows: MemoryRows| BTreeMap::from([WEST, EAST, EU].map(|name| (name, rows.replica())));
         let (worksets, ledger) = (doors(MemoryRows::default()), doors(MemoryRows::default()));
         let (health, control, clock) = (MemoryRows::default(), MemoryRows::default(), SharedClock::default());
         let name = |text: &str| text.parse::<RegionName>().unwrap();
         let api = |home: &str| {
-            router(Deps {
+            let deps = Deps {
                 config: config.clone(),
                 home: name(home),
                 worksets: worksets.iter().map(|(r, d)| (name(r), WorksetTable::new(d.clone()))).collect(),
@@ -131,10 +143,11 @@ impl World {
                 health: vec![HealthTable::new(health.clone())],
                 control: ControlTable::new(vec![control.clone()]),
                 clock: clock.clone(),
-            })
+            };
+            router_with_uploads(deps, buckets(&config, &cloud, &troubles))
         };
         let (router, east) = (api(WEST), api(EAST));
-        let world = Self { east, worksets, ledger, health, control, router, clock };
+        let world = Self { east, worksets, ledger, health, control, router, cloud, troubles, clock };
         world.at(1_795_166_130_512);
         world
     }

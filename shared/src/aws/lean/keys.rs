@@ -1,7 +1,8 @@
 //! Credentials, and signing with them.
 
 use std::{
-    fmt,
+    collections::BTreeMap,
+    fmt::{self, Write as _},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -9,16 +10,17 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::{
     http_request::{
-        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-        UriPathNormalizationMode, sign,
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+        SigningInstructions, SigningSettings, UriPathNormalizationMode, sign,
     },
     sign::v4,
 };
 use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_runtime_api::client::{identity::Identity, orchestrator::HttpRequest};
+use percent_encoding::utf8_percent_encode;
 use tokio::sync::Mutex;
 
-use super::{Fault, Place};
+use super::{Fault, Place, place::IN_QUERY};
 use crate::time::Timestamp;
 
 /// How long before their end credentials are fetched anew.
@@ -75,23 +77,11 @@ impl Keys {
         body: SignableBody<'_>,
     ) -> Result<(), Fault> {
         let identity: Identity = self.credentials().await?.into();
-        let mut settings = SigningSettings::default();
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        let mut settings = plain();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let unsigned = |error: Box<dyn std::error::Error + Send + Sync>| Fault::Unsigned(error);
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(place.region.as_str())
-            .name("s3")
-            .time(self.clock.now())
-            .settings(settings)
-            .build();
-        let params = params.map_err(|error| unsigned(error.into()))?.into();
         let signable = SignableRequest::new(request.method(), request.uri(), request.headers().iter(), body);
         let signable = signable.map_err(|error| unsigned(error.into()))?;
-        let signed = sign(signable, &params).map_err(|error| unsigned(error.into()))?;
-        let (headers, _) = signed.into_parts().0.into_parts();
+        let (headers, _) = self.signed(signable, &identity, place, settings)?.into_parts();
         for header in headers {
             let (name, value) = (header.name(), header.value().to_owned());
             let added = request.headers_mut().try_insert(name, value);
@@ -99,4 +89,63 @@ impl Keys {
         }
         Ok(())
     }
+
+    /// `url` with a signature for a `PUT` with these headers and a body of any bytes, good for `valid`
+    /// or for as long as the credentials are; and for how long that is.
+    pub(super) async fn presign(
+        &self,
+        mut url: String,
+        headers: &BTreeMap<String, String>,
+        place: &Place,
+        valid: Duration,
+    ) -> Result<(String, Duration), Fault> {
+        let credentials = self.credentials().await?;
+        let left = credentials.expiry().map(|end| end.duration_since(self.clock.now()).unwrap_or_default());
+        // Signatures count in whole seconds.
+        let valid = Duration::from_secs(left.map_or(valid, |left| left.min(valid)).as_secs());
+        let identity: Identity = credentials.into();
+        let mut settings = plain();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(valid);
+        let covered = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let signable = SignableRequest::new("PUT", &*url, covered, SignableBody::UnsignedPayload);
+        let signable = signable.map_err(|error| unsigned(error.into()))?;
+        let (_, params) = self.signed(signable, &identity, place, settings)?.into_parts();
+        for (name, value) in params {
+            // Writing to a string does not fail.
+            let _ = write!(url, "&{name}={}", utf8_percent_encode(&value, IN_QUERY));
+        }
+        Ok((url, valid))
+    }
+
+    fn signed(
+        &self,
+        signable: SignableRequest<'_>,
+        identity: &Identity,
+        place: &Place,
+        settings: SigningSettings,
+    ) -> Result<SigningInstructions, Fault> {
+        let params = v4::SigningParams::builder()
+            .identity(identity)
+            .region(place.region.as_str())
+            .name("s3")
+            .time(self.clock.now())
+            .settings(settings)
+            .build();
+        let params = params.map_err(|error| unsigned(error.into()))?.into();
+        let signed = sign(signable, &params).map_err(|error| unsigned(error.into()))?;
+        Ok(signed.into_parts().0)
+    }
+}
+
+fn unsigned(error: Box<dyn std::error::Error + Send + Sync>) -> Fault {
+    Fault::Unsigned(error)
+}
+
+/// What every signature for S3 has in common.
+fn plain() -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    settings
 }

@@ -9,6 +9,7 @@
 mod answer;
 mod keys;
 mod place;
+mod signer;
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
@@ -25,6 +26,7 @@ use bytes::Bytes;
 pub(super) use answer::{Answered, Copied, Took};
 pub(super) use keys::Keys;
 pub(super) use place::Place;
+pub(super) use signer::Signer;
 
 use super::errors::Failure;
 use crate::{

@@ -13,7 +13,7 @@ use crate::region::{Region, RegionName};
 /// What a key must have escaped: everything but unreserved characters and slashes.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 /// What the value of a query must have escaped.
-const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The URL of a bucket, and the region that requests to it are signed for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,223 @@
+//! Uploads without credentials of one's own: the API picks a region and signs an URL for each part,
+//! the client sends the parts to the store itself, and the API has them joined and checked.
+//!
+//! No byte of an object passes through here. An URL is good for one part of one upload, for the bytes
+//! that were promised and no others, and for a quarter of an hour; it is told to its caller and
+//! written down nowhere. What is known of an upload lies in the replica that takes the writes.
+
+mod begin;
+mod complete;
+mod end;
+mod leave;
+mod offer;
+mod place;
+mod show;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use axum::{
+    Extension, Router,
+    extract::{FromRequest, Path, Request, State},
+    response::Response,
+    routing::{get, post},
+};
+use sealane::{
+    ports::{Clock, Objects, ObjectsError, Rows, RowsError, Signs},
+    region::RegionName,
+    store::{Versioned, WorksetTable},
+    upload::ticket::{Leg, Stage, Ticket, TicketId},
+    workset,
+};
+
+use crate::{
+    app::App,
+    caller::{Caller, Writes},
+    dress::RequestId,
+    extract::{Nothing, Params, Post},
+    problem::{Kind, Problem},
+};
+
+/// Times that a change is decided anew because another came first.
+const TRIES_MAX: usize = 4;
+
+type Shared<R, C> = State<Arc<App<R, C>>>;
+
+/// The buckets of the full regions.
+pub(crate) struct Buckets<O>(Arc<BTreeMap<RegionName, O>>);
+
+impl<O> Clone for Buckets<O> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<O> fmt::Debug for Buckets<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The routes, which put into `buckets`.
+pub(crate) fn routes<R, C, O>(buckets: BTreeMap<RegionName, O>) -> Router<Arc<App<R, C>>>
+where
+    R: Rows + Clone + Send + Sync + 'static,
+    C: Clock + 'static,
+    O: Objects + Signs + Send + Sync + 'static,
+{
+    Router::new()
+        .route("/v1/uploads", post(begin::begin::<R, C, O>))
+        .route(
+            "/v1/uploads/{id}",
+            get(show::show::<R, C, O>).post(act::<R, C, O>).delete(end::abort::<R, C, O>),
+        )
+        .layer(Extension(Buckets(Arc::new(buckets))))
+}
+
+/// `POST /v1/uploads/{id}:{verb}`: the router cannot tell the two apart.
+async fn act<R, C, O>(
+    State(app): Shared<R, C>,
+    Extension(buckets): Extension<Buckets<O>>,
+    Writes(caller): Writes,
+    Path(name): Path<String>,
+    Params(Nothing {}): Params<Nothing>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    request: Request,
+) -> Result<Response, Problem>
+where
+    R: Rows,
+    C: Clock + 'static,
+    O: Objects + Signs,
+{
+    let (ticket, verb) = name.split_once(':').unwrap_or((&name, ""));
+    let ticket = ticket_id(ticket)?;
+    let desk = Desk::open(&app, &buckets, &caller).await?;
+    match verb {
+        "complete" => complete::complete(&desk, &ticket, Post::from_request(request, &app).await?, &id).await,
+        "failover" => leave::leave(&desk, &ticket, Post::from_request(request, &app).await?, &id).await,
+        "sign" => show::sign(&desk, &ticket, Post::from_request(request, &app).await?).await,
+        _ => {
+            let detail = "an upload has no such call (want `:complete`, `:failover` or `:sign` after its id)";
+            Err(Problem::new(Kind::NoSuchRoute, detail))
+        }
+    }
+}
+
+fn ticket_id(text: &str) -> Result<TicketId, Problem> {
+    text.parse().map_err(|error| Problem::new(Kind::InvalidPath, format!("{error}")))
+}
+
+/// A caller's request, and what it works on.
+struct Desk<'a, R, C, O> {
+    app: &'a App<R, C>,
+    buckets: &'a BTreeMap<RegionName, O>,
+    caller: &'a Caller,
+    /// The region whose replica takes the writes.
+    primary: RegionName,
+    table: &'a WorksetTable<R>,
+}
+
+impl<'a, R: Rows, C: Clock, O: Objects + Signs> Desk<'a, R, C, O> {
+    async fn open(app: &'a App<R, C>, buckets: &'a Buckets<O>, caller: &'a Caller) -> Result<Self, Problem> {
+        let primary = app.primary().await?;
+        let table = app.deps.worksets.get(&primary).ok_or_else(|| misconfigured(primary))?;
+        Ok(Self { app, buckets: &buckets.0, caller, primary, table })
+    }
+
+    /// The caller's upload of that id.
+    async fn ticket(&self, id: &TicketId) -> Result<Versioned<Ticket>, Problem> {
+        let held = match self.table.ticket(&self.caller.tenant, id, self.app.now()).await {
+            Ok(held) => held,
+            Err(error) => {
+                // Writes may have moved meanwhile: the next request looks anew.
+                self.app.forget_outlook().await;
+                return Err(error.into());
+            }
+        };
+        let missing = || Problem::new(Kind::UploadNotFound, format!("there is no upload `{id}` (begin one)"));
+        held.ok_or_else(missing)
+    }
+
+    /// Replaces what is kept of an upload; `None` when another change came first.
+    async fn keep(
+        &self,
+        old: Option<&Versioned<Ticket>>,
+        new: Ticket,
+    ) -> Result<Option<Versioned<Ticket>>, Problem> {
+        self.app.still(self.primary).await?;
+        match self.table.keep_ticket(&self.caller.tenant, old, new).await {
+            Ok(kept) => Ok(Some(kept)),
+            Err(RowsError::Conflict) => Ok(None),
+            Err(error @ RowsError::NoAnswer { .. }) => {
+                let detail = format!("{error}, so it is not known whether the upload was changed");
+                Err(Problem::new(Kind::OutcomeUnknown, detail).caused_by(&error))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn bucket(&self, region: RegionName) -> Result<&'a O, Problem> {
+        self.buckets.get(&region).ok_or_else(|| misconfigured(region))
+    }
+
+    /// Frees the parts that lie in regions which the upload has left, as far as those answer; gives the
+    /// multipart uploads of which nothing is left.
+    async fn freed(&self, ticket: &Ticket) -> Vec<String> {
+        let mut freed = Vec::new();
+        for leg in ticket.owed_aborts() {
+            let Ok(bucket) = self.bucket(leg.region) else { continue };
+            match bucket.abort(ticket.wanted.key.as_str(), &leg.upload).await {
+                Ok(()) => freed.push(leg.upload.clone()),
+                Err(error) => {
+                    tracing::warn!(region.name = %leg.region, error = cause(&error), "left parts to be freed later");
+                }
+            }
+        }
+        freed
+    }
+}
+
+/// The leg that takes the parts now.
+fn present(ticket: &Ticket) -> Result<&Leg, Problem> {
+    let broken = || Problem::new(Kind::Internal, "the upload's row names no region (report the request id)");
+    ticket.leg().ok_or_else(broken)
+}
+
+fn ended(ticket: &Ticket) -> Problem {
+    let detail = match &ticket.stage {
+        Stage::Completed(_) => {
+            format!("the upload `{}` is completed (`:complete` gives its receipt)", ticket.id)
+        }
+        Stage::Aborted => format!("the upload `{}` was given up (begin a new one)", ticket.id),
+        Stage::Open => format!("the store no longer has the parts of `{}` (begin a new upload)", ticket.id),
+    };
+    Problem::new(Kind::UploadEnded, detail)
+}
+
+fn contended(id: &TicketId) -> Problem {
+    let detail = format!("others changed `{id}` first, {TRIES_MAX} times (send the call again)");
+    Problem::new(Kind::Contended, detail)
+}
+
+fn misconfigured(region: RegionName) -> Problem {
+    let detail = format!("`{region}` is not a full region of this configuration");
+    Problem::new(Kind::Misconfigured, detail)
+}
+
+fn invalid(errors: Vec<workset::Problem>) -> Problem {
+    let told: Vec<_> = errors.iter().map(|error| format!("`{}`: {}", error.field, error.problem)).collect();
+    let detail = format!("the upload is not valid: {}", told.join("; "));
+    Problem::new(Kind::InvalidUpload, detail).with_errors(errors)
+}
+
+/// What a bucket that did not do what was asked, and changed nothing, is told as.
+fn unserved(region: RegionName, error: &ObjectsError) -> Problem {
+    let (kind, remedy) = match error.is_outage() {
+        true => (Kind::BucketUnavailable, "try again, or leave the region with `:failover`"),
+        false => (Kind::Internal, "report the request id"),
+    };
+    Problem::new(kind, format!("the bucket of `{region}` does not serve this ({remedy})")).caused_by(error)
+}
+
+fn cause(error: &ObjectsError) -> String {
+    Problem::new(Kind::Internal, "").caused_by(error).cause().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,113 @@
+//! Uploads through the API as a client of its own makes them: over HTTP, against a store that checks
+//! the signature of every URL by itself.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
+
+mod serve;
+mod stage;
+mod store;
+
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
+
+use sealane::checksum::Checksum;
+use serde_json::{Value, json};
+
+use serve::send;
+use stage::Stage;
+
+/// The client that the documents show.
+const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/upload.py");
+
+/// Runs the client; its receipt.
+fn run(stage: &Stage, file: &Path, key: &str) -> Value {
+    let mut python = Command::new("python3");
+    let run = python.arg(CLIENT).arg(file).arg(key).env("SEALANE_API", stage.api()).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    serde_json::from_slice(&run.stdout).unwrap()
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|n| u8::try_from(n % 253).unwrap()).collect()
+}
+
+/// Forty lines and the standard library are enough, in several parts and through two failovers.
+#[test]
+fn the_client_of_the_documents_ships_a_file_and_leaves_regions_that_fail() {
+    assert!(std::fs::read_to_string(CLIENT).unwrap().lines().count() <= 40);
+    let stage = Stage::new();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, len) in [("empty", 0), ("two-parts", (8 << 20) + 5)] {
+        let (file, body) = (folder.path().join(name), bytes(len));
+        std::fs::write(&file, &body).unwrap();
+        let receipt = run(&stage, &file, name);
+        assert_eq!(receipt["key"], format!("lab/{name}"));
+        let region = receipt["copies"][0]["region"].as_str().unwrap();
+        assert_eq!(stage.holds(region, &format!("lab/{name}")), Some(Checksum::of(&body)), "{receipt}");
+    }
+    stage.refuse(&["us-west-2", "us-east-1"]);
+    let receipt = run(&stage, &folder.path().join("two-parts"), "again");
+    assert_eq!(receipt["copies"][0]["region"], "eu-west-1", "{receipt}");
+    let failed = receipt["failed"].as_array().unwrap().len();
+    assert_eq!(receipt["attempts"].as_array().unwrap().len(), failed + 1);
+    assert_eq!(stage.holds("eu-west-1", "lab/again"), Some(Checksum::of(&bytes((8 << 20) + 5))));
+    assert_eq!(stage.unfinished(), 0, "what was left behind is freed");
+}
+
+/// The real signature lets through the part that was promised, and nothing else: no other bytes, length,
+/// part or key, and nothing after a quarter of an hour.
+#[test]
+fn an_url_is_good_for_the_part_that_was_promised_and_for_nothing_else() {
+    let stage = Stage::new();
+    let part = json!({"size_bytes": 9, "crc64nvme": "rosUhgp5mIg="});
+    let offer = stage.post("/v1/uploads", &json!({"key": "run 1/ä+b.txt", "size_bytes": 9, "parts": [part]}));
+    let promised = &offer["parts"][0];
+    let url = promised["url"].as_str().unwrap();
+    let headers: BTreeMap<String, String> = serde_json::from_value(promised["headers"].clone()).unwrap();
+    assert!(
+        url.contains("X-Amz-Expires=900")
+            && url.contains("X-Amz-SignedHeaders=content-length%3Bhost%3Bx-amz-checksum-crc64nvme"),
+        "{url}"
+    );
+    let put = |url: &str, headers: &BTreeMap<String, String>, body: &[u8]| send("PUT", url, headers, body).0;
+    let with = |name: &str, value: &str| {
+        let mut headers = headers.clone();
+        headers.insert(name.to_owned(), value.to_owned());
+        headers
+    };
+    let sum = "x-amz-checksum-crc64nvme";
+    assert_eq!(put(url, &headers, b"123456780"), 400, "other bytes");
+    let other = Checksum::of(b"123456780").to_string();
+    assert_eq!(put(url, &with(sum, &other), b"123456780"), 403, "other bytes with their checksum");
+    let longer = with("content-length", "10");
+    assert_eq!(put(url, &longer, b"1234567890"), 403, "another length");
+    let mut bare = headers.clone();
+    bare.remove(sum);
+    assert_eq!(put(url, &bare, b"123456789"), 403, "no checksum");
+    assert_eq!(
+        put(&url.replace("partNumber=1", "partNumber=2"), &headers, b"123456789"),
+        403,
+        "another part"
+    );
+    assert_eq!(put(&url.replace("run%201", "run%202"), &headers, b"123456789"), 403, "another key");
+    assert_eq!(put(&url.replace("X-Amz-Expires=900", "X-Amz-Expires=9000"), &headers, b"123456789"), 403);
+    stage.pass(Duration::from_secs(901));
+    assert_eq!(put(url, &headers, b"123456789"), 403, "too late");
+    stage.pass(Duration::ZERO);
+    assert_eq!(put(url, &headers, b"123456789"), 200, "what was promised");
+    let id = offer["upload"]["id"].as_str().unwrap();
+    let done = stage.post(&format!("/v1/uploads/{id}:complete"), &json!({}));
+    assert_eq!(done["upload"]["state"], "completed", "{done}");
+    assert_eq!(put(url, &headers, b"123456789"), 404, "an URL ends with its upload");
+    assert!(!stage.rows().contains("X-Amz") && !stage.rows().contains("Signature"), "a row holds an URL");
+}
+
+#[test]
+fn an_url_ends_no_later_than_the_credentials_behind_it() {
+    let stage = Stage::with(Some(Duration::from_secs(400)));
+    let part = json!({"size_bytes": 9, "crc64nvme": "rosUhgp5mIg="});
+    let offer = stage.post("/v1/uploads", &json!({"key": "a", "size_bytes": 9, "parts": [part]}));
+    let url = offer["parts"][0]["url"].as_str().unwrap();
+    let (_, rest) = url.split_once("X-Amz-Expires=").unwrap();
+    let expires_s: u64 = rest.split('&').next().unwrap().parse().unwrap();
+    assert!((300..=400).contains(&expires_s), "{url}");
+    assert!(url.contains("X-Amz-Security-Token=a%20token%2Fof%2Ba%20session"), "{url}");
+}
