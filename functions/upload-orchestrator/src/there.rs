@@ -12,7 +12,7 @@ use sealane::{
 use crate::{
     Deps,
     job::{Job, Settled},
-    source::{Depth, Sight, below},
+    source::{Depth, Sight, below, sight},
     trouble::Trouble,
 };
 
@@ -65,8 +65,30 @@ impl<O: Objects, R: Rows, C: Clock> Job<'_, O, R, C> {
             let below = if self.row().epoch > 1 { self.below().await? } else { None };
             return below.map(|version_id| Found::Whole { version_id }).ok_or(refused);
         }
+        if let Some(head) = &head
+            && self.row().epoch > 1
+            && self.is_leaving(head).await?
+            && let Some(version_id) = self.below().await?
+        {
+            return Ok(Found::Whole { version_id });
+        }
         let onto = head.and_then(|head| head.etag).map_or(Onto::Nothing, Onto::Tag);
         Ok(Found::Lacking(Box::new(sight), onto))
+    }
+
+    /// Whether `head` is a copy of a version that was deleted here since: its row takes it away again,
+    /// and what an earlier try copied shows below it.
+    async fn is_leaving(&self, head: &Head) -> Result<bool, Trouble> {
+        let Entry { destination, source, .. } = self.row();
+        match Origin::of(*destination, &source.key, &head.attributes.metadata) {
+            Ok(Origin::Copy { region, version_id, .. }) if region == source.region => {
+                let seen = sight(self.own, &source.key, Some(&version_id), None).await;
+                Ok(self.at_source(seen)?.is_none())
+            }
+            Ok(Origin::Copy { .. } | Origin::Plain | Origin::Upload { .. } | Origin::System) | Err(_) => {
+                Ok(false)
+            }
+        }
     }
 
     /// Gives the row up, since a newer version lies in the destination, unless its copy lies below that.

@@ -10,11 +10,11 @@ use futures::FutureExt as _;
 use proptest::{collection::vec, prelude::*};
 use sealane::{
     ports::Objects as _,
-    replication::{META_REGIONS, META_UPLOAD},
+    replication::{META_ORIGIN, META_REGIONS, META_UPLOAD},
 };
 use serde_json::Value;
 use upload_orchestrator::Answer;
-use world::{ALL, EAST, EU, WEST, World, faults::Fault};
+use world::{ALL, EAST, EU, WEST, World, faults::Fault, mark};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NAMES: [&str; 3] = ["v1", "v2", "v3"];
@@ -138,6 +138,35 @@ fn a_worker_may_die_at_any_call_while_three_versions_are_owed() {
             if !happened {
                 break;
             }
+        }
+    }
+}
+
+/// A copy was under way when its version was deleted, and lands on top of the copy of what was written then.
+/// It is taken away again, and what it hid is not made a second time.
+#[test]
+fn a_copy_that_a_deleted_version_landed_on_is_not_made_again() {
+    for at in 0.. {
+        let world = World::new();
+        world.put(WEST, "k", b"deleted", &[]);
+        world.cut(EAST, true);
+        world.deliver(WEST, &world.event(WEST, "k"));
+        world.cut(EAST, false);
+        ALL.iter().for_each(|name| world.objects(name).delete("k"));
+        world.put(WEST, "k", b"new", &[]);
+        let event = world.event(WEST, "k");
+        world.script.plan(at, Fault::CrashAfter);
+        world.invoke(WEST, &event);
+        let happened = world.script.happened();
+        world.script.heal();
+        world.put(EAST, "k", b"deleted", &[(META_ORIGIN, &mark("k", WEST, "v1", EAST))]);
+        world.pass(10 * MINUTE);
+        world.invoke(WEST, &event);
+        world.settle();
+        assert_eq!(world.history(EAST, "k"), ["new"], "the worker died after call {at}");
+        assert_eq!((world.body(EAST, "k"), world.owed()), (b"new".to_vec(), Vec::new()));
+        if !happened {
+            break;
         }
     }
 }
