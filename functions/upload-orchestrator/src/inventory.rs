@@ -4,10 +4,13 @@
 //! whether it is a copy, and the ledger whether it was shipped before. A copy that somebody deleted
 //! where it lay is not brought back.
 
+use std::time::Duration;
+
 use futures::{StreamExt as _, future::join_all, stream};
 use sealane::{
     ports::{Clock, Objects, ObjectsError, Rows, RowsError},
     replication::gaps,
+    time::Timestamp,
     upload::{SYSTEM_PREFIX, is_system_key},
 };
 use serde::Serialize;
@@ -94,7 +97,24 @@ fn system_end() -> String {
     format!("{SYSTEM_PREFIX}{}", char::MAX)
 }
 
-/// Goes on with this region's walk, a few pages at a time, if the last part of it is long enough ago.
+/// Rows that were written down so lately tell of events that come in.
+const LATELY: Duration = Duration::from_secs(60);
+
+/// For how many times the usual a walk may wait while events come in.
+const PUT_OFF_MAX: u32 = 3;
+
+/// Whether events come in: what they have not told of yet would be taken for missed.
+async fn events_come<O: Objects, R: Rows, C: Clock>(
+    deps: &Deps<O, R, C>,
+    now: Timestamp,
+) -> Result<bool, RowsError> {
+    let due = deps.ledger.due(deps.here, now, None, usize::from(MANY)).await?;
+    let mut rows = due.entries.iter().map(|row| &row.value);
+    Ok(rows.any(|row| row.attempts == 0 && now.since(row.since) < LATELY))
+}
+
+/// Goes on with this region's walk, a few pages at a time, if the last part of it is long enough ago
+/// and no events come in; after a while also if they do.
 pub(crate) async fn go_on<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
@@ -102,7 +122,16 @@ pub(crate) async fn go_on<O: Objects, R: Rows, C: Clock>(
     let (pages, now) = (deps.policy.inventory_pages, deps.clock.now());
     let held = if pages == 0 { None } else { Some(deps.ledger.walked(deps.here).await?) };
     let Some(mut walked) = held else { return Ok(()) };
-    if walked.at.is_some_and(|at| now.since(at) < deps.policy.inventory_every) {
+    let (every, waited) = (deps.policy.inventory_every, walked.at.map(|at| now.since(at)));
+    if waited.is_some_and(|waited| waited < every) {
+        return Ok(());
+    }
+    if waited.is_none_or(|waited| waited < every * PUT_OFF_MAX) && events_come(deps, now).await? {
+        if walked.at.is_none() {
+            // Counts from now on.
+            walked.at = Some(now);
+            deps.ledger.walk(deps.here, &walked).await?;
+        }
         return Ok(());
     }
     for _ in 0..pages {

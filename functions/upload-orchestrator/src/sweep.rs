@@ -20,6 +20,8 @@ use crate::{
 
 /// Rows read with one call: what fits into one answer.
 const PAGE: usize = 500;
+/// The time in which a batch comes to what it wrote down; what it does not is for the sweep.
+const BATCH_TIME: Duration = Duration::from_secs(10);
 /// Most owed rows that are counted; a region that owes more reports this many.
 pub const OWED_MAX: usize = 10_000;
 
@@ -49,15 +51,16 @@ pub(crate) async fn sweep<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
 ) -> Result<(Sweep, BTreeMap<RegionName, Done>), RowsError> {
+    let began = deps.clock.now();
     heir::step_in(deps, invocation).await?;
     inventory::go_on(deps, invocation).await?;
-    let (began, mut lanes) = (deps.clock.now(), Lanes::default());
-    let mut tally = pass(deps, invocation, &mut lanes).await?;
+    let mut lanes = Lanes::default();
+    let mut tally = pass(deps, invocation, began, &mut lanes).await?;
     while lanes.any_silent() && deps.has_time(invocation) && deps.clock.now().since(began) < deps.policy.vigil
     {
         (deps.pause)(deps.policy.ask_again_after).await;
         lanes.ask_again();
-        tally.merge(pass(deps, invocation, &mut lanes).await?);
+        tally.merge(pass(deps, invocation, began, &mut lanes).await?);
     }
     let owed = deps.ledger.owed(deps.here, OWED_MAX).await?;
     let oldest = oldest(&owed, deps.clock.now());
@@ -70,6 +73,7 @@ pub(crate) async fn sweep<O: Objects, R: Rows, C: Clock>(
 async fn pass<O: Objects, R: Rows, C: Clock>(
     deps: &Deps<O, R, C>,
     invocation: &Invocation,
+    began: Timestamp,
     lanes: &mut Lanes,
 ) -> Result<Tally, RowsError> {
     let (now, mut tally, mut from) = (deps.clock.now(), Tally::default(), None);
@@ -78,7 +82,8 @@ async fn pass<O: Objects, R: Rows, C: Clock>(
         for problem in &page.unreadable {
             tracing::error!(error = problem, "passed over a row");
         }
-        let rows = page.entries.into_iter().map(|row| Debt { row, seen: None, ready: false }).collect();
+        let rows = page.entries.into_iter().filter(|row| !is_at_work(&row.value, began, now));
+        let rows = rows.map(|row| Debt { row, seen: None, ready: false }).collect();
         tally.merge(pay_all(deps, invocation, rows, lanes).await);
         from = page.next;
         if from.is_none() {
@@ -86,6 +91,12 @@ async fn pass<O: Objects, R: Rows, C: Clock>(
         }
     }
     Ok(tally)
+}
+
+/// Whether the batch that wrote the row down is most likely about to pay it: before this sweep `began`,
+/// and a moment ago.
+fn is_at_work(row: &Entry, began: Timestamp, now: Timestamp) -> bool {
+    row.attempts == 0 && row.since < began && now.since(row.since) < BATCH_TIME
 }
 
 /// How long the oldest of `owed` has been owed.

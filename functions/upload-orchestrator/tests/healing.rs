@@ -202,6 +202,36 @@ fn what_no_event_told_of_is_found_by_the_listings() {
     assert_eq!((world.body(EU, "a"), world.versions(WEST, "b")), (Vec::new(), 1));
 }
 
+/// What events have not told of yet is not missed; and while they never end, the listings get their turn.
+#[test]
+fn while_events_come_in_the_listings_wait_but_not_for_ever() {
+    let mut world = World::new();
+    world.policy.inventory_pages = 10;
+    world.put(WEST, "untold", b"x", &[]);
+    let mut swept = 0;
+    while world.versions(EU, "untold") == 0 {
+        world.put(WEST, &format!("told {swept}"), b"y", &[]);
+        // The batch ends before it pays.
+        world.invoke_for(WEST, &world.event(WEST, &format!("told {swept}")), Duration::ZERO);
+        world.sweep(WEST);
+        world.pass(MINUTE);
+        swept += 1;
+    }
+    assert!((10..=20).contains(&swept), "after {swept} minutes");
+    assert_one_copy_everywhere(&world, "untold", b"x");
+}
+
+#[test]
+fn what_a_batch_is_about_to_pay_is_left_to_it_and_what_it_left_is_paid() {
+    let world = World::new();
+    world.put(WEST, "k", b"x", &[]);
+    world.invoke_for(WEST, &world.event(WEST, "k"), Duration::ZERO);
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.sweep(WEST).copied, 0);
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.sweep(WEST).copied, 2);
+}
+
 #[test]
 fn an_upload_that_was_deleted_at_home_stays_deleted_there() {
     let mut world = World::new();
