@@ -49,7 +49,7 @@ use row::Written;
 use standby::{Seen, stand_by};
 
 /// For how long an invocation stands by at least: to when the next one is about to start.
-pub const STAND_BY: Duration = Duration::from_secs(58);
+const STAND_BY: Duration = Duration::from_secs(58);
 
 /// Time between two readings of everyone's rows. A doubt of a peer, a verdict that its
 /// row makes and a phase that is over shall not wait for the next tick.

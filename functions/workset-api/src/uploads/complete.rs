@@ -66,8 +66,7 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
             Ok(stored) => stored,
             // It was completed before, or the store has given it up.
             Err(ObjectsError::Missing { .. }) => {
-                let found = self.found(ticket, leg).await.map_err(|error| unserved(leg.region, &error))?;
-                return found.ok_or_else(|| ended(ticket));
+                return self.overlooked(ticket, leg).await?.ok_or_else(|| ended(ticket));
             }
             Err(error) => return Err(unserved(leg.region, &error)),
         };
