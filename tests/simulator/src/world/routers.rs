@@ -46,6 +46,11 @@ const LIMITS: Limits =
 const PATIENCE: Limits =
     Limits { connect: Duration::from_secs(1), attempt: Duration::from_secs(2), attempts: 1 };
 
+/// How often a client goes round the APIs before it gives up, and how long it rests in between: an
+/// API that throttles one request takes the next, as every kept client's retries count on.
+const ROUNDS: usize = 2;
+const REST: Duration = Duration::from_millis(100);
+
 /// The last look, and what is remembered for the next.
 type Last = (Memory, Option<(Timestamp, Rc<Outlook>)>);
 
@@ -136,14 +141,27 @@ impl Router {
         }
     }
 
-    /// The region for one more object, as the first API says that answers.
+    /// The region for one more object.
     async fn route_object(&self) -> Option<RegionName> {
+        for round in 0..ROUNDS {
+            if round > 0 {
+                sleep(REST).await;
+            }
+            if let Some(told) = self.first_answer().await {
+                return told.ranked.first().copied();
+            }
+        }
+        None
+    }
+
+    /// What the first API says that answers.
+    async fn first_answer(&self) -> Option<Told> {
         for api in &self.apis {
             let Some(request) = asking(api) else { continue };
             let Ok(answer) = self.connector.call(request).await else { continue };
             let body = answer.body().bytes().filter(|_| answer.status().is_success());
             if let Some(told) = body.and_then(|body| serde_json::from_slice::<Told>(body).ok()) {
-                return told.ranked.first().copied();
+                return Some(told);
             }
         }
         None
