@@ -115,6 +115,13 @@ async fn read<S: Send + Sync, T: DeserializeOwned>(
     }
     let fingerprint = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let sent: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    // Fields in an array would be taken in the order of their declaration, which nobody promised.
+    if sent.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(
+            Kind::InvalidBody,
+            "the body is an array (send an object with the fields of the route)",
+        ));
+    }
     Json::from_bytes(sent).map(|Json(body)| (fingerprint, body)).map_err(|e| refused(&e))
 }
 

@@ -25,6 +25,12 @@ const ANYWHERE: [Kind; 6] = [
     Kind::Internal,
 ];
 
+/// Statuses that the gateway gives, too, before a request reaches the API.
+const OF_THE_GATEWAY: [&str; 5] = ["401", "403", "429", "500", "503"];
+
+/// `*`, or tags as replies name them.
+const TAGS: &str = r#"^(\*|(W/)?"[!#-+\--~]+"(, *(W/)?"[!#-+\--~]+")*)$"#;
+
 /// The document, made anew.
 pub fn document() -> Value {
     let mut paths = Map::new();
@@ -64,7 +70,8 @@ fn operation(route: &Route) -> Value {
     }
     if let Some(schema) = route.body {
         let content = json!({ "application/json": { "schema": reference(schema) } });
-        operation["requestBody"] = json!({ "required": true, "content": content });
+        let required = schemas::needs_fields(schema);
+        operation["requestBody"] = json!({ "required": required, "content": content });
     }
     operation
 }
@@ -83,13 +90,13 @@ fn parameters(route: &Route) -> Vec<Value> {
         |name| json!({ "name": name, "in": "query", "required": false, "schema": schemas::parameter(name) }),
     );
     let header = |name: &str, required: bool, schema: Value| json!({ "name": name, "in": "header", "required": required, "schema": schema });
-    let text = || json!({ "type": "string", "minLength": 1 });
+    let tags = || json!({ "type": "string", "pattern": TAGS, "examples": ["\"3-us-west-2\""] });
     let key = json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$" });
     let key = (route.method == "post").then(|| header("Idempotency-Key", true, key));
     let tag = match route.method {
-        "patch" | "delete" if route.is_move => Some(header("If-Match", true, text())),
-        "post" if route.is_move => Some(header("If-Match", false, text())),
-        "get" if route.id == "showWorkset" => Some(header("If-None-Match", false, text())),
+        _ if is_tag_needed(route) => Some(header("If-Match", true, tags())),
+        "post" if route.is_move => Some(header("If-Match", false, tags())),
+        "get" if route.id == "showWorkset" => Some(header("If-None-Match", false, tags())),
         _ => None,
     };
     path.chain(query).chain(key).chain(tag).collect()
@@ -103,6 +110,9 @@ fn responses(route: &Route) -> Value {
             let kind = schemas::media_type(schema);
             reply["content"] = json!({ kind: { "schema": reference(schema) } });
         }
+        if let (201, Some((of, id))) = (status, made_by(route)) {
+            reply["links"] = links(of, id);
+        }
         responses.insert(status.to_string(), reply);
     }
     let open = if route.scope.is_empty() { &ANYWHERE[..0] } else { &ANYWHERE[..] };
@@ -110,7 +120,10 @@ fn responses(route: &Route) -> Value {
     for kind in open.iter().chain(writes).chain(route.problems) {
         let status = kind.status().as_u16().to_string();
         let told = format!("`{}`: {}", kind.name(), kind.title());
-        let content = json!({ "application/problem+json": { "schema": reference("Problem") } });
+        let mut content = json!({ "application/problem+json": { "schema": reference("Problem") } });
+        if OF_THE_GATEWAY.contains(&&*status) {
+            content["application/json"] = json!({ "schema": reference("GatewayRefusal") });
+        }
         let entry =
             responses.entry(status).or_insert_with(|| json!({ "description": "", "content": content }));
         let before = entry["description"].as_str().unwrap_or_default();
@@ -120,6 +133,33 @@ fn responses(route: &Route) -> Value {
         }
     }
     Value::Object(responses)
+}
+
+/// What a call makes: where such a thing is reached, and where its reply names it.
+fn made_by(route: &Route) -> Option<(&'static str, &'static str)> {
+    match route.id {
+        "registerWorkset" | "claimWorkset" => Some(("/v1/worksets/{id}", "$response.body#/workset/id")),
+        "beginUpload" => Some(("/v1/uploads/{id}", "$response.body#/upload/id")),
+        _ => None,
+    }
+}
+
+/// What can be done with the thing that a reply names, by operation.
+fn links(of: &str, id: &str) -> Value {
+    let to = |route: &&Route| route.path.starts_with(of);
+    let link = |route: &Route| {
+        let mut parameters = json!({ "id": id });
+        if is_tag_needed(route) {
+            parameters["header.If-Match"] = json!("$response.header.etag");
+        }
+        (route.id.to_owned(), json!({ "operationId": route.id, "parameters": parameters }))
+    };
+    ROUTES.iter().filter(to).map(link).collect::<Map<_, _>>().into()
+}
+
+/// Whether a write has to name the version that it was decided on.
+fn is_tag_needed(route: &Route) -> bool {
+    route.is_move && matches!(route.method, "patch" | "delete")
 }
 
 fn reference(schema: &str) -> Value {

@@ -5,8 +5,8 @@ use crate::problem::Kind::{
     IdempotencyKeyReused, IllegalMove, InvalidBody, InvalidHeader, InvalidJson, InvalidPath,
     InvalidTransition, InvalidUpload, InvalidWorkset, LockNotHeld, LockSuperseded, Locked, MoveRefused,
     NoRegion, NoSuchRoute, NotLockable, NotReady, OutcomeUnknown, PartsMissing, PreconditionFailed,
-    PreconditionRequired, PrimaryMoving, PrimaryUnknown, Unavailable, UnknownRegion, UnsupportedMediaType,
-    UploadEnded, UploadNotFound, VersionChanged, WorksetExists, WorksetNotFound,
+    PreconditionRequired, PrimaryMoving, PrimaryUnknown, RegionsSpent, Unavailable, UnknownRegion,
+    UnsupportedMediaType, UploadEnded, UploadNotFound, VersionChanged, WorksetExists, WorksetNotFound,
 };
 
 /// A reply: its status, what it means, and the schema of its body.
@@ -153,7 +153,7 @@ pub const ROUTES: [Route; 35] = [
         path: "/v1/copies/owed",
         id: "copiesOwed",
         summary: "Copies that are owed",
-        query: &["limit", "region"],
+        query: &["limit"],
         replies: &[(200, "the copies", Some("Anything"))],
         problems: READS,
         ..GET
@@ -435,6 +435,7 @@ pub const ROUTES: [Route; 35] = [
             InvalidUpload,
             UnknownRegion,
             NoRegion,
+            RegionsSpent,
             BucketUnavailable,
         ],
         ..POST

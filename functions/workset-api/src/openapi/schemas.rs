@@ -1,13 +1,18 @@
 //! The shapes of bodies and replies.
 
 use sealane::{
-    upload::PARTS_MAX,
+    region::{Capability, NAME_LEN_MAX},
+    route::Strategy,
+    upload::{PARTS_MAX, StorageClass},
     workset::{ErrorCategory, Kind, Priority, State},
 };
 use serde_json::{Value, json};
 
 use super::reference;
 use crate::extract::LIMIT_MAX;
+
+/// What the name of a region looks like.
+const REGION: &str = "[a-z]+(-[a-z]+)+-[0-9]+";
 
 /// The media type in which a schema travels.
 pub(super) fn media_type(schema: &str) -> &'static str {
@@ -24,7 +29,12 @@ pub(super) fn parameter(name: &str) -> Value {
         "state" => reference("State"),
         "priority" => reference("Priority"),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
-        "lat" | "lon" => json!({ "type": "number" }),
+        "region" | "data_in" => reference("Region"),
+        "needs" => reference("Capability"),
+        "strategy" => reference("Strategy"),
+        "lat" => json!({ "type": "number", "minimum": -90, "maximum": 90 }),
+        "lon" => json!({ "type": "number", "minimum": -180, "maximum": 180 }),
+        "tried" => json!({ "type": "string", "pattern": format!("^({REGION}(,{REGION})*)?$") }),
         _ => json!({ "type": "string" }),
     }
 }
@@ -40,13 +50,27 @@ pub(super) fn all() -> Value {
     all
 }
 
+/// Whether a body of `schema` has fields that it cannot be without. One that has none may be left out.
+pub(super) fn needs_fields(schema: &str) -> bool {
+    bodies()[schema]["required"]
+        .as_array()
+        .or(uploads()[schema]["required"].as_array())
+        .is_some_and(|fields| !fields.is_empty())
+}
+
 fn names() -> Value {
     json!({
         "Anything": {},
         "Page": { "type": "string" },
         "Markdown": { "type": "string" },
         "WorksetId": { "type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_-]{2,63}$" },
-        "Region": { "type": "string", "examples": ["eu-west-1"] },
+        "Region": {
+            "type": "string", "pattern": format!("^{REGION}$"), "maxLength": NAME_LEN_MAX, "examples": ["eu-west-1"],
+            "description": "A region that the deployment has.",
+        },
+        "Capability": { "type": "string", "enum": Capability::ALL.map(Capability::as_str) },
+        "Strategy": { "type": "string", "enum": Strategy::ALL.map(Strategy::as_str) },
+        "GatewayRefusal": { "type": "object", "required": ["message"], "properties": { "message": { "type": "string" } } },
         "Ms": { "type": "integer", "minimum": 0, "description": "Milliseconds since the Unix epoch." },
         "State": { "type": "string", "enum": State::ALL.map(State::as_str) },
         "Priority": { "type": "string", "enum": Priority::ALL.map(Priority::as_str) },
@@ -59,12 +83,31 @@ fn names() -> Value {
     })
 }
 
+/// Words of up to `most` bytes, with no control character but newline and tab.
 fn text(most: usize) -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": most })
+    let clean = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]+$";
+    json!({ "type": "string", "minLength": 1, "maxLength": most, "pattern": clean })
+}
+
+/// A body of these fields and of no others. One that is not required may be null as well, which is the
+/// same as to leave it out.
+fn body(required: &[&str], fields: Value) -> Value {
+    let Value::Object(mut fields) = fields else { return closed(required, fields) };
+    for (name, schema) in &mut fields {
+        if !required.contains(&name.as_str()) {
+            *schema = json!({ "anyOf": [schema.take(), { "type": "null" }] });
+        }
+    }
+    closed(required, fields.into())
 }
 
 fn count() -> Value {
     json!({ "type": "integer", "minimum": 0 })
+}
+
+/// A whole number that is sent: it has to fit 64 bits.
+fn number() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
 }
 
 /// An object of these properties, and of no others.
@@ -116,30 +159,32 @@ fn worksets() -> Value {
 }
 
 fn bodies() -> Value {
-    let (token, lease) = (count(), json!({ "type": "integer", "minimum": 1, "maximum": 86_400 }));
+    let (token, lease) = (number(), json!({ "type": "integer", "minimum": 1, "maximum": 86_400 }));
     let why = json!({ "reason": text(1024), "token": token });
+    let bucket = json!({ "type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9]([a-z0-9-]|\\.(?!\\.))*[a-z0-9]$" });
+    let prefix = json!({ "type": "string", "maxLength": 512, "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_/-]*$" });
     json!({
-        "Nothing": closed(&[], json!({})),
-        "Reasoned": closed(&[], why),
-        "Registration": closed(&["id", "bucket", "prefix"], json!({
-            "id": reference("WorksetId"), "bucket": text(63), "prefix": text(512), "priority": reference("Priority"),
+        "Nothing": body(&[], json!({})),
+        "Reasoned": body(&[], why),
+        "Registration": body(&["id", "bucket", "prefix"], json!({
+            "id": reference("WorksetId"), "bucket": bucket, "prefix": prefix, "priority": reference("Priority"),
             "type": reference("Type"), "metadata": reference("Metadata"), "preferred_region": reference("Region"),
         })),
-        "Transition": closed(&["to"], json!({
+        "Transition": body(&["to"], json!({
             "to": reference("State"), "reason": text(1024), "error": reference("Failure"), "progress": reference("Progress"),
-            "results_uri": text(2048), "metrics": { "type": "object" }, "token": token, "if_version": count(),
+            "results_uri": text(2048), "metrics": { "type": "object" }, "token": token, "if_version": number(),
         })),
-        "Report": closed(&["progress"], json!({
-            "progress": reference("Progress"), "metrics": { "type": "object" }, "token": token, "if_version": count(),
+        "Report": body(&["progress"], json!({
+            "progress": reference("Progress"), "metrics": { "type": "object" }, "token": token, "if_version": number(),
         })),
-        "Amendment": closed(&[], json!({
+        "Amendment": body(&[], json!({
             "priority": reference("Priority"), "metadata": reference("Metadata"), "preferred_region": reference("Region"),
             "reason": text(1024), "token": token,
         })),
-        "ClaimAsk": closed(&[], json!({ "lease_s": lease, "priority": reference("Priority") })),
-        "LockAsk": closed(&[], json!({ "lease_s": lease })),
-        "LockRenewal": closed(&["token"], json!({ "token": token, "lease_s": lease })),
-        "LockRelease": closed(&["token"], json!({ "token": token })),
+        "ClaimAsk": body(&[], json!({ "lease_s": lease, "priority": reference("Priority") })),
+        "LockAsk": body(&[], json!({ "lease_s": lease })),
+        "LockRenewal": body(&["token"], json!({ "token": token, "lease_s": lease })),
+        "LockRelease": body(&["token"], json!({ "token": token })),
     })
 }
 
@@ -179,14 +224,17 @@ fn replies() -> Value {
 /// What uploads are asked with, and what is told of them.
 fn uploads() -> Value {
     let (by, ms) = (reference("Region"), reference("Ms"));
-    let sum = json!({ "type": "string", "description": "CRC64NVME: base64 of 8 big-endian bytes.", "examples": ["rosUhgp5mIg="] });
-    let number = json!({ "type": "integer", "minimum": 1, "maximum": PARTS_MAX });
+    let sum = json!({
+        "type": "string", "pattern": "^[A-Za-z0-9+/]{10}[AEIMQUYcgkosw048]=$",
+        "description": "CRC64NVME: base64 of 8 big-endian bytes.", "examples": ["rosUhgp5mIg="],
+    });
+    let place = json!({ "type": "integer", "minimum": 1, "maximum": PARTS_MAX });
     let regions = json!({ "type": "array", "items": by });
-    let part = closed(&["size_bytes", "crc64nvme"], json!({ "size_bytes": count(), "crc64nvme": sum }));
+    let part = closed(&["size_bytes", "crc64nvme"], json!({ "size_bytes": number(), "crc64nvme": sum }));
     let url = closed(
         &["number", "method", "url", "headers"],
         json!({
-            "number": number, "method": { "const": "PUT" }, "url": { "type": "string", "format": "uri" },
+            "number": place, "method": { "const": "PUT" }, "url": { "type": "string", "format": "uri" },
             "headers": { "type": "object", "additionalProperties": { "type": "string" },
                          "description": "To be sent as they are: the signature covers them." },
         }),
@@ -200,21 +248,22 @@ fn uploads() -> Value {
     );
     json!({
         "UploadId": { "type": "string", "pattern": "^up-[0-9a-f]{32}$" },
-        "UploadAsk": closed(&["key", "size_bytes", "parts"], json!({
-            "key": text(1024), "size_bytes": count(),
+        "UploadAsk": body(&["key", "size_bytes", "parts"], json!({
+            "key": text(1024), "size_bytes": number(),
             "parts": { "type": "array", "minItems": 1, "maxItems": PARTS_MAX, "items": part },
-            "content_type": text(256), "storage_class": { "type": "string" },
+            "content_type": { "type": "string", "maxLength": 256, "pattern": "^[!-.0-~]+/[!-~]+$" },
+            "storage_class": { "enum": StorageClass::ALL.map(StorageClass::as_str) },
             "copies": { "type": "integer", "minimum": 1 },
             "residency": { "type": "array", "maxItems": 16, "items": text(64) }, "data_in": by,
         })),
-        "SignAsk": closed(&["from"], json!({ "from": number, "to": number })),
-        "FailoverAsk": closed(&["from"], json!({ "from": by, "reason": text(256) })),
+        "SignAsk": body(&["from"], json!({ "from": place, "to": place.clone() })),
+        "FailoverAsk": body(&["from"], json!({ "from": by, "reason": text(256) })),
         "Upload": closed(
             &["id", "state", "key", "region", "bucket", "why", "size_bytes", "crc64nvme", "parts", "tried", "owed_aborts", "created_ms", "receipt"],
             json!({
                 "id": reference("UploadId"), "state": { "enum": ["open", "completed", "aborted"] },
                 "key": { "type": "string" }, "region": by, "bucket": { "type": "string" }, "why": { "type": "string" },
-                "size_bytes": count(), "crc64nvme": sum, "parts": number, "tried": regions, "owed_aborts": regions,
+                "size_bytes": count(), "crc64nvme": sum, "parts": place, "tried": regions, "owed_aborts": regions,
                 "created_ms": ms, "receipt": nullable("Receipt"),
             }),
         ),

@@ -149,6 +149,9 @@ kinds! {
     /// No region can take the upload.
     NoRegion = "no-region", SERVICE_UNAVAILABLE, Some(10), "no region can take the upload",
         "Every region that may hold the object is down, drained or was tried already. Nothing changed; send the call again later.";
+    /// The upload was in every region that it may be in.
+    RegionsSpent = "regions-spent", CONFLICT, None, "every region was tried",
+        "The upload has left every other region that may hold the object, and goes back to none. Nothing changed: send its parts where it is, or begin a new upload.";
     /// The bucket of the upload did not answer.
     BucketUnavailable = "bucket-unavailable", SERVICE_UNAVAILABLE, Some(5), "the bucket does not answer",
         "Nothing was changed. Send the call again, or leave the region with `:failover`.";

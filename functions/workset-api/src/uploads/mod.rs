@@ -18,7 +18,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use axum::{
     Extension, Router,
     extract::{FromRequest, Path, Request, State},
-    response::Response,
+    http::{Method, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use sealane::{
@@ -34,6 +36,7 @@ use crate::{
     caller::{Caller, Writes},
     dress::RequestId,
     extract::{Nothing, Params, Post},
+    no_such_method,
     problem::{Kind, Problem},
 };
 
@@ -64,16 +67,31 @@ where
     C: Clock + 'static,
     O: Objects + Signs + Send + Sync + 'static,
 {
+    let one = get(show::show::<R, C, O>).post(act::<R, C, O>).delete(end::abort::<R, C, O>);
+    // With a fallback of its own no other method gets past the layer.
+    let one = one.fallback(no_such_method).layer(middleware::from_fn(only_its_methods));
     Router::new()
         .route("/v1/uploads", post(begin::begin::<R, C, O>))
-        .route(
-            "/v1/uploads/{id}",
-            get(show::show::<R, C, O>).post(act::<R, C, O>).delete(end::abort::<R, C, O>),
-        )
+        .route("/v1/uploads/{id}", one)
         .layer(Extension(Buckets(Arc::new(buckets))))
 }
 
-/// `POST /v1/uploads/{id}:{verb}`: the router cannot tell the two apart.
+/// Refuses methods that an upload, or what can be done with one, does not have. The router cannot
+/// tell `{id}` and `{id}:{verb}` apart, and would allow each what the other has.
+async fn only_its_methods(request: Request, next: Next) -> Response {
+    let is_call = request.uri().path().rsplit('/').next().is_some_and(|name| name.contains(':'));
+    let (has, told): (&[Method], _) = match is_call {
+        true => (&[Method::POST], "POST"),
+        false => (&[Method::GET, Method::HEAD, Method::DELETE], "GET,HEAD,DELETE"),
+    };
+    if has.contains(request.method()) {
+        return next.run(request).await;
+    }
+    let refused = no_such_method(request.method().clone()).await;
+    ([(header::ALLOW, told)], refused).into_response()
+}
+
+/// `POST /v1/uploads/{id}:{verb}`.
 async fn act<R, C, O>(
     State(app): Shared<R, C>,
     Extension(buckets): Extension<Buckets<O>>,

@@ -49,7 +49,9 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
             }
         }
         let detail = format!("no region is left for the upload: {route} (nothing was changed)");
-        let problem = Problem::new(Kind::NoRegion, detail);
+        let are_spent = eligible.iter().all(|region| tried.contains(&region.name));
+        let kind = if are_spent { Kind::RegionsSpent } else { Kind::NoRegion };
+        let problem = Problem::new(kind, detail);
         Err(match silent {
             Some(error) => problem.caused_by(&error),
             None => problem,

@@ -23,6 +23,8 @@ pub(crate) enum Ailment {
     LosesSight,
     /// No completion is carried out.
     JoinsNothing,
+    /// No upload is begun.
+    BeginsNothing,
 }
 
 /// A hook that a test may change while the API is at work.
@@ -48,7 +50,7 @@ impl Hook for Trouble {
     ) -> Result<T, ObjectsError> {
         let ailment = *self.0.lock().unwrap();
         match (ailment, &call) {
-            (Ailment::JoinsNothing, Call::Complete) => Err(silent()),
+            (Ailment::JoinsNothing, Call::Complete) | (Ailment::BeginsNothing, Call::Begin) => Err(silent()),
             (Ailment::LosesCompletions | Ailment::LosesSight, Call::Complete) => {
                 carried_out.await.and(Err(silent()))
             }

@@ -206,6 +206,20 @@ async fn an_object_that_was_written_over_at_once_is_found_below() {
 }
 
 #[tokio::test]
+async fn where_no_bucket_answers_nothing_is_begun_or_left_and_it_is_tried_again_later() {
+    let world = World::steady().await;
+    let offer = world.sent("a", b"abc").await;
+    world.troubles.values().for_each(|trouble| trouble.be(Ailment::BeginsNothing));
+    let refused = world.post("/v1/uploads", ask("b", b"abc")).await;
+    refused.problem(503, "no-region");
+    let from = offer["upload"]["region"].clone();
+    world.act(&offer, "failover", json!({"from": from})).await.problem(503, "no-region");
+    world.troubles.values().for_each(|trouble| trouble.be(Ailment::None));
+    let done = world.act(&offer, "complete", json!({})).await.json();
+    assert_eq!((&done["upload"]["region"], &done["upload"]["state"]), (&from, &json!("completed")));
+}
+
+#[tokio::test]
 async fn an_upload_leaves_a_region_for_one_that_was_not_tried_and_its_urls_end() {
     let world = World::steady().await;
     let first = world.sent("a", b"abc").await;
@@ -226,7 +240,7 @@ async fn an_upload_leaves_a_region_for_one_that_was_not_tried_and_its_urls_end()
         offer = moved;
     }
     let last = offer["upload"]["region"].clone();
-    world.act(&offer, "failover", json!({"from": last})).await.problem(503, "no-region");
+    world.act(&offer, "failover", json!({"from": last})).await.problem(409, "regions-spent");
     world.put(&offer, b"abc").await.unwrap();
     let done = world.act(&offer, "complete", json!({})).await.json();
     let receipt = &done["upload"]["receipt"];
@@ -369,7 +383,7 @@ async fn residency_is_kept_whoever_asks_for_it() {
         let offer = place(key, residency).await.json();
         assert_eq!(offer["upload"]["region"], "eu-west-1", "{offer}");
         let moved = world.act(&offer, "failover", json!({"from": "eu-west-1"})).await;
-        moved.problem(503, "no-region");
+        moved.problem(409, "regions-spent");
     }
     let refused = place("a", &["mars"]).await;
     refused.problem(422, "invalid-upload");
