@@ -92,6 +92,7 @@ def main():
 
     import alarm_events
     import function_logs
+    import issuer
     import s3_checksums
     import s3_ranges
 
@@ -107,7 +108,8 @@ def main():
     config.bind = [f"127.0.0.1:{port}" for port in [args.port, *region_by_port]]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
-    app = with_api_ports(ministack.app, apigateway, region_by_port)
+    tokens = issuer.Issuer(f"http://127.0.0.1:{args.port}{issuer.PATH}")
+    app = issuer.beside(with_api_ports(ministack.app, apigateway, region_by_port), tokens)
 
     async def run():
         stop = asyncio.Event()

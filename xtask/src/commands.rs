@@ -2,7 +2,10 @@
 
 use crate::{
     bench,
-    cloud::{self, Cloud, Up, folder::Folder, functions::Binaries, region::REGIONS, supervisor},
+    cloud::{
+        self, Cloud, Up, configuration::Access, folder::Folder, functions::Binaries, region::REGIONS,
+        supervisor,
+    },
     demo::{self, Programs, Story},
     drill::{Drill, live::Live, scenario::Scenario},
     gates::{
@@ -45,7 +48,7 @@ enum Command {
     Demo(DemoArgs),
     /// Runs every test: units, documentation, templates, and the functions on a local cloud of its own
     Test {
-        /// Waits in the last step until work is back in the primary region, too
+        /// Waits for the failback in the story, too, and has a fuzzer ask the API
         #[arg(long)]
         full: bool,
     },
@@ -165,6 +168,9 @@ struct UpArgs {
     /// Takes the functions' binaries from this folder instead of building them
     #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     functions: Option<PathBuf>,
+    /// Has the API ask for tokens, which the cloud's own issuer signs
+    #[arg(long)]
+    tokens: bool,
 }
 
 #[derive(Debug, Args)]
@@ -322,7 +328,8 @@ fn up(folder: &Folder, args: UpArgs) -> Result<(), Box<dyn Error>> {
         Some(place) => Binaries::From(place),
         None => Binaries::Built { profile: args.profile },
     };
-    let cloud = match cloud::up(folder, &binaries, &|step| say(&format!("{step} ...")))? {
+    let access = if args.tokens { Access::Tokens } else { Access::Open };
+    let cloud = match cloud::up(folder, &binaries, access, &|step| say(&format!("{step} ...")))? {
         Up::Already(cloud) => {
             say("the local cloud is already up");
             cloud
@@ -372,6 +379,9 @@ fn addresses(cloud: &Cloud) -> String {
         lines.push(format!("  {:<10} witness  dynamodb {}", witness.name, witness.endpoints.dynamodb));
     }
     lines.push(format!("status page {}", record.status_url));
+    if let Some(issuer) = &record.issuer {
+        lines.push(format!("tokens      {issuer}/token?tenant=lab&scope=read+write+operate"));
+    }
     lines.push(format!(
         "for clients {}  for `sealane` {}",
         cloud.folder.cloud_json().display(),

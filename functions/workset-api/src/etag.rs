@@ -38,8 +38,9 @@ impl Tags {
         if text == "*" {
             return Ok(Some(Self::Any));
         }
-        let tags: Vec<_> =
-            text.split(',').map(|tag| tag.trim().trim_start_matches("W/").to_owned()).collect();
+        // A list may have empty places (RFC 9110, 5.6.1): one of nothing else names no version at all.
+        let places = text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+        let tags: Vec<_> = places.map(|tag| tag.trim_start_matches("W/").to_owned()).collect();
         let fits = |tag: &String| tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"');
         if tags.iter().all(fits) { Ok(Some(Self::OneOf(tags))) } else { Err(invalid()) }
     }

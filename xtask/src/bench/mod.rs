@@ -15,7 +15,7 @@ pub mod transfer;
 
 use crate::{
     cloud::{
-        configuration::{Ports, document},
+        configuration::{Access, Ports, document},
         error::{CloudError, Doing},
         folder::{Folder, write_whole},
         functions::Binaries,
@@ -58,7 +58,7 @@ pub fn cold(
     venv::install(folder)?;
     let binaries = binaries.find(folder)?;
     let port = backend::open().doing("opening the backend")?;
-    let config = document(&everywhere(port), PRIMARY).to_string();
+    let config = document(&everywhere(port), PRIMARY, Access::Open).to_string();
     let mut all = Vec::new();
     say(&format!("\n{}", heading()));
     for (name, event) in EVENTS {

@@ -8,8 +8,18 @@ use crate::gates::{
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-/// The tenant of callers of the local API, which has no authorizer.
+/// The tenant of callers of a local API that has no authorizer.
 pub const OPEN_TENANT: &str = "local";
+
+/// Whom the local API lets in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, as one tenant: people look at the page without more.
+    #[default]
+    Open,
+    /// Bearers of tokens that the cloud's issuer signed, as a deployment with a JWT authorizer does.
+    Tokens,
+}
 
 /// The ports of all gates.
 #[derive(Debug, Clone, Default)]
@@ -38,13 +48,14 @@ pub fn bucket(region: &str) -> String {
 
 /// The document for `from`: a region, or the clients. Intervals and thresholds are the defaults.
 #[must_use]
-pub fn document(ports: &Ports, from: &str) -> Value {
+pub fn document(ports: &Ports, from: &str, access: Access) -> Value {
+    let open_tenant = (access == Access::Open).then_some(OPEN_TENANT);
     json!({
         "primary_region": PRIMARY,
         "account_id": ACCOUNT,
         "regions": REGIONS.map(|region| entry(ports, from, region)),
         "control_regions": CONTROL,
-        "api": { "open_tenant": OPEN_TENANT },
+        "api": { "open_tenant": open_tenant },
         // The gates are plain ports on loopback.
         "security": { "allow_local_endpoints": true },
     })
@@ -96,7 +107,7 @@ mod tests {
         let ports = ports();
         let mut seen = std::collections::HashSet::new();
         for from in [CLIENT, "us-west-2", "us-east-1", "eu-west-1", "us-east-2"] {
-            for region in document(&ports, from)["regions"].as_array().expect("a list") {
+            for region in document(&ports, from, Access::Open)["regions"].as_array().expect("a list") {
                 let services = region["endpoints"].as_object().expect("a map").iter();
                 // SQS is behind the gate of all other services, as CloudWatch is.
                 for (service, url) in services.filter(|(service, _)| *service != "sqs") {
@@ -109,13 +120,13 @@ mod tests {
 
     #[test]
     fn the_document_fits_a_functions_variables() {
-        let text = document(&ports(), "us-west-2").to_string();
+        let text = document(&ports(), "us-west-2", Access::Open).to_string();
         assert!(text.len() <= 3500, "{} characters", text.len());
     }
 
     #[test]
     fn the_witness_has_neither_bucket_nor_api() {
-        let document = document(&ports(), CLIENT);
+        let document = document(&ports(), CLIENT, Access::Open);
         let witness = &document["regions"][3];
         assert_eq!(witness["role"], "witness");
         assert!(witness["bucket"].is_null() && witness["endpoints"]["api"].is_null());

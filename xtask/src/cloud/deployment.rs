@@ -1,7 +1,7 @@
 //! Deploys the templates to the regions, and writes down how to reach what came of it.
 
 use super::{
-    configuration::{Ports, document},
+    configuration::{Access, Ports, document},
     error::{CloudError, Doing},
     folder::{Folder, write_whole},
     record::{CloudRecord, Credentials, Endpoints, RegionRecord, SupervisorRecord, WitnessRecord},
@@ -19,6 +19,9 @@ use std::{
     process::{Command, Stdio},
 };
 
+/// The audience of the issuer's tokens.
+const AUDIENCE: &str = "sealane-local";
+
 /// Deploys and writes `cloud.json` and `sealane.yaml`.
 ///
 /// # Errors
@@ -27,33 +30,39 @@ pub fn deploy(
     folder: &Folder,
     supervisor: &SupervisorRecord,
     functions: &BTreeMap<String, PathBuf>,
+    access: Access,
 ) -> Result<CloudRecord, CloudError> {
     let state = Gates::at(supervisor.control_port).state().doing("asking for the ports of the gates")?;
     let ports = Ports::of(&state.gates);
+    let endpoint = format!("http://127.0.0.1:{}", supervisor.ministack_port);
+    let issuer = (access == Access::Tokens).then(|| format!("{endpoint}/issuer"));
     let plan = json!({
-        "endpoint": format!("http://127.0.0.1:{}", supervisor.ministack_port),
+        "endpoint": endpoint,
         "account": ACCOUNT,
         "infra": folder.workspace().join("infra"),
         "work": folder.scratch(),
         "functions": functions,
         "global": { "region": PRIMARY, "parameters": {} },
-        "regions": REGIONS.map(|region| json!({ "name": region.name, "parameters": parameters(&ports, region) })),
+        "regions": REGIONS.map(|region| json!({ "name": region.name, "parameters": parameters(&ports, region, issuer.as_deref()) })),
     });
     let outputs = run(folder, &plan)?;
-    let record = record(folder, &ports, &outputs)?;
+    let record = CloudRecord { issuer, ..record(folder, &ports, &outputs)? };
     // JSON is YAML, too.
-    write_whole(&folder.sealane_yaml(), &format!("{:#}\n", document(&ports, CLIENT)))?;
+    write_whole(&folder.sealane_yaml(), &format!("{:#}\n", document(&ports, CLIENT, access)))?;
     write_whole(&folder.cloud_json(), &format!("{:#}\n", json!(record)))?;
     Ok(record)
 }
 
 /// The parameters of one region's stack.
-fn parameters(ports: &Ports, region: LocalRegion) -> BTreeMap<String, String> {
+fn parameters(ports: &Ports, region: LocalRegion, issuer: Option<&str>) -> BTreeMap<String, String> {
+    let access = if issuer.is_some() { Access::Tokens } else { Access::Open };
     let role = if region.is_witness() { "witness" } else { "full" };
     let fixed = [
         ("RegionRole", role.to_owned()),
-        ("Config", document(ports, region.name).to_string()),
-        ("Authorizer", "OPEN".to_owned()),
+        ("Config", document(ports, region.name, access).to_string()),
+        ("Authorizer", if issuer.is_some() { "JWT" } else { "OPEN" }.to_owned()),
+        ("JwtIssuer", issuer.unwrap_or_default().to_owned()),
+        ("JwtAudience", AUDIENCE.to_owned()),
         // Nothing speaks TLS here, so no trust roots are read.
         ("TrustStore", String::new()),
     ];
@@ -114,6 +123,7 @@ fn record(folder: &Folder, ports: &Ports, outputs: &Value) -> Result<CloudRecord
         tables: tables.map(|table| (table.to_owned(), format!("sealane-{table}"))).into(),
         credentials: Credentials { access_key_id: ACCOUNT.into(), secret_access_key: "sealane-local".into() },
         config: folder.sealane_yaml().display().to_string(),
+        issuer: None,
         regions,
         witnesses,
     })

@@ -21,6 +21,7 @@ pub mod supervisor;
 pub mod venv;
 
 use crate::gates::client::Gates;
+use configuration::Access;
 use error::{CloudError, Doing};
 use folder::Folder;
 use functions::Binaries;
@@ -61,6 +62,12 @@ impl Cloud {
         Some(Self { folder: folder.clone(), record, supervisor })
     }
 
+    /// Whom its API lets in.
+    #[must_use]
+    pub const fn access(&self) -> Access {
+        if self.record.issuer.is_some() { Access::Tokens } else { Access::Open }
+    }
+
     /// The gates, to cut, slow, heal and count.
     #[must_use]
     pub const fn gates(&self) -> Gates {
@@ -95,14 +102,26 @@ impl Up {
 
 /// Brings the local cloud up with functions from `binaries`, unless it is up already.
 ///
-/// `tell` is told each step before it begins. What is half up, from an attempt that failed, is taken down first.
+/// Its API lets in whom `access` says. `tell` is told each step before it begins. What is half up, from an attempt that failed, is taken down first.
 ///
 /// # Errors
 /// When a step fails; the error names it and where its log is. Nothing is left running then.
-pub fn up(folder: &Folder, binaries: &Binaries, tell: &dyn Fn(&str)) -> Result<Up, CloudError> {
+pub fn up(
+    folder: &Folder,
+    binaries: &Binaries,
+    access: Access,
+    tell: &dyn Fn(&str),
+) -> Result<Up, CloudError> {
     folder.create()?;
     let _only_one = lock(folder)?;
     if let Some(cloud) = Cloud::running(folder) {
+        if cloud.access() != access {
+            let what = "a local cloud is up whose API lets in others than are asked for";
+            return Err(CloudError::failed(
+                what.to_owned(),
+                "take it down with `cargo xtask down`".to_owned(),
+            ));
+        }
         return Ok(Up::Already(cloud));
     }
     down(folder)?;
@@ -113,7 +132,7 @@ pub fn up(folder: &Folder, binaries: &Binaries, tell: &dyn Fn(&str)) -> Result<U
     tell("starting MiniStack and the gates");
     let supervisor = start(folder)?;
     tell("deploying the templates to 4 regions");
-    let deployed = deployment::deploy(folder, &supervisor, &functions);
+    let deployed = deployment::deploy(folder, &supervisor, &functions, access);
     match deployed {
         Ok(record) => Ok(Up::Started(Cloud { folder: folder.clone(), record, supervisor })),
         Err(error) => {

@@ -37,6 +37,10 @@ pub struct CloudRecord {
     pub credentials: Credentials,
     /// Path of the configuration for the command line program.
     pub config: String,
+    /// Who signs the tokens that the API asks for (`ISSUER/token?tenant=lab&scope=read+write`); nobody
+    /// where it asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 impl CloudRecord {

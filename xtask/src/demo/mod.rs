@@ -19,6 +19,7 @@ pub mod writer;
 
 use crate::cloud::{
     self, Cloud,
+    configuration::Access,
     error::{CloudError, Doing},
     folder::{Folder, write_whole},
     functions::{self, Binaries, CLI},
@@ -142,7 +143,7 @@ fn prepare(story: &Story, narrator: Narrator) -> Result<(Cloud, PathBuf), CloudE
     if cloud::down(folder)? {
         narrator.say("took down the local cloud of an earlier run");
     }
-    let up = cloud::up(folder, &Binaries::Found(programs), &|step| narrator.say(step))?.cloud();
+    let up = cloud::up(folder, &Binaries::Found(programs), Access::Open, &|step| narrator.say(step))?.cloud();
     narrator.say(&format!(
         "the local cloud is up: {} full regions, {} that only observes\nstatus page {}",
         up.record.regions.len(),

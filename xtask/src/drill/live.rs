@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cloud::{
         self, Up,
+        configuration::Access,
         error::CloudError,
         folder::{Folder, write_whole},
         functions::{self, Binaries, CLI},
@@ -56,7 +57,7 @@ impl Live {
     pub fn run(&self, folder: &Folder, say: &dyn Fn(&str)) -> Result<(), CloudError> {
         let narrator = Narrator::begin();
         let (binaries, sealane) = self.programs(folder, narrator)?;
-        let up = cloud::up(folder, &binaries, &|step| narrator.say(step))?;
+        let up = cloud::up(folder, &binaries, Access::Open, &|step| narrator.say(step))?;
         let was_up = matches!(up, Up::Already(_));
         let stage = Stage::on(up.cloud(), sealane, narrator);
         let mut report = Report { live: true, ..Report::default() };

@@ -1,5 +1,6 @@
 //! All tests of the workspace, in order, until one fails.
 
+pub mod fuzz;
 pub mod purity;
 pub mod steps;
 
@@ -23,6 +24,9 @@ const STEPS: [Step; 10] = [
     ("a folder is shipped while a region goes away and comes back", Session::end_to_end),
 ];
 
+/// What `--full` adds.
+const FULL_STEPS: [Step; 1] = [("the API holds what its document promises, to whom it may", Session::fuzz)];
+
 /// How a run went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -41,23 +45,24 @@ impl Tally {
     }
 }
 
-/// Runs the steps until one fails; with `full` the last one waits for the failback, too.
+/// Runs the steps until one fails; with `full` the story waits for the failback, too, and more steps follow.
 ///
 /// # Errors
 /// That of the step that failed.
 pub fn run(full: bool, say: &dyn Fn(&str)) -> Result<(), CloudError> {
     let session = Session::new(full);
-    let mut tally = Tally { left_out: STEPS.len(), ..Tally::default() };
+    let steps: Vec<Step> = STEPS.into_iter().chain(FULL_STEPS.into_iter().filter(|_| full)).collect();
+    let mut tally = Tally { left_out: steps.len(), ..Tally::default() };
     let mut ended = Ok(());
-    for (number, (title, step)) in (1..).zip(STEPS) {
-        say(&format!("\n== {number}/{}  {title}", STEPS.len()));
+    for (number, (title, step)) in (1..).zip(&steps) {
+        say(&format!("\n== {number}/{}  {title}", steps.len()));
         let took = session.narrator();
         ended = step(&session);
         tally.left_out -= 1;
         match &ended {
             Ok(()) => {
                 tally.passed += 1;
-                say(&format!("== {number}/{}  passed in {}", STEPS.len(), took.elapsed()));
+                say(&format!("== {number}/{}  passed in {}", steps.len(), took.elapsed()));
             }
             Err(_) => {
                 tally.failed += 1;

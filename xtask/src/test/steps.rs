@@ -1,9 +1,10 @@
 //! What each step of `cargo xtask test` does.
 
-use super::purity;
+use super::{fuzz::Fuzzer, purity};
 use crate::{
     cloud::{
         self, Cloud,
+        configuration::Access,
         error::{CloudError, Doing},
         folder::Folder,
         functions::{self, Binaries},
@@ -149,10 +150,23 @@ impl Session {
     /// # Errors
     /// When it does not come up.
     pub fn up(&self) -> Result<(), CloudError> {
+        self.up_for(Access::Open).map(drop)
+    }
+
+    /// A fresh cloud whose API lets in whom `access` says.
+    fn up_for(&self, access: Access) -> Result<Cloud, CloudError> {
         cloud::down(&self.folder)?;
         let programs = self.programs()?;
-        cloud::up(&self.folder, &Binaries::Found(programs), &|_| {})?;
-        Ok(())
+        Ok(cloud::up(&self.folder, &Binaries::Found(programs), access, &|_| {})?.cloud())
+    }
+
+    /// A fuzzer against the API of a fresh cloud that asks for tokens.
+    ///
+    /// # Errors
+    /// When a reply is not what the API's document promises, or somebody is let in who should not be.
+    pub fn fuzz(&self) -> Result<(), CloudError> {
+        let cloud = self.up_for(Access::Tokens)?;
+        Fuzzer::install(&self.folder)?.ask(&cloud)
     }
 
     /// The contract suites, on the adapters and the cloud.

@@ -90,7 +90,8 @@ fn parameters(route: &Route) -> Vec<Value> {
         |name| json!({ "name": name, "in": "query", "required": false, "schema": schemas::parameter(name) }),
     );
     let header = |name: &str, required: bool, schema: Value| json!({ "name": name, "in": "header", "required": required, "schema": schema });
-    let tags = || json!({ "type": "string", "pattern": TAGS, "examples": ["\"3-us-west-2\""] });
+    let tags =
+        || json!({ "type": "string", "minLength": 1, "pattern": TAGS, "examples": ["\"3-us-west-2\""] });
     let key = json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$" });
     let key = (route.method == "post").then(|| header("Idempotency-Key", true, key));
     let tag = match route.method {

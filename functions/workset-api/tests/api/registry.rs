@@ -45,7 +45,9 @@ async fn an_amendment_names_the_version_that_it_was_decided_on() {
     let amended = amend(body.clone(), &old).await;
     assert_eq!((amended.status.as_u16(), amended.header("etag")), (200, "\"2-us-west-2\""));
     assert_eq!(amended.json()["workset"]["priority"], "urgent");
-    amend(body.clone(), &old).await.problem(412, "precondition-failed");
+    for passed in [&old, "", ", ,", ",\"7-us-west-2\","] {
+        amend(body.clone(), passed).await.problem(412, "precondition-failed");
+    }
     amend(body.clone(), "nonsense").await.problem(400, "invalid-header");
     amend(json!({"preferred_region": "us-east-2"}), "*").await.problem(422, "invalid-workset");
     amend(json!({}), "*").await.problem(422, "invalid-workset");

@@ -8,6 +8,7 @@
 use crate::{
     cloud::{
         self, Cloud, Up,
+        configuration::Access,
         error::{CloudError, Doing},
         folder::Folder,
         functions::Binaries,
@@ -242,7 +243,7 @@ pub fn measure(
     say: &dyn Fn(&str),
 ) -> Result<(Value, Vec<String>), CloudError> {
     let narrator = Narrator::begin();
-    let up = cloud::up(folder, functions, &|step| narrator.say(step))?;
+    let up = cloud::up(folder, functions, Access::Open, &|step| narrator.say(step))?;
     let was_up = matches!(up, Up::Already(_));
     let cloud = up.cloud();
     let played = play(&cloud, load, narrator);
