@@ -8,6 +8,7 @@
 mod apis;
 mod objects;
 mod signs;
+mod uploads;
 
 use std::{error::Error, fmt};
 
@@ -19,6 +20,7 @@ pub use objects::{
     Part, Stored, Tags, Versions,
 };
 pub use signs::{Signed, Signs, Slip};
+pub use uploads::Uploads;
 
 /// The source of an error, kept apart from what this layer tried.
 pub type Cause = Box<dyn Error + Send + Sync>;

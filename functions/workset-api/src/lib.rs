@@ -31,7 +31,7 @@ use axum::{
     routing::get,
 };
 use sealane::{
-    ports::{Clock, Objects, Rows, Signs},
+    ports::{Clock, Rows, Uploads},
     region::RegionName,
 };
 
@@ -48,7 +48,7 @@ pub fn router_with_uploads<R, C, O>(deps: Deps<R, C>, buckets: BTreeMap<RegionNa
 where
     R: Rows + Clone + Send + Sync + 'static,
     C: Clock + 'static,
-    O: Objects + Signs + Send + Sync + 'static,
+    O: Uploads + Send + Sync + 'static,
 {
     assembled(deps, uploads::routes(buckets))
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use axum::{Extension, extract::State, response::Response};
 use sealane::{
-    ports::{Clock, Objects, Rows, Signs},
+    ports::{Clock, Rows, Uploads},
     upload::ticket::{Ask, Ticket, TicketId, Wanted},
     workset::{self, Reply},
 };
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// `POST /v1/uploads`
-pub(super) async fn begin<R: Rows, C: Clock, O: Objects + Signs>(
+pub(super) async fn begin<R: Rows, C: Clock, O: Uploads>(
     State(app): Shared<R, C>,
     Extension(buckets): Extension<Buckets<O>>,
     Writes(caller): Writes,
@@ -53,7 +53,7 @@ fn wanted<R, C: Clock>(app: &App<R, C>, caller: &Caller, ask: Ask) -> Result<Wan
     }
 }
 
-impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
+impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
     /// Begins an upload, or finds the one that an owner of this call before had begun.
     async fn begun(&self, wanted: Wanted, request: &str, pen: &mut Pen<'_, R>) -> Result<Reply, Problem> {
         let (tenant, now) = (&self.caller.tenant, self.app.now());
@@ -66,19 +66,8 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
         let id = TicketId::of(&format!("{tenant} {request} {}", now.as_millis()));
         pen.begin(id.as_str()).await?;
         let leg = self.place(&id, &wanted, &[]).await?;
-        let (region, upload) = (leg.region, leg.upload.clone());
-        let ticket = Ticket::begun(id, wanted, leg, now);
-        let kept = match self.keep(None, ticket.clone()).await {
-            Ok(Some(_)) => return Ok(self.told(&ticket)),
-            Ok(None) => Err(contended(&ticket.id)),
-            Err(problem) => Err(problem),
-        };
-        if kept.as_ref().is_err_and(|problem| problem.kind() != Kind::OutcomeUnknown)
-            && let Err(error) = self.bucket(region)?.abort(ticket.wanted.key.as_str(), &upload).await
-        {
-            tracing::warn!(region.name = %region, %error, "left an upload to the bucket's lifecycle rule");
-        }
-        kept
+        let kept = self.keep_begun(None, Ticket::begun(id.clone(), wanted, leg, now)).await?;
+        kept.map(|kept| self.told(&kept.value)).ok_or_else(|| contended(&id))
     }
 
     /// What is kept of the reply: the URLs are made anew whenever it is given.

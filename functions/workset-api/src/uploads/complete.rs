@@ -7,7 +7,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use axum::response::Response;
 use sealane::{
-    ports::{Clock, Head, Objects, ObjectsError, Onto, Rows, Signs},
+    ports::{Clock, Head, ObjectsError, Rows, Uploads},
     store::Versioned,
     upload::{
         How,
@@ -28,7 +28,7 @@ use crate::{
 const VERSIONS_MAX: u16 = 20;
 
 /// `POST /v1/uploads/{id}:complete`
-pub(super) async fn complete<R: Rows, C: Clock, O: Objects + Signs>(
+pub(super) async fn complete<R: Rows, C: Clock, O: Uploads>(
     desk: &Desk<'_, R, C, O>,
     id: &TicketId,
     post: Post<Nothing>,
@@ -42,7 +42,7 @@ pub(super) async fn complete<R: Rows, C: Clock, O: Objects + Signs>(
     pen.close(outcome).await
 }
 
-impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
+impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
     async fn completed(&self, id: &TicketId, pen: &mut Pen<'_, R>) -> Result<Reply, Problem> {
         let held = self.ticket(id).await?;
         let held = match &held.value.stage {
@@ -74,8 +74,7 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
             let detail = format!("`{}` does not have as promised: parts {lacking} (send them)", leg.region);
             Problem::new(Kind::PartsMissing, detail)
         })?;
-        let sum = Some(pieces.checksum());
-        match bucket.complete(key.as_str(), &leg.upload, &parts, sum, &Onto::Anything).await {
+        match bucket.complete(key.as_str(), &leg.upload, &parts, pieces.checksum()).await {
             Ok(stored) => self.verified(ticket, leg, stored.version_id.as_deref()).await,
             Err(error) => self.looked_up(ticket, leg, error).await,
         }
@@ -113,16 +112,15 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
     }
 
     /// The object of this upload, if the store has it: as the newest version or below another.
-    async fn found(&self, ticket: &Ticket, leg: &Leg) -> Result<Option<Found>, ObjectsError> {
+    pub(super) async fn found(&self, ticket: &Ticket, leg: &Leg) -> Result<Option<Found>, ObjectsError> {
         let Some(bucket) = self.buckets.get(&leg.region) else { return Ok(None) };
         let key = ticket.wanted.key.as_str();
         let newest = bucket.head(key, None).await?.filter(|head| ticket.is_in(head));
         if let Some(head) = newest {
             return Ok(Some(found(head)));
         }
-        let listed = bucket.list_versions(key, None, VERSIONS_MAX).await?;
-        for version in listed.entries.iter().filter(|version| version.key == key && !version.is_marker) {
-            let head = bucket.head(key, Some(&version.version_id)).await?;
+        for version in bucket.versions(key, VERSIONS_MAX).await? {
+            let head = bucket.head(key, Some(&version)).await?;
             if let Some(head) = head.filter(|head| ticket.is_in(head)) {
                 return Ok(Some(found(head)));
             }
@@ -148,8 +146,10 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
             if matches!(held.value.stage, Stage::Completed(_)) {
                 return Ok(held);
             }
-            let freed = self.freed(&held.value).await;
-            let new = held.value.clone().freed(&freed).completed(leg, found, self.app.now());
+            let now = self.app.now();
+            // What other regions have of it is left behind from now on, the present one's as well.
+            let freed = self.freed(&held.value.clone().completed(leg, found, now)).await;
+            let new = held.value.clone().freed(&freed).completed(leg, found, now);
             if let Some(kept) = self.keep(Some(&held), new).await.map_err(unkept)? {
                 return Ok(kept);
             }

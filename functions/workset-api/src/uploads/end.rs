@@ -6,13 +6,15 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use sealane::{
-    ports::{Clock, Objects, Rows, Signs},
+    ports::{Clock, Rows, Uploads},
     store::Versioned,
     upload::ticket::{Stage, Ticket, TicketId},
 };
 use serde_json::json;
 
-use super::{Buckets, Desk, Shared, TRIES_MAX, contended, ended, offer::Shown, present, ticket_id, unserved};
+use super::{
+    Buckets, Desk, Shared, Swept, TRIES_MAX, contended, ended, offer::Shown, present, ticket_id, unserved,
+};
 use crate::{
     caller::Writes,
     extract::{Nothing, Params},
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// `DELETE /v1/uploads/{id}`: frees the parts; from then on its URLs are good for nothing.
-pub(super) async fn abort<R: Rows, C: Clock, O: Objects + Signs>(
+pub(super) async fn abort<R: Rows, C: Clock, O: Uploads>(
     State(app): Shared<R, C>,
     Extension(buckets): Extension<Buckets<O>>,
     Writes(caller): Writes,
@@ -34,7 +36,7 @@ pub(super) async fn abort<R: Rows, C: Clock, O: Objects + Signs>(
     Ok(Json(body).into_response())
 }
 
-impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
+impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
     /// Gives the upload up. Nothing is given up that nobody could free: where the region is out of
     /// reach the upload stays open, as a completion may have gone through there.
     async fn given_up(&self, id: &TicketId) -> Result<Versioned<Ticket>, Problem> {
@@ -55,9 +57,13 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
                     }
                 }
             }
-            let given_up = held.value.clone().aborted();
-            let mut freed = self.freed(&given_up).await;
-            freed.extend(given_up.leg().map(|leg| leg.upload.clone()));
+            let present: Vec<_> = held.value.leg().map(|leg| leg.upload.clone()).into_iter().collect();
+            let given_up = held.value.clone().aborted().freed(&present);
+            let Swept { freed, found } = self.swept(&given_up).await;
+            if let Some((leg, found)) = &found {
+                let held = self.settle(held, leg, found).await?;
+                return Err(ended(&held.value));
+            }
             if let Some(kept) = self.keep(Some(&held), given_up.freed(&freed)).await? {
                 return Ok(kept);
             }

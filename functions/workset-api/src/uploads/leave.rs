@@ -4,7 +4,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use axum::response::Response;
 use sealane::{
-    ports::{Clock, Objects, Rows, Signs},
+    ports::{Clock, Rows, Uploads},
     region::RegionName,
     store::Versioned,
     upload::ticket::{Stage, Ticket, TicketId},
@@ -12,7 +12,7 @@ use sealane::{
 };
 use serde::Deserialize;
 
-use super::{Desk, TRIES_MAX, contended, ended, invalid, present};
+use super::{Desk, Swept, TRIES_MAX, contended, ended, invalid, present};
 use crate::{extract::Post, once::Pen, problem::Problem};
 
 /// Which region is left, and why.
@@ -25,7 +25,7 @@ pub(super) struct Ask {
 }
 
 /// `POST /v1/uploads/{id}:failover`
-pub(super) async fn leave<R: Rows, C: Clock, O: Objects + Signs>(
+pub(super) async fn leave<R: Rows, C: Clock, O: Uploads>(
     desk: &Desk<'_, R, C, O>,
     id: &TicketId,
     post: Post<Ask>,
@@ -42,7 +42,7 @@ pub(super) async fn leave<R: Rows, C: Clock, O: Objects + Signs>(
     desk.answer(reply, false).await
 }
 
-impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
+impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
     /// Moves the upload out of `from`, unless that was left before.
     async fn left(
         &self,
@@ -67,20 +67,10 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
             }
             pen.begin("failover").await?;
             let leg = self.place(id, &ticket.wanted, &ticket.tried()).await?;
-            let next = ticket.clone().moved(leg.clone(), why);
-            match self.keep(Some(&held), next).await? {
-                Some(kept) => {
-                    self.tidy(&kept).await;
-                    return Ok(self.moved(&kept.value));
-                }
-                // Another change came first, and knows nothing of this leg.
-                None => {
-                    if let Err(error) =
-                        self.bucket(leg.region)?.abort(ticket.wanted.key.as_str(), &leg.upload).await
-                    {
-                        tracing::warn!(region.name = %leg.region, %error, "left an upload to the bucket's lifecycle rule");
-                    }
-                }
+            let next = ticket.clone().moved(leg, why);
+            if let Some(kept) = self.keep_begun(Some(&held), next).await? {
+                let kept = self.tidy(kept).await?;
+                return Ok(self.moved(&kept.value));
             }
         }
         Err(contended(id))
@@ -90,15 +80,21 @@ impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
         Reply { status: 200, location: None, ..self.told(ticket) }
     }
 
-    /// Frees what was left behind, and notes what is. What fails here is owed, and tried again by every
-    /// later call; in the end the bucket's lifecycle rule frees it.
-    async fn tidy(&self, held: &Versioned<Ticket>) {
-        let freed = self.freed(&held.value).await;
+    /// Frees what was left behind, and notes what is. A completion there that nobody heard of ends the
+    /// upload, so that nothing is sent twice. What fails here is owed, and tried again by every later
+    /// call; in the end the bucket's lifecycle rule frees it.
+    async fn tidy(&self, held: Versioned<Ticket>) -> Result<Versioned<Ticket>, Problem> {
+        let Swept { freed, found } = self.swept(&held.value).await;
+        if let Some((leg, found)) = &found {
+            return self.settle(held, leg, found).await;
+        }
         if freed.is_empty() {
-            return;
+            return Ok(held);
         }
-        if let Err(problem) = self.keep(Some(held), held.value.clone().freed(&freed)).await {
+        let noted = self.keep(Some(&held), held.value.clone().freed(&freed)).await;
+        let noted = noted.inspect_err(|problem| {
             tracing::info!(detail = problem.detail(), "freed parts and did not note it");
-        }
+        });
+        Ok(noted.ok().flatten().unwrap_or(held))
     }
 }

@@ -24,10 +24,10 @@ use axum::{
     routing::{get, post},
 };
 use sealane::{
-    ports::{Clock, Objects, ObjectsError, Rows, RowsError, Signs},
+    ports::{Clock, ObjectsError, Rows, RowsError, Uploads},
     region::RegionName,
     store::{Versioned, WorksetTable},
-    upload::ticket::{Leg, Stage, Ticket, TicketId},
+    upload::ticket::{Found, Leg, Stage, Ticket, TicketId},
     workset,
 };
 
@@ -65,7 +65,7 @@ pub(crate) fn routes<R, C, O>(buckets: BTreeMap<RegionName, O>) -> Router<Arc<Ap
 where
     R: Rows + Clone + Send + Sync + 'static,
     C: Clock + 'static,
-    O: Objects + Signs + Send + Sync + 'static,
+    O: Uploads + Send + Sync + 'static,
 {
     let one = get(show::show::<R, C, O>).post(act::<R, C, O>).delete(end::abort::<R, C, O>);
     // With a fallback of its own no other method gets past the layer.
@@ -104,7 +104,7 @@ async fn act<R, C, O>(
 where
     R: Rows,
     C: Clock + 'static,
-    O: Objects + Signs,
+    O: Uploads,
 {
     let (ticket, verb) = name.split_once(':').unwrap_or((&name, ""));
     let ticket = ticket_id(ticket)?;
@@ -134,7 +134,7 @@ struct Desk<'a, R, C, O> {
     table: &'a WorksetTable<R>,
 }
 
-impl<'a, R: Rows, C: Clock, O: Objects + Signs> Desk<'a, R, C, O> {
+impl<'a, R: Rows, C: Clock, O: Uploads> Desk<'a, R, C, O> {
     async fn open(app: &'a App<R, C>, buckets: &'a Buckets<O>, caller: &'a Caller) -> Result<Self, Problem> {
         let primary = app.primary().await?;
         let table = app.deps.worksets.get(&primary).ok_or_else(|| misconfigured(primary))?;
@@ -173,6 +173,25 @@ impl<'a, R: Rows, C: Clock, O: Objects + Signs> Desk<'a, R, C, O> {
         }
     }
 
+    /// As [`keep`](Self::keep), for an upload whose present leg was begun for it just now: what no row
+    /// names is freed again. Where it is not known whether one does, it stays; it is empty.
+    async fn keep_begun(
+        &self,
+        old: Option<&Versioned<Ticket>>,
+        new: Ticket,
+    ) -> Result<Option<Versioned<Ticket>>, Problem> {
+        let (key, leg) = (new.wanted.key.clone(), present(&new)?.clone());
+        let kept = self.keep(old, new).await;
+        let unnamed = match &kept {
+            Ok(kept) => kept.is_none(),
+            Err(problem) => problem.kind() != Kind::OutcomeUnknown,
+        };
+        if unnamed && let Err(error) = self.bucket(leg.region)?.abort(key.as_str(), &leg.upload).await {
+            tracing::warn!(region.name = %leg.region, %error, "left an upload to the bucket's lifecycle rule");
+        }
+        kept
+    }
+
     fn bucket(&self, region: RegionName) -> Result<&'a O, Problem> {
         self.buckets.get(&region).ok_or_else(|| misconfigured(region))
     }
@@ -182,16 +201,52 @@ impl<'a, R: Rows, C: Clock, O: Objects + Signs> Desk<'a, R, C, O> {
     async fn freed(&self, ticket: &Ticket) -> Vec<String> {
         let mut freed = Vec::new();
         for leg in ticket.owed_aborts() {
-            let Ok(bucket) = self.bucket(leg.region) else { continue };
-            match bucket.abort(ticket.wanted.key.as_str(), &leg.upload).await {
-                Ok(()) => freed.push(leg.upload.clone()),
-                Err(error) => {
-                    tracing::warn!(region.name = %leg.region, error = cause(&error), "left parts to be freed later");
-                }
+            if self.frees(ticket, leg).await {
+                freed.push(leg.upload.clone());
             }
         }
         freed
     }
+
+    /// As [`freed`](Self::freed), and looks whether such a region had joined the parts before: what is
+    /// gone cannot be completed any more, so one look tells for sure. Where nobody can look, the leg counts
+    /// as not freed, so that a later call does both again.
+    async fn swept(&self, ticket: &Ticket) -> Swept {
+        let mut swept = Swept::default();
+        for leg in ticket.owed_aborts() {
+            if !self.frees(ticket, leg).await {
+                continue;
+            }
+            match self.found(ticket, leg).await {
+                Ok(found) => {
+                    swept.freed.push(leg.upload.clone());
+                    swept.found = swept.found.or_else(|| Some((leg.clone(), found?)));
+                }
+                Err(error) => {
+                    tracing::warn!(region.name = %leg.region, error = cause(&error), "left a region to be looked at later");
+                }
+            }
+        }
+        swept
+    }
+
+    async fn frees(&self, ticket: &Ticket, leg: &Leg) -> bool {
+        let Ok(bucket) = self.bucket(leg.region) else { return false };
+        let freed = bucket.abort(ticket.wanted.key.as_str(), &leg.upload).await;
+        let freed = freed.inspect_err(|error| {
+            tracing::warn!(region.name = %leg.region, error = cause(error), "left parts to be freed later");
+        });
+        freed.is_ok()
+    }
+}
+
+/// What came of tidying up behind an upload.
+#[derive(Debug, Default)]
+struct Swept {
+    /// The multipart uploads of which nothing is left.
+    freed: Vec<String>,
+    /// The leg whose parts were joined, unheard, and the object that came of it.
+    found: Option<(Leg, Found)>,
 }
 
 /// The leg that takes the parts now.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sealane::{
     checksum::Checksum,
-    ports::{Clock, Objects, Rows, Signed, Signs, Slip},
+    ports::{Clock, Rows, Signed, Slip, Uploads},
     region::RegionName,
     time::Timestamp,
     upload::{
@@ -88,7 +88,7 @@ struct PartUrl {
     headers: BTreeMap<String, String>,
 }
 
-impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
+impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
     /// The upload, with URLs for the parts from `first` to `last` if it is open.
     pub(super) async fn offer(
         &self,

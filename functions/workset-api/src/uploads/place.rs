@@ -1,7 +1,7 @@
 //! In which region an upload is begun: by the route, and never where it was tried before.
 
 use sealane::{
-    ports::{Clock, Objects, Rows, Signs},
+    ports::{Clock, Rows, Uploads},
     region::{Capability, Region, RegionName},
     route::{self, Roster, Route, Turn},
     upload::ticket::{Leg, TicketId, Wanted, attributes},
@@ -14,7 +14,7 @@ use crate::{
     status::shares,
 };
 
-impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
+impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
     /// Begins the upload in the best region that was not `tried` and answers.
     pub(super) async fn place(
         &self,

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use sealane::{
-    ports::{Clock, Objects, Rows, Signs},
+    ports::{Clock, Rows, Uploads},
     upload::ticket::{Spans, Stage, Ticket, TicketId},
     workset,
 };
@@ -34,7 +34,7 @@ struct Stored {
 }
 
 /// `GET /v1/uploads/{id}`: no URLs, which let their holder write.
-pub(super) async fn show<R: Rows, C: Clock, O: Objects + Signs>(
+pub(super) async fn show<R: Rows, C: Clock, O: Uploads>(
     State(app): Shared<R, C>,
     Extension(buckets): Extension<Buckets<O>>,
     Reads(caller): Reads,
@@ -58,7 +58,7 @@ pub(super) struct Ask {
 }
 
 /// `POST /v1/uploads/{id}:sign`: changes nothing, so that nothing of it is kept.
-pub(super) async fn sign<R: Rows, C: Clock, O: Objects + Signs>(
+pub(super) async fn sign<R: Rows, C: Clock, O: Uploads>(
     desk: &Desk<'_, R, C, O>,
     id: &TicketId,
     post: Post<Ask>,
@@ -86,7 +86,7 @@ fn span(ask: &Ask, count: u32) -> Result<(u32, u32), Problem> {
     Ok((from, to))
 }
 
-impl<R: Rows, C: Clock, O: Objects + Signs> Desk<'_, R, C, O> {
+impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
     /// What the store has of it; `None` when it is not open, or the store does not say.
     async fn stored(&self, ticket: &Ticket) -> Option<Stored> {
         if ticket.stage != Stage::Open {

@@ -15,14 +15,14 @@ use sealane::{
     memory::{Call, Cloud, Hook, Hooked, MemoryRows},
     ports::{Cursor, Key, Objects as _, ObjectsError, Page, Row, Rows, RowsError, When},
     region::RegionName,
-    store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
+    store::ControlTable,
     time::Timestamp,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use workset_api::{Deps, router_with_uploads};
+use workset_api::router_with_uploads;
 
-use super::world::{DOCUMENT, SharedClock, WEST, called, token};
+use super::world::{DOCUMENT, SharedClock, WEST, called, deps, token};
 
 type Log = Arc<Mutex<Vec<&'static str>>>;
 
@@ -102,21 +102,14 @@ async fn world_on(cloud: &Cloud) -> (Router, Log, Counted) {
     let west: RegionName = WEST.parse().unwrap();
     let reads = Arc::default();
     let table = || Counted { rows: MemoryRows::default(), log: Arc::clone(&log), reads: Arc::clone(&reads) };
-    let (control, worksets) = (ControlTable::new(vec![table()]), table());
-    control.swap(None, &Record::first(west, Timestamp::default())).await.unwrap();
+    let (control, worksets) = (table(), table());
+    let first = Record::first(west, Timestamp::default());
+    ControlTable::new(vec![control.clone()]).swap(None, &first).await.unwrap();
     let variables = [("SEALANE_API_CACHE_TTL".to_owned(), "5s".to_owned())];
     let config = Config::read(Some(DOCUMENT), variables.into_iter()).unwrap();
     let bucket = |name: &str| Hooked::new(cloud.bucket(name), Counting(Arc::clone(&log)));
     let buckets = config.full_regions().map(|r| (r.name, bucket(r.bucket.as_deref().unwrap()))).collect();
-    let deps = Deps {
-        config: config.clone(),
-        home: west,
-        worksets: BTreeMap::from([(west, WorksetTable::new(worksets.clone()))]),
-        ledger: BTreeMap::from([(west, LedgerTable::new(table()))]),
-        health: vec![HealthTable::new(table())],
-        control,
-        clock: SharedClock::default(),
-    };
+    let deps = deps(&config, [worksets.clone(), table(), table(), control], &SharedClock::default());
     (router_with_uploads(deps, buckets), log, worksets)
 }
 

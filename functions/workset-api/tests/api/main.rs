@@ -4,6 +4,7 @@
 mod access;
 mod buckets;
 mod costs;
+mod crashes;
 mod described;
 mod events;
 mod hostile;

@@ -17,7 +17,7 @@ use sealane::{
     config::Config,
     failover::{Phase, Record},
     memory::{Cloud, ManualClock, MemoryRows},
-    ports::Clock,
+    ports::{Clock, Rows},
     region::RegionName,
     store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
     time::Timestamp,
@@ -170,11 +170,7 @@ impl World {
     }
 
     pub(crate) async fn send_to(&self, router: &Router, request: Request<Body>) -> Reply {
-        let reply = router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = reply.into_parts();
-        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
-        assert!(!parts.headers["x-request-id"].is_empty() && !parts.headers["sealane-served-by"].is_empty());
-        Reply { status: parts.status, headers: parts.headers, text }
+        sent(router.clone(), request).await
     }
 
     /// Calls as a token bearer of `tenant` that may do everything.
@@ -212,6 +208,32 @@ impl World {
 
     pub(crate) async fn register(&self, id: &str) -> Reply {
         self.post("/v1/worksets", json!({"id": id, "bucket": "my-bucket", "prefix": "p/"})).await
+    }
+}
+
+/// What `router` replies.
+pub(crate) async fn sent(router: Router, request: Request<Body>) -> Reply {
+    let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+    let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+    assert!(!parts.headers["x-request-id"].is_empty() && !parts.headers["sealane-served-by"].is_empty());
+    Reply { status: parts.status, headers: parts.headers, text }
+}
+
+/// What the API of us-west-2 works on that reaches its own replicas alone: of worksets, ledger, health and control.
+pub(crate) fn deps<R: Rows>(
+    config: &Config,
+    [worksets, ledger, health, control]: [R; 4],
+    clock: &SharedClock,
+) -> Deps<R, SharedClock> {
+    let home = WEST.parse::<RegionName>().unwrap();
+    Deps {
+        config: config.clone(),
+        home,
+        worksets: BTreeMap::from([(home, WorksetTable::new(worksets))]),
+        ledger: BTreeMap::from([(home, LedgerTable::new(ledger))]),
+        health: vec![HealthTable::new(health)],
+        control: ControlTable::new(vec![control]),
+        clock: clock.clone(),
     }
 }
 
