@@ -7,6 +7,7 @@
 
 mod apis;
 mod objects;
+mod posts;
 mod signs;
 
 use std::{error::Error, fmt};
@@ -18,6 +19,7 @@ pub use objects::{
     Attributes, CopySource, Head, Headers, ListedVersion, Metadata, Objects, ObjectsError, Onto, OpenUpload,
     Part, Stored, Tags, Versions,
 };
+pub use posts::{Address, Post, PostAnswer, PostError, Posts};
 pub use signs::{Signed, Signs, Slip};
 
 /// The source of an error, kept apart from what this layer tried.
