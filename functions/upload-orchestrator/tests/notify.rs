@@ -5,10 +5,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use sealane::{
-    notify::webhook::Secrets,
-    workset::State::{Complete, Error, InProgress},
-};
+use sealane::workset::State::{Complete, Error, InProgress};
 use serde_json::{Value, json};
 use world::{
     EAST, EU, WEST,
@@ -208,7 +205,7 @@ fn a_move_is_told_when_it_happened_and_again_when_it_ended() {
 fn a_secret_that_is_missing_costs_no_tries_and_loses_nothing() {
     let mut town = Town::telling(&both());
     town.walk("ws-001", &[InProgress, Error]);
-    let secrets = std::mem::replace(&mut town.secrets, Secrets::default());
+    let secrets = std::mem::take(&mut town.secrets);
     let told = town.tick(WEST).unwrap();
     assert_eq!((&told["NotificationFailures"], &told["NotificationsWaiting"]), (&json!(0.0), &json!(3.0)));
     assert_eq!(town.heard(":ops"), ["ws-001 3"], "others hear");

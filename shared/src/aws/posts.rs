@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn posts(kept: &Kept) -> HttpPosts {
-        let provider = SharedCredentialsProvider::new(Credentials::from_keys("key", "secret", None));
+        let provider = SharedCredentialsProvider::new(Credentials::new("key", "secret", None, None, "test"));
         let sdk = SdkConfig::builder().credentials_provider(provider).build();
         let connector = SharedHttpConnector::new(kept.clone());
         HttpPosts {
