@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, download, exit, failover, regions, replication, route, upload, uploads, verify, worksets,
+    audit, download, exit, failover, notifications, regions, replication, route, upload, uploads, verify,
+    worksets,
 };
 
 /// Ships folders to several AWS regions at once, and shows and steers where work is done.
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Worksets(worksets::Args),
     /// Show the copies that regions owe one another
     Replication(replication::Args),
+    /// Show what others have yet to be told of worksets and failovers
+    Notifications(notifications::Args),
     /// Show who did what, and prove that nobody changed the record of it
     Audit(audit::Args),
 }

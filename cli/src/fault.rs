@@ -25,6 +25,9 @@ pub(crate) enum Fault {
     /// A region was named that is not configured.
     #[error(transparent)]
     Region(#[from] UnknownRegion),
+    /// A target was named that is not configured.
+    #[error(transparent)]
+    Target(#[from] crate::notifications::UnknownTarget),
     /// The copies that are wanted do not fit the regions.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -199,6 +202,7 @@ impl Fault {
             Self::Settings(_)
             | Self::Tenant(_)
             | Self::Region(_)
+            | Self::Target(_)
             | Self::NoKey { .. }
             | Self::UnpackOfMany => Exit::Usage,
             Self::ManyToResume { .. } => Exit::Usage,

@@ -11,6 +11,7 @@ mod exit;
 mod failover;
 mod fault;
 mod named;
+mod notifications;
 mod progress;
 mod regions;
 mod replication;
@@ -60,6 +61,7 @@ async fn run(cli: Cli) -> Result<Exit, Fault> {
         Command::Failover(args) => failover::run(args, config, console).await,
         Command::Worksets(args) => worksets::run(args, config, console).await,
         Command::Replication(args) => replication::run(args, config, console).await,
+        Command::Notifications(args) => notifications::run(args, config, console).await,
         Command::Audit(args) => audit::run(args, config, console).await,
     }
 }

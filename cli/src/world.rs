@@ -9,7 +9,7 @@ use sealane::{
     outlook::{Memory, Outlook, outlook},
     ports::Clock as _,
     region::{Region, RegionName},
-    store::{ControlTable, HealthTable, WorksetTable},
+    store::{ControlTable, HealthTable, NoticeTable, WorksetTable},
     time::{Human, Timestamp},
     transport::LEASE_CALL_MAX,
 };
@@ -98,6 +98,11 @@ impl World {
     /// The worksets as `region` has them.
     pub(crate) fn worksets_of(&self, region: &Region) -> WorksetTable<DynamoRows> {
         WorksetTable::new(self.rows(region, &self.config.tables.worksets, BY_STATE))
+    }
+
+    /// What others are told, as `region` has it.
+    pub(crate) fn notices_of(&self, region: &Region) -> NoticeTable<DynamoRows> {
+        NoticeTable::new(self.rows(region, &self.config.tables.worksets, BY_STATE))
     }
 
     /// The bucket of each region that holds data.

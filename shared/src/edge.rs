@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::{
     config::{Config, DOCUMENT_VARIABLE, Location, Problems},
+    notify::{Channel, webhook::Secrets},
     region::{InvalidRegionName, RegionName},
 };
 
@@ -66,6 +67,16 @@ pub fn config_from(
 pub fn home() -> Result<RegionName, EdgeError> {
     let name = variable(HOME_VARIABLE).ok_or(EdgeError::Home(None))?;
     name.parse().map_err(|error| EdgeError::Home(Some(error)))
+}
+
+/// The secrets of the webhooks that are told of what happens, and the variables that hold none.
+pub fn secrets(config: &Config) -> (Secrets, Vec<String>) {
+    let channels = config.notifications.targets.iter().map(|target| &target.channel);
+    let names = channels.filter_map(|channel| match channel {
+        Channel::Webhook { secret_env, .. } => Some(secret_env.as_str()),
+        Channel::Sns { .. } => None,
+    });
+    Secrets::read(names, variable)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

@@ -3,7 +3,7 @@
 //!
 //! Read it from the inside out. The pure domain decides and never waits:
 //! [`region`], [`health`], [`route`], [`failover`], [`lease`], [`upload`],
-//! [`replication`], [`workset`] and [`config`] have no clock, no random source
+//! [`replication`], [`workset`], [`notify`] and [`config`] have no clock, no random source
 //! and no I/O; `now` and seeds are arguments. [`ports`] names what the domain
 //! needs from the world. The adapters (feature `aws`) are those ports on the
 //! AWS SDK, and `memory` has the same rules without a network. `transport`
@@ -26,6 +26,7 @@ pub mod lambda;
 pub mod lease;
 #[cfg(feature = "memory")]
 pub mod memory;
+pub mod notify;
 pub mod outlook;
 pub mod ports;
 pub mod region;

@@ -7,6 +7,7 @@
 
 mod apis;
 mod objects;
+mod posts;
 mod signs;
 mod uploads;
 
@@ -19,6 +20,7 @@ pub use objects::{
     Attributes, CopySource, Head, Headers, ListedVersion, Metadata, Objects, ObjectsError, Onto, OpenUpload,
     Part, Stored, Tags, Versions,
 };
+pub use posts::{Address, Post, PostAnswer, PostError, Posts};
 pub use signs::{Signed, Signs, Slip};
 pub use uploads::Uploads;
 

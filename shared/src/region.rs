@@ -227,6 +227,9 @@ pub struct Endpoints {
     /// SQS, as a URL with a scheme.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqs: Option<String>,
+    /// SNS, as a URL with a scheme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sns: Option<String>,
     /// The region's HTTPS API, up to but without the `/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,

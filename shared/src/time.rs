@@ -7,6 +7,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+const DAY_S: u64 = 86_400;
+
 /// Milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -31,6 +33,32 @@ impl Timestamp {
     /// The time `span` earlier; `None` if there is none.
     pub fn before(self, span: Duration) -> Option<Self> {
         self.0.checked_sub(millis(span)).map(Self)
+    }
+
+    /// The moment in UTC, as in `2026-11-20T09:15:30.512Z` (RFC 3339).
+    pub fn rfc3339(self) -> String {
+        let [year, month, date, hour, minute, second] = self.utc();
+        let ms = self.0 % 1_000;
+        format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    }
+
+    /// Year, month, date, hour, minute and second in UTC.
+    ///
+    /// The date is Howard Hinnant's `civil_from_days`, for dates since 1970.
+    pub const fn utc(self) -> [u64; 6] {
+        let seconds = self.0 / 1_000;
+        let (days, second) = (seconds / DAY_S, seconds % DAY_S);
+        // Eras of 400 years that begin on 1 March, so that a leap day ends its year.
+        let day = days + 719_468;
+        let (era, day_of_era) = (day / 146_097, day % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted = (5 * day_of_year + 2) / 153;
+        let date = day_of_year - (153 * shifted + 2) / 5 + 1;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        let year = year_of_era + era * 400 + (month <= 2) as u64;
+        [year, month, date, second / 3_600, second / 60 % 60, second % 60]
     }
 
     /// The time `span` later; the end of time if there is none.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "docs/API.md",
@@ -16,6 +16,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/CONFIGURATION.md",
     "docs/DRILL.md",
     "docs/SHIPPING.md",
+    "docs/NOTIFICATIONS.md",
 ];
 
 fn root() -> PathBuf {

@@ -26,8 +26,8 @@ VARIABLES: dict[str, frozenset[str]] = {
     ).items()
 }
 
-# Variables that are not ours: for the TLS library.
-FOREIGN_VARIABLES = frozenset({"SSL_CERT_FILE"})
+# Variables that are not settings: for the TLS library, and secrets that the configuration names.
+FOREIGN_VARIABLES = frozenset({"SSL_CERT_FILE", "WEBHOOK_SECRET_1", "WEBHOOK_SECRET_2"})
 
 # `*` where AWS demands it: (resource, Sid) and the reason.
 WILD_ACTIONS = {
@@ -49,6 +49,8 @@ METRICS = {
     "UploadSuccess": ("Region",),
     "UploadFailure": ("Region",),
     "UploadThroughput": ("Region",),
+    "OldestNotificationAge": ("Region",),
+    "NotificationsParked": ("Region",),
 }
 
 # Alarms that may mean that work has to move, by the start of their logical id. These wake the
@@ -202,6 +204,20 @@ def variables_are_the_ones_read(template: Template) -> Problems:
 
 def _variables(properties: dict[str, Any]) -> set[str]:
     return set(properties.get("Environment", {}).get("Variables", {}))
+
+
+def only_named_topics_are_told(template: Template) -> Problems:
+    """A role publishes to the topics that `NotifyTopicArns` names, and its secrets are not echoed."""
+    for statement in template.statements():
+        of_a_role = statement.allows and "Principal" not in statement.body
+        if of_a_role and any(action.startswith("sns:") for action in statement.actions):
+            if statement.actions != ["sns:Publish"]:
+                yield f"{statement} allows {statement.actions}: want sns:Publish alone"
+            if statement.resources != [{"Ref": "NotifyTopicArns"}]:
+                yield f"{statement} may tell other topics: want !Ref NotifyTopicArns"
+    for name, parameter in template.body.get("Parameters", {}).items():
+        if "Secret" in name and parameter.get("NoEcho") is not True:
+            yield f"the parameter `{name}` is shown to whoever looks: set NoEcho"
 
 
 def each_function_has_its_log_group(template: Template) -> Problems:
@@ -466,6 +482,7 @@ EVERYWHERE = (
     each_function_has_its_own_role,
     roles_reach_the_tables_of_their_function,
     variables_are_the_ones_read,
+    only_named_topics_are_told,
     each_function_has_its_log_group,
     queues_outlast_their_consumers,
     alarms_say_what_to_do,

@@ -110,6 +110,19 @@ class PlantedMistakes(unittest.TestCase):
 
         self.caught(REGION, edit, "may only stand for the region")
 
+    def test_a_topic_that_nobody_named(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            policy = r["UploadOrchestratorTopics"]["PolicyDocument"]["Statement"]
+            policy[0]["Resource"] = "arn:aws:sns:us-west-2:000000000000:other"
+
+        self.caught(REGION, edit, "`TellTopics`", "NotifyTopicArns")
+
+    def test_a_secret_that_is_shown(self) -> None:
+        template = REGION.copy()
+        del template.body["Parameters"]["WebhookSecret1"]["NoEcho"]
+        found = list(rules.judge(template))
+        self.assertTrue(any("`WebhookSecret1`" in problem for problem in found), found)
+
     def test_a_wildcard_for_a_bucket(self) -> None:
         def edit(r: dict[str, dict[str, Any]]) -> None:
             statement(r["UploadOrchestratorRole"], "CopyToEveryRegion")["Resource"] = (

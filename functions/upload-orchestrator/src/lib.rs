@@ -19,6 +19,7 @@ mod heir;
 mod intake;
 mod inventory;
 mod job;
+mod notify;
 mod past;
 mod pay;
 mod proof;
@@ -35,7 +36,7 @@ use std::iter;
 
 use futures::{StreamExt as _, stream};
 use sealane::{
-    ports::{Clock, Objects, Rows, RowsError},
+    ports::{Clock, Objects, Posts, Rows, RowsError},
     replication::{Disposition, Outcome},
 };
 use serde::Serialize;
@@ -45,6 +46,7 @@ use pay::Debt;
 
 pub use deps::{Deps, Invocation, NoBucket, Pause, Policy};
 pub use inventory::{Walk, WalkError, walk};
+pub use notify::{Herald, TRY_MAX, Told};
 pub use sweep::{OWED_MAX, Sweep};
 pub use wake::{QueueMessage, Wake, WakeError};
 
@@ -116,6 +118,32 @@ pub async fn run<O: Objects, R: Rows, C: Clock>(
         || iter::once(line).chain(sweep::ended_metrics(deps.here, &ended, deps.clock.now())).collect();
     let metrics = deps.config.metrics_interval.map(|_| lines()).unwrap_or_default();
     Ok(Reply { answer, metrics })
+}
+
+/// As [`run`], and at the tick tells others beside it what happened, if this is the region that does.
+///
+/// # Errors
+/// As for [`run`]. Nobody who does not listen makes it fail.
+pub async fn run_and_tell<O: Objects, R: Rows, C: Clock, P: Posts>(
+    deps: &Deps<O, R, C>,
+    herald: &Herald<R, P>,
+    invocation: &Invocation,
+    event: &Value,
+) -> Result<Reply, RunError> {
+    let wake = Wake::read(event)?;
+    let at = (&deps.config, deps.here, &deps.clock);
+    let (reply, told) = futures::join!(
+        Box::pin(run(deps, invocation, event)),
+        Box::pin(notify::tell(herald, at, invocation, &wake))
+    );
+    let mut reply = reply?;
+    if let Some(Told { told, failed, waiting, parked, oldest_age_s }) = told {
+        tracing::info!(told, failed, waiting, parked, oldest_age_s, "told others");
+    }
+    if let (Some(told), Some(_)) = (told, deps.config.metrics_interval) {
+        reply.metrics.push(told.metrics(deps.here, deps.clock.now()));
+    }
+    Ok(reply)
 }
 
 /// Writes down what the messages lead to, and pays what is due of it; answers with the reply and

@@ -2,15 +2,16 @@
 
 use lambda_runtime::LambdaEvent;
 use sealane::{
-    aws::{Aws, Limits, SystemClock},
+    aws::{Aws, DynamoRows, HttpPosts, Limits, SystemClock},
     checksum::Checksum,
+    config::Config,
     edge, lambda,
     region::Region,
-    store::LedgerTable,
+    store::{LedgerTable, NoticeTable, WorksetTable},
     time::Timestamp,
 };
 use serde_json::Value;
-use upload_orchestrator::{Deps, Invocation, NoBucket, Policy, run};
+use upload_orchestrator::{Deps, Herald, Invocation, NoBucket, Policy, TRY_MAX, run_and_tell};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -25,6 +26,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let owner = config.account_id.as_deref();
     let bucket = |r: &Region| Some((r.name, aws.shipping(r, owner, limits)?));
     let buckets = config.full_regions().filter_map(bucket).collect();
+    let herald = herald(&aws, &config, home);
     let deps = Deps {
         config,
         here,
@@ -35,7 +37,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         policy,
     };
     lambda::serve(|event: LambdaEvent<Value>| {
-        let deps = &deps;
+        let (deps, herald) = (&deps, &herald);
         async move {
             let context = event.context;
             let invocation = Invocation {
@@ -43,10 +45,26 @@ async fn main() -> Result<(), lambda_runtime::Error> {
                 owner: context.request_id,
                 deadline: Timestamp::from_millis(context.deadline),
             };
-            let reply = Box::pin(run(deps, &invocation, &event.payload)).await?;
+            let reply = Box::pin(run_and_tell(deps, herald, &invocation, &event.payload)).await?;
             lambda::print_metrics(&reply.metrics);
             Ok::<_, upload_orchestrator::RunError>(reply.answer)
         }
     })
     .await
+}
+
+/// What telling others works with. A secret that is missing is told of once here: copies are made without it.
+fn herald(aws: &Aws, config: &Config, home: &Region) -> Herald<DynamoRows, HttpPosts> {
+    let (secrets, missing) = edge::secrets(config);
+    for variable in missing {
+        tracing::error!(variable, "a variable holds no secret of a webhook");
+    }
+    let rows = || aws.rows(home, &config.tables.worksets, "by-state", Limits::CALL);
+    Herald {
+        worksets: WorksetTable::new(rows()).telling(config.notifications.states()),
+        notices: NoticeTable::new(rows()),
+        control: aws.control(config, home.name, Limits::CALL),
+        posts: aws.posts(config, Limits { attempt: TRY_MAX, ..Limits::CALL }.once()),
+        secrets,
+    }
 }

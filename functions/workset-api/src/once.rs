@@ -18,7 +18,7 @@ use sealane::{
     region::RegionName,
     store::{CallName, Versioned, WorksetTable},
     time::Timestamp,
-    workset::{Call, Reply, Standing, standing},
+    workset::{Call, Reply, Standing, WorksetId, standing},
 };
 
 use crate::{
@@ -108,6 +108,25 @@ impl<'a, R: Rows> Pen<'a, R> {
     /// A write that is not kept, since the version that it names lets it happen once.
     pub(crate) fn unkept(request: &str) -> Self {
         Self { kept: None, write: request.to_owned(), began: Timestamp::default() }
+    }
+
+    /// A write that happens once by itself, as [`unkept`](Self::unkept), of a workset whose states
+    /// somebody is told of: what it is about to do is written down all the same, so that nobody is told
+    /// of it too seldom if this function dies over it.
+    pub(crate) fn noted<C: Clock>(
+        app: &App<R, C>,
+        table: &'a WorksetTable<R>,
+        caller: &Caller,
+        id: &WorksetId,
+        request: &str,
+    ) -> Self {
+        let unkept = Self::unkept(request);
+        let is_told = !app.deps.config.notifications.states().is_empty();
+        let Some(key) = request.parse().ok().filter(|_| is_told) else { return unkept };
+        let (tenant, owner) = (caller.tenant.clone(), request.to_owned());
+        let name = CallName { tenant, operation: format!("DELETE /v1/worksets/{id}"), key };
+        let kept = Kept { table, name, fingerprint: owner.clone(), owner, held: None, is_own: false };
+        Self { kept: Some(kept), began: app.now(), ..unkept }
     }
 
     /// The name that the effects of this call carry.

@@ -10,6 +10,7 @@ mod errors;
 mod lean;
 mod live;
 mod objects;
+mod posts;
 mod resolver;
 mod rows;
 mod versions;
@@ -32,6 +33,7 @@ pub use connections::{Connections, Https};
 use lean::{Keys, Lean, Place, Signer};
 pub use live::HttpApis;
 pub use objects::S3Objects;
+pub use posts::HttpPosts;
 pub use rows::DynamoRows;
 
 use crate::{
@@ -152,6 +154,20 @@ impl Aws {
     /// admits, whatever the names stand for.
     pub fn apis(&self, regions: &[Region], limits: Limits, security: &endpoint::Policy) -> HttpApis {
         HttpApis::new(self.connections.connector(limits, security), regions)
+    }
+
+    /// What sends notices, over connections of its own: to URLs at addresses that `security` admits,
+    /// whatever the names stand for, and to topics with these credentials.
+    pub fn posts(&self, config: &Config, limits: Limits) -> HttpPosts {
+        // Topics lie at AWS or where the configuration was checked to point.
+        let anywhere = endpoint::Policy { allow_local: true, hosts: None };
+        HttpPosts {
+            web: self.connections.connector(limits, &config.security),
+            topics: self.connections.connector(limits, &anywhere),
+            endpoints: posts::endpoints(&config.regions),
+            keys: self.keys.clone(),
+            limit: limits.attempt,
+        }
     }
 
     /// The budget of repeats that every client of `region` shares.

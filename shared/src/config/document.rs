@@ -9,6 +9,7 @@ use super::{
     settings::{Fallback, REGION_SETTINGS, SETTINGS},
 };
 use crate::{
+    notify::{Channel, Target},
     region::{HealthCheck, Region},
     replication::{Goes, Rule},
     time::Human,
@@ -61,6 +62,10 @@ impl Config {
             "replication": {
                 "rules": self.replication.rules.iter().map(rule).collect::<Vec<_>>(),
                 "relay": self.replication.relay,
+            },
+            "notifications": {
+                "targets": self.notifications.targets.iter().map(target).collect::<Vec<_>>(),
+                "attempts_max": self.notifications.attempts_max,
             },
             "capacity": { "lease_ttl": text(self.lease.ttl) },
             "monitoring": {
@@ -133,6 +138,24 @@ fn rule(rule: &Rule) -> Value {
         "regions": regions,
         "residency": Some(&rule.residency).filter(|tags| !tags.is_empty()),
         "storage_class": rule.class,
+    });
+    leave_out_defaults(&mut document, "");
+    document
+}
+
+fn target(target: &Target) -> Value {
+    let (kind, topic, url, secret_env) = match &target.channel {
+        Channel::Sns { topic } => ("sns", Some(topic.as_str()), None, None),
+        Channel::Webhook { url, secret_env } => ("webhook", None, Some(url), Some(secret_env)),
+    };
+    let mut document = json!({
+        "name": target.name.as_str(),
+        "kind": kind,
+        "topic_arn": topic,
+        "url": url,
+        "secret_env": secret_env,
+        "events": target.about,
+        "states": target.states,
     });
     leave_out_defaults(&mut document, "");
     document

@@ -1,7 +1,7 @@
 //! The configuration: documented defaults, a YAML document, and the environment over both.
 //!
-//! Everything that can be set stands in [`SETTINGS`], [`REGION_SETTINGS`] and [`RULE_SETTINGS`],
-//! once. One reading finds all problems, each with its key, its value and the
+//! Everything that can be set stands in [`SETTINGS`], [`REGION_SETTINGS`], [`RULE_SETTINGS`]
+//! and [`TARGET_SETTINGS`], once. One reading finds all problems, each with its key, its value and the
 //! remedy; unknown keys and variables are problems, too. Files and the process
 //! environment are left to the caller.
 
@@ -9,6 +9,7 @@ mod checks;
 mod document;
 pub mod known;
 mod layers;
+mod notifications;
 mod problem;
 mod reference;
 mod regions;
@@ -23,10 +24,12 @@ use std::{path::PathBuf, time::Duration};
 
 pub use problem::{Problem, Problems};
 pub use reference::reference;
-pub use settings::{Fallback, PREFIX, REGION_SETTINGS, RULE_SETTINGS, SETTINGS, Setting, Shape};
+pub use settings::{
+    Fallback, PREFIX, REGION_SETTINGS, RULE_SETTINGS, SETTINGS, Setting, Shape, TARGET_SETTINGS,
+};
 
 use crate::{
-    endpoint, failover, health, lease,
+    endpoint, failover, health, lease, notify,
     region::{HealthCheck, Region, RegionName},
     replication, route, upload,
 };
@@ -121,6 +124,8 @@ pub struct Config {
     pub state_folder: Option<PathBuf>,
     /// Where objects go.
     pub replication: replication::Rules,
+    /// Who is told of what happens.
+    pub notifications: notify::Policy,
     /// How long uploads hold their slots.
     pub lease: lease::Policy,
     /// Time between two metric lines; `None` when monitoring is off.
@@ -182,6 +187,7 @@ impl Config {
         let (failover, api) = (sections::failover(group), sections::api(group));
         checks::drain(group, &failover, &api);
         let replication = rules::replication(group, &listed);
+        let notifications = notifications::notifications(group, &security);
         let config = Self {
             enabled,
             account_id: sections::account_id(group),
@@ -194,6 +200,7 @@ impl Config {
             upload,
             state_folder: sections::state_folder(group),
             replication,
+            notifications,
             lease: sections::lease(group),
             metrics_interval: sections::metrics_interval(group),
             api,

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::settings::{Fallback, REGION_SETTINGS, RULE_SETTINGS, SETTINGS, Setting, variable};
+use super::settings::{
+    Fallback, REGION_SETTINGS, RULE_SETTINGS, SETTINGS, Setting, TARGET_SETTINGS, variable,
+};
 
 const INTRODUCTION: &str = "\
 <!-- Written by `cargo run -p sealane --example configuration > docs/CONFIGURATION.md`; a test compares. -->
@@ -27,9 +29,11 @@ pub fn reference() -> String {
     for setting in SETTINGS {
         row(&mut page, setting, &format!(" `{}` |", setting.variable()));
     }
-    for (of, list, settings) in
-        [("region", "regions", REGION_SETTINGS), ("rule", "replication.rules", RULE_SETTINGS)]
-    {
+    for (of, list, settings) in [
+        ("region", "regions", REGION_SETTINGS),
+        ("rule", "replication.rules", RULE_SETTINGS),
+        ("target", "notifications.targets", TARGET_SETTINGS),
+    ] {
         let variable = variable(list);
         let _ = write!(
             page,

@@ -183,6 +183,7 @@ fn endpoints(entry: &mut Group, security: &endpoint::Policy) -> Endpoints {
         dynamodb: url("endpoints.dynamodb", Service),
         cloudwatch: url("endpoints.cloudwatch", Service),
         sqs: url("endpoints.sqs", Service),
+        sns: url("endpoints.sns", Service),
         api: url("endpoints.api", Api),
     }
 }

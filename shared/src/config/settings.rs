@@ -121,6 +121,8 @@ pub const SETTINGS: &[Setting] = &[
     derived("upload.state_folder", "`sealane/uploads` in `$XDG_STATE_HOME`, else in `~/.local/state`", "Folder in which `sealane upload` notes what a later run needs to go on after it was stopped."),
     list("replication.rules", Fallback::Value("[]"), "Where objects go, the first rule that fits one decides; the settings of a rule are in the third table. What none fits goes to every full region."),
     value("replication.relay", "cost", "Whether a copy may be sent on from the region that got it: `cost`, where that saves more than 5% of what sending each from its source costs, or `off`."),
+    list("notifications.targets", Fallback::Value("[]"), "Who is told when a workset changes its state or the active region changes, at most 8; the settings of a target are in the fourth table."),
+    value("notifications.attempts_max", "30", "Tries after which a notification that nobody takes is parked for an operator, 1 to 100. With the waits between them, 30 are about half a day."),
     value("capacity.lease_ttl", "60s", "Time after which the slot of an upload that no longer renews its lease is free again, 10 s to 1 h."),
     value("monitoring.enabled", "true", "Whether metric lines are written."),
     value("monitoring.metrics_interval", "10s", "Time between two metric lines."),
@@ -156,6 +158,7 @@ pub const REGION_SETTINGS: &[Setting] = &[
     derived("endpoints.dynamodb", "AWS", "DynamoDB, likewise."),
     derived("endpoints.cloudwatch", "AWS", "CloudWatch, likewise."),
     derived("endpoints.sqs", "AWS", "SQS, likewise; asked by `sealane replication dlq` and `redrive`."),
+    derived("endpoints.sns", "AWS", "SNS, likewise; asked for topics of this region."),
     derived("endpoints.api", "none: its API is not probed", "The region's HTTPS API, likewise, up to but without the `/v1`."),
     derived("transfer_out_usd_per_gb", "the list price, where known", "Price of sending to another region, in dollars per GB; 0 or more."),
 ];
@@ -169,6 +172,18 @@ pub const RULE_SETTINGS: &[Setting] = &[
     list("regions", Fallback::Derived("every full region"), "The full regions that get a copy, instead of `copies`."),
     list("residency", Fallback::Value("[]"), "Tags that a region must have to get a copy, all of them. Nothing outranks this."),
     derived("storage_class", "that of the object", "Storage class of the copies: one for all, or a map from region to class, such as `{eu-west-1: DEEP_ARCHIVE}`. An upload keeps its own. A copy in an archive class is sent on to nobody."),
+];
+
+/// The settings of one target: keys of an entry of `notifications.targets`.
+#[rustfmt::skip]
+pub const TARGET_SETTINGS: &[Setting] = &[
+    setting("name", Fallback::Required, "What it is called: 1 to 32 lower-case letters, digits and dashes. What it has yet to hear is kept under this name."),
+    setting("kind", Fallback::Required, "How it is told: `sns` or `webhook`."),
+    derived("topic_arn", "required for `sns`", "The topic, a standard one, in any region. The template's `NotifyTopicArns` has to name it, too."),
+    derived("url", "required for `webhook`", "Where the requests go, as an `https` URL of a host that `security.endpoint_hosts` allows, without a query."),
+    derived("secret_env", "required for `webhook`", "The environment variable that holds the secret which signs the requests, such as `WEBHOOK_SECRET_1`; the secret itself stands nowhere in the configuration."),
+    list("events", Fallback::Value("[workset, failover]"), "What it is told of: `workset`, `failover` or both."),
+    list("states", Fallback::Derived("every state"), "The states that it is told of when a workset reaches one, such as `[complete, error]`."),
 ];
 
 /// Names that other systems of this kind use for one of our settings, and what to mind.

@@ -51,25 +51,26 @@ impl<R: Rows> WorksetTable<R> {
         old: Option<&Versioned<Call>>,
         new: Call,
     ) -> Result<Versioned<Call>, RowsError> {
-        let expires_at = new.expires_at;
-        keep(self.rows(), name.row(), old, new, expires_at).await
+        let (key, expires_at) = (name.row(), new.expires_at);
+        let index = self.unfinished(&key, &new);
+        keep(self.rows(), (key, index), old, new, expires_at).await
     }
 }
 
-/// Replaces the row at `key`, which the table may drop after `expires_at`, if it still is `old`.
+/// Replaces the row at `key`, which lies at `index` in the index and which the table may drop after `expires_at`, if it still is `old`.
 ///
 /// # Errors
 /// [`RowsError::Conflict`] when another write was first. Else when the replica does not answer.
 pub(super) async fn keep<R: Rows, T: Serialize + Send + Sync>(
     rows: &R,
-    key: Key,
+    (key, index): (Key, Option<Key>),
     old: Option<&Versioned<T>>,
     new: T,
     expires_at: Timestamp,
 ) -> Result<Versioned<T>, RowsError> {
     let version = old.map_or(0, |old| old.version) + 1;
     let row = encode(key, version, &new)?;
-    let row = Row { expires_s: Some(expires_at.as_millis().div_ceil(1_000)), ..row };
+    let row = Row { index, expires_s: Some(expires_at.as_millis().div_ceil(1_000)), ..row };
     let when = old.map_or(When::Absent, |old| When::Version(old.version));
     match rows.write(&row, when).await {
         Ok(()) => {}

@@ -10,6 +10,7 @@ mod leases;
 mod ledger;
 mod locks;
 mod marks;
+mod notices;
 mod tickets;
 mod trail;
 mod worksets;
@@ -25,8 +26,11 @@ pub use health::HealthTable;
 pub use ledger::{Due, LedgerTable, Walked};
 pub use locks::LockRow;
 pub use marks::MarksTable;
+pub use notices::{Lined, NoticeTable};
 pub use trail::Trail;
-pub use worksets::{Conflict, Conflicts, Count, Filter, Held, History, Listed, WorksetTable, WriteError};
+pub use worksets::{
+    Conflict, Conflicts, Count, Filter, Held, History, Listed, Untold, Waiting, WorksetTable, WriteError,
+};
 
 use crate::ports::{Key, Row, RowsError};
 

@@ -43,7 +43,7 @@ impl<R: Rows> WorksetTable<R> {
         new: Ticket,
     ) -> Result<Versioned<Ticket>, RowsError> {
         let (key, expires_at) = (row(tenant, &new.id), new.expires_at);
-        keep(self.rows(), key, old, new, expires_at).await
+        keep(self.rows(), (key, None), old, new, expires_at).await
     }
 }
 

@@ -8,6 +8,9 @@
 //! a reader of the history sees the event in the workset's row until then. No
 //! state is ever without its history, and no event tells of a write that lost.
 //!
+//! The row of an event is its entry in the outbox, too, where somebody is told of such events: it
+//! lies in the index until they are. That costs no write more.
+//!
 //! Each event is tied to the one before by its [`Link`], so that the history is
 //! the audit as well: what was changed or taken out of it later shows.
 //!
@@ -17,6 +20,7 @@
 //! loser between its two writes.
 
 mod conflicts;
+mod outbox;
 mod queue;
 
 use std::cmp::Reverse;
@@ -31,6 +35,7 @@ use crate::{
 };
 
 pub use conflicts::{Conflict, Conflicts};
+pub use outbox::{Untold, Waiting};
 pub use queue::Count;
 
 /// JSON after which a list ends early: a reply of a Lambda function ends at 6 MB,
@@ -92,12 +97,21 @@ pub enum WriteError {
 #[derive(Debug, Clone)]
 pub struct WorksetTable<R> {
     rows: R,
+    /// The states that somebody is told of when a workset reaches one.
+    heard: Vec<State>,
 }
 
 impl<R: Rows> WorksetTable<R> {
     /// The table behind `rows`.
     pub const fn new(rows: R) -> Self {
-        Self { rows }
+        Self { rows, heard: Vec::new() }
+    }
+
+    /// The same table for writers of which somebody is told: what brings a workset into one of `states`
+    /// goes into the outbox. See [`Policy::states`](crate::notify::Policy::states).
+    #[must_use]
+    pub fn telling(self, states: Vec<State>) -> Self {
+        Self { heard: states, ..self }
     }
 
     /// The workset, if the tenant has one of that id.
@@ -298,6 +312,7 @@ impl<R: Rows> WorksetTable<R> {
     /// Gives the event of the last write its own row. It is fine if it has one.
     async fn keep_event(&self, held: &Held) -> Result<(), RowsError> {
         let row = encode(event_key(held), 1, &held.last)?;
+        let row = Row { index: self.untold_at(&row.key, &held.last), ..row };
         match self.rows.write(&row, When::Absent).await {
             Ok(()) | Err(RowsError::Conflict) => Ok(()),
             Err(error) => Err(error),

@@ -14,6 +14,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::name::WorksetId;
 use crate::time::Timestamp;
 
 /// How long the reply of a call is kept: longer than any queue redelivers.
@@ -23,6 +24,9 @@ pub const KEPT_FOR: Duration = Duration::from_secs(35 * 24 * 3600);
 /// function may run. Clocks of two machines are compared here; a difference makes a
 /// take-over early or late, and the epoch makes an early one harmless.
 pub const AT_WORK_MAX: Duration = Duration::from_secs(30);
+
+/// What the step of a call begins with that is about to write a workset.
+const WRITES: &str = "write ";
 
 /// Steps that a journal holds; the oldest give way.
 const STEPS_MAX: usize = 64;
@@ -154,6 +158,17 @@ impl Call {
         call.noted(step)
     }
 
+    /// The step of a call that is about to write a workset.
+    pub fn write_step(id: &WorksetId) -> String {
+        format!("{WRITES}{id}")
+    }
+
+    /// The workset that it was about to write last, while nobody has seen the end of that.
+    pub fn open_write(&self) -> Option<WorksetId> {
+        let last = self.steps.last().filter(|_| self.stage == Stage::AtWork)?;
+        last.strip_prefix(WRITES)?.parse().ok()
+    }
+
     /// The record with one more step in its journal.
     #[must_use]
     pub fn noted(mut self, step: &str) -> Self {
@@ -234,6 +249,15 @@ mod tests {
         assert_eq!((second.epoch, second.owner.as_str()), (2, "second"));
         assert_eq!(second.steps, ["write", "lock ws-002"]);
         assert_eq!(standing(Some(&second), "f", at(99_001)), Standing::AtWork(Duration::from_millis(29_999)));
+    }
+
+    #[test]
+    fn a_write_is_open_until_its_end_is_seen() {
+        let id: WorksetId = "ws-002".parse().unwrap();
+        let writes = begun().noted(&Call::write_step(&id));
+        assert_eq!(writes.open_write(), Some(id));
+        let ended = [begun(), begun().noted("lock"), writes.clone().done(reply()), writes.released()];
+        assert!(ended.iter().all(|call| call.open_write().is_none()));
     }
 
     #[test]

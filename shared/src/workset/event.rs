@@ -160,6 +160,11 @@ impl Event {
         }
     }
 
+    /// Whether the workset came into another state by it, or into being.
+    pub fn changes_state(&self) -> bool {
+        self.from != Some(self.to)
+    }
+
     /// Where it stands in its history.
     pub fn place(&self) -> Place {
         let digest = rapidhash::v3::rapidhash_v3(self.request.as_bytes()).to_le_bytes();

@@ -10,7 +10,7 @@ use super::{
     name::{Tenant, WorksetId},
     state::State,
 };
-use crate::{time::Timestamp, upload::ticket::TicketId};
+use crate::{notify::TargetName, time::Timestamp, upload::ticket::TicketId};
 
 /// Sort key of the row that is the workset itself.
 pub const META: &str = "meta";
@@ -60,6 +60,45 @@ pub fn upload(tenant: &Tenant, id: &TicketId) -> String {
 
 /// Sort key of an upload.
 pub const UPLOAD: &str = "upload";
+
+/// Index partition of the events that somebody has yet to be told of.
+pub const UNTOLD: &str = "~outbox";
+
+/// Index partition of the calls that may have written a workset and whose end nobody has seen.
+pub const UNFINISHED: &str = "~outbox#calls";
+
+/// Sort key in those partitions: `<ms>#<partition>#<sort>`, so that text order is the order of age.
+pub fn aged(at: Timestamp, partition: &str, sort: &str) -> String {
+    format!("{}#{partition}#{sort}", age(at))
+}
+
+/// The part of [`aged`] that says when.
+pub fn age(at: Timestamp) -> String {
+    format!("{:013}", at.as_millis().min(CREATED_MS_MAX))
+}
+
+/// The workset whose row and events lie in `partition`, if [`item`] made it.
+pub fn parse_item(partition: &str) -> Option<(Tenant, WorksetId)> {
+    let (tenant, id) = partition.split_once('#')?;
+    Some((tenant.parse().ok()?, id.parse().ok()?))
+}
+
+/// Whose call lies in `partition`, if [`call`] made it.
+pub fn parse_caller(partition: &str) -> Option<Tenant> {
+    let (tenant, _) = partition.strip_prefix("~call#")?.split_once('#')?;
+    tenant.parse().ok()
+}
+
+/// Partition key of what a target is told of one line: `~notify#<target>#<line>`. No name of a target
+/// holds a `#`.
+pub fn notices(target: &TargetName, line: &str) -> String {
+    format!("~notify#{target}#{line}")
+}
+
+/// Partition key of the row that says how far a target was told of failovers.
+pub fn heard(target: &TargetName) -> String {
+    format!("~notify#{target}")
+}
 
 /// What the sort keys of one priority begin with, and the text behind the last of them.
 pub fn span(priority: Priority) -> (String, String) {
@@ -154,6 +193,9 @@ mod tests {
             let (tenant_a, tenant_b): (Tenant, Tenant) = (t.parse().unwrap(), u.parse().unwrap());
             let (id_a, id_b): (WorksetId, WorksetId) = (i.parse().unwrap(), j.parse().unwrap());
             prop_assert_eq!(item(&tenant_a, &id_a) == item(&tenant_b, &id_b), t == u && i == j);
+            prop_assert_eq!(parse_item(&item(&tenant_a, &id_a)), Some((tenant_a.clone(), id_a)));
+            let key: CallKey = "a#b".parse().unwrap();
+            prop_assert_eq!(parse_caller(&call(&tenant_a, "/v1/x", &key)), Some(tenant_a));
         }
     }
 }

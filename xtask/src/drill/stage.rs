@@ -164,7 +164,7 @@ impl Stage {
     /// # Errors
     /// When the command fails.
     pub fn unpin(&self) -> Result<(), CloudError> {
-        self.sealane(&["failover", "unpin", PRIMARY, "--by", OPERATOR])
+        self.sealane(&["failover", "unpin", PRIMARY, "--by", OPERATOR, "--reason", "the drill is over"])
     }
 
     fn sealane(&self, arguments: &[&str]) -> Result<(), CloudError> {

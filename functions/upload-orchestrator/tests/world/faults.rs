@@ -15,8 +15,8 @@ use sealane::{
     checksum::Checksum,
     memory::{MemoryObjects, MemoryRows},
     ports::{
-        Attributes, CopySource, Cursor, Head, Key, Objects, ObjectsError, Onto, Page, Part, Row, Rows,
-        RowsError, Silence, Stored, Tags, Versions, When,
+        Attributes, CopySource, Cursor, Head, Key, Objects, ObjectsError, Onto, Page, Part, Post, PostAnswer,
+        PostError, Posts, Row, Rows, RowsError, Silence, Stored, Tags, Versions, When,
     },
 };
 use std::sync::Arc;
@@ -257,6 +257,12 @@ impl Objects for Faulty<MemoryObjects> {
     ) -> Result<Part, ObjectsError> {
         self.script.parts_copied.fetch_add(1, SeqCst);
         call!(self, silent_bucket(&self.inner), self.inner.copy_part(source, key, upload, number, range))
+    }
+}
+
+impl<P: Posts> Posts for Faulty<P> {
+    async fn post(&self, post: &Post) -> Result<PostAnswer, PostError> {
+        call!(self, PostError::NoAnswer { how: Silence::Timeout }, self.inner.post(post))
     }
 }
 

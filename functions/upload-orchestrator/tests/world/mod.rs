@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a failed expectation is how a test fails")]
 
 pub mod faults;
+pub mod town;
 
 use std::{
     collections::BTreeMap,

@@ -7,7 +7,7 @@ use sealane::{
     ports::{Clock, Rows},
     region::RegionName,
     store::{Held, WorksetTable, WriteError},
-    workset::{By, Event, Reply, Workset, WorksetId},
+    workset::{By, Call, Event, Reply, Workset, WorksetId},
 };
 use serde_json::json;
 
@@ -59,7 +59,7 @@ pub(super) async fn rewrite<R: Rows, C: Clock>(
         let by = app.by(&caller.actor, primary, pen.write()).await;
         let (workset, last) = decide(&old.workset, &by)?;
         let new = Held { workset, last };
-        pen.begin("write").await?;
+        pen.begin(&Call::write_step(id)).await?;
         app.still(primary).await?;
         match table.replace(&old, &new).await {
             Ok(()) => return Ok(new.workset),

@@ -8,7 +8,7 @@ use sealane::{
     region::RegionName,
     store::{Held, WriteError},
     workset::{
-        self, Amendment, By, IllegalMove, Invalid, Registration, Reply, Report, State as Phase, Text,
+        self, Amendment, By, Call, IllegalMove, Invalid, Registration, Reply, Report, State as Phase, Text,
         Transition, Workset, WorksetId,
     },
 };
@@ -57,7 +57,7 @@ async fn registered<R: Rows, C: Clock>(
     let new = described(app, registration, caller, &by)?;
     let id = new.workset.id.clone();
     for _ in 0..TRIES_MAX {
-        pen.begin("write").await?;
+        pen.begin(&Call::write_step(&id)).await?;
         app.still(primary).await?;
         match table.create(&new).await {
             Ok(()) => return Ok(written(201, primary, &new.workset)),
@@ -275,9 +275,10 @@ pub(super) async fn delete<R: Rows, C: Clock>(
     let if_match = if_match.required()?;
     let primary = app.primary().await?;
     let wanted = Wanted { caller: &caller, id: &id, if_match: &if_match, token: None };
-    let mut pen = Pen::unkept(&request);
+    let mut pen = Pen::noted(&app, replica(&app, primary)?, &caller, &id, &request);
     let deleted = rewrite(&app, primary, &wanted, &mut pen, |old, by| {
         Ok(workset::transition(old, Transition::to(Phase::Deleted), by, 0)?)
     });
-    deleted.await.map(|workset| replied(written(200, primary, &workset), false))
+    let outcome = deleted.await.map(|workset| written(200, primary, &workset));
+    pen.close(outcome).await
 }

@@ -93,7 +93,7 @@ fn copied(well: bool, status: u16, document: &str) -> Result<Copied, Fault> {
 }
 
 /// The body as far as it comes; nothing of one that is longer than an answer may be.
-async fn bounded(body: SdkBody) -> Vec<u8> {
+pub(in super::super) async fn bounded(body: SdkBody) -> Vec<u8> {
     let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     read.map(|read| read.to_bytes().to_vec()).unwrap_or_default()
 }

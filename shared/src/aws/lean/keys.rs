@@ -23,6 +23,9 @@ use tokio::sync::Mutex;
 use super::{Fault, Place, place::IN_QUERY};
 use crate::time::Timestamp;
 
+/// The service that most requests are signed for.
+const S3: &str = "s3";
+
 /// How long before their end credentials are fetched anew.
 const RENEW_BEFORE: Duration = Duration::from_secs(120);
 
@@ -76,12 +79,23 @@ impl Keys {
         place: &Place,
         body: SignableBody<'_>,
     ) -> Result<(), Fault> {
-        let identity: Identity = self.credentials().await?.into();
         let mut settings = plain();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        self.sign_for(request, (S3, place.region.as_str()), settings, body).await
+    }
+
+    /// Signs `request` for a service in a region, as `settings` say.
+    pub(in super::super) async fn sign_for(
+        &self,
+        request: &mut HttpRequest,
+        scope: (&str, &str),
+        settings: SigningSettings,
+        body: SignableBody<'_>,
+    ) -> Result<(), Fault> {
+        let identity: Identity = self.credentials().await?.into();
         let signable = SignableRequest::new(request.method(), request.uri(), request.headers().iter(), body);
         let signable = signable.map_err(|error| unsigned(error.into()))?;
-        let (headers, _) = self.signed(signable, &identity, place, settings)?.into_parts();
+        let (headers, _) = self.signed(signable, &identity, scope, settings)?.into_parts();
         for header in headers {
             let (name, value) = (header.name(), header.value().to_owned());
             let added = request.headers_mut().try_insert(name, value);
@@ -110,7 +124,8 @@ impl Keys {
         let covered = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let signable = SignableRequest::new("PUT", &*url, covered, SignableBody::UnsignedPayload);
         let signable = signable.map_err(|error| unsigned(error.into()))?;
-        let (_, params) = self.signed(signable, &identity, place, settings)?.into_parts();
+        let scope = (S3, place.region.as_str());
+        let (_, params) = self.signed(signable, &identity, scope, settings)?.into_parts();
         for (name, value) in params {
             // Writing to a string does not fail.
             let _ = write!(url, "&{name}={}", utf8_percent_encode(&value, IN_QUERY));
@@ -122,13 +137,13 @@ impl Keys {
         &self,
         signable: SignableRequest<'_>,
         identity: &Identity,
-        place: &Place,
+        (service, region): (&str, &str),
         settings: SigningSettings,
     ) -> Result<SigningInstructions, Fault> {
         let params = v4::SigningParams::builder()
             .identity(identity)
-            .region(place.region.as_str())
-            .name("s3")
+            .region(region)
+            .name(service)
             .time(self.clock.now())
             .settings(settings)
             .build();

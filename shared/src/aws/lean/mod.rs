@@ -23,7 +23,7 @@ use aws_smithy_runtime_api::http::HttpError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
-pub(super) use answer::{Answered, Copied, Took};
+pub(super) use answer::{Answered, Copied, Took, bounded};
 pub(super) use keys::Keys;
 pub(super) use place::Place;
 pub(super) use signer::Signer;
@@ -41,7 +41,8 @@ const SUM: &str = "x-amz-checksum-crc64nvme";
 /// Shortest and longest ceiling of the pause before a repeat, as the SDK's clients have them.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-const AGENT: &str = concat!("sealane/", env!("CARGO_PKG_VERSION"));
+/// How requests name who sends them.
+pub(super) const AGENT: &str = concat!("sealane/", env!("CARGO_PKG_VERSION"));
 
 /// Why a request that went the short way came to nothing.
 #[derive(Debug, thiserror::Error)]

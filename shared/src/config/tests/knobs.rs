@@ -31,7 +31,16 @@ const RULE: (&str, &str) = ("replication.rules", "[{}]");
 /// Endpoints that AWS does not have need leave.
 const LOCAL: (&str, &str) = ("security.allow_local_endpoints", "true");
 
-pub(super) const KNOBS: [Knob; 90] = [
+/// A target that the others change.
+pub(super) const WEBHOOK: &str =
+    "[{name: lims, kind: webhook, url: 'https://lims.example.com/hook', secret_env: WEBHOOK_SECRET_1}]";
+const HOOKED: (&str, &str) = ("notifications.targets", WEBHOOK);
+const TOPIC: (&str, &str) = (
+    "notifications.targets",
+    "[{name: lims, kind: sns, topic_arn: 'arn:aws:sns:us-west-2:123456789012:my-topic'}]",
+);
+
+pub(super) const KNOBS: [Knob; 100] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -83,6 +92,8 @@ pub(super) const KNOBS: [Knob; 90] = [
     knob("upload.state_folder", "/var/lib/sealane"),
     knob("replication.rules", "[{prefix: raw/, copies: 1}]"),
     knob("replication.relay", "off"),
+    knob("notifications.targets", WEBHOOK),
+    knob("notifications.attempts_max", "12"),
     knob("capacity.lease_ttl", "90s"),
     knob("monitoring.enabled", "false"),
     knob("monitoring.metrics_interval", "60s"),
@@ -122,6 +133,7 @@ pub(super) const KNOBS: [Knob; 90] = [
     ),
     knob("regions.2.endpoints.cloudwatch", "https://monitoring.eu-west-1.amazonaws.com"),
     knob("regions.2.endpoints.sqs", "https://sqs.eu-west-1.amazonaws.com"),
+    knob("regions.2.endpoints.sns", "https://sns.eu-west-1.amazonaws.com"),
     knob("regions.2.endpoints.api", "https://sealane.example.com/stage"),
     knob("regions.2.transfer_out_usd_per_gb", "0"),
     beside("replication.rules.0.bucket", "lane-euw1", RULE),
@@ -130,6 +142,17 @@ pub(super) const KNOBS: [Knob; 90] = [
     beside("replication.rules.0.regions", "[eu-west-1]", RULE),
     beside("replication.rules.0.residency", "[us]", RULE),
     beside("replication.rules.0.storage_class", "{eu-west-1: GLACIER_IR}", RULE),
+    beside("notifications.targets.0.name", "ops", HOOKED),
+    beside("notifications.targets.0.url", "https://lims.example.com/other", HOOKED),
+    beside("notifications.targets.0.secret_env", "WEBHOOK_SECRET_2", HOOKED),
+    beside("notifications.targets.0.events", "[failover]", HOOKED),
+    beside("notifications.targets.0.states", "[complete, error]", HOOKED),
+    beside("notifications.targets.0.topic_arn", "arn:aws:sns:us-west-2:123456789012:other", TOPIC),
+    beside(
+        "notifications.targets.0",
+        "{name: lims, kind: sns, topic_arn: 'arn:aws:sns:us-west-2:123456789012:t'}",
+        HOOKED,
+    ),
 ];
 
 fn base_for(knob: &Knob) -> String {
@@ -148,8 +171,9 @@ fn every_setting_has_a_knob_here() {
         let key = format!("regions.2.{}", setting.key);
         assert!(KNOBS.iter().any(|k| k.key == key), "{key}");
     }
-    for setting in RULE_SETTINGS {
-        let key = format!("replication.rules.0.{}", setting.key);
+    let of_rules = RULE_SETTINGS.iter().map(|s| format!("replication.rules.0.{}", s.key));
+    let of_targets = TARGET_SETTINGS.iter().filter(|s| s.key != "kind");
+    for key in of_rules.chain(of_targets.map(|s| format!("notifications.targets.0.{}", s.key))) {
         assert!(KNOBS.iter().any(|k| k.key == key), "{key}");
     }
 }

@@ -1,6 +1,7 @@
 //! Reading as a whole: the layers, the defaults, the pages for people.
 
 mod knobs;
+mod notification_cases;
 mod refusal_cases;
 mod refusals;
 mod region_cases;
@@ -69,14 +70,15 @@ fn what_is_left_out_has_the_default_of_each_policy() {
 #[test]
 fn every_default_of_the_tables_can_be_read() {
     let of_rules = (RULE_SETTINGS, "replication.rules.0.");
-    for (settings, prefix) in [(SETTINGS, ""), (REGION_SETTINGS, "regions.0."), of_rules] {
+    let of_targets = (TARGET_SETTINGS, "notifications.targets.0.");
+    for (settings, prefix) in [(SETTINGS, ""), (REGION_SETTINGS, "regions.0."), of_rules, of_targets] {
         for setting in settings {
             if let Fallback::Value(default) = setting.fallback {
                 let key = format!("{prefix}{}", setting.key);
-                let base = if prefix == of_rules.1 {
-                    with(BASE, "replication.rules", "[{}]")
-                } else {
-                    BASE.to_owned()
+                let base = match prefix {
+                    _ if prefix == of_rules.1 => with(BASE, "replication.rules", "[{}]"),
+                    _ if prefix == of_targets.1 => with(BASE, "notifications.targets", knobs::WEBHOOK),
+                    _ => BASE.to_owned(),
                 };
                 assert_eq!(read(&with(&base, &key, default)), read(&base), "{key}");
             }
@@ -240,8 +242,9 @@ proptest! {
     /// A configuration written out and read back is the same, whatever was set.
     #[test]
     fn documents_round_trip(picks in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
-        // The knobs of a rule need one to change.
+        // The knobs of a rule and of a target need one to change.
         let base = with(BASE, "replication.rules", "[{}]");
+        let base = with(&base, "notifications.targets", knobs::WEBHOOK);
         let document = picks.iter().fold(base, |document, pick| {
             let knob = pick.get(&knobs::KNOBS);
             let wider = with(&document, knob.key, knob.value);

@@ -10,8 +10,11 @@ fn lines(read: Result<Config, Problems>) -> String {
 
 #[test]
 fn each_check_names_the_key_the_value_and_the_remedy() {
-    for (key, value, message) in
-        region_cases::CASES.iter().chain(refusal_cases::CASES).chain(rule_cases::CASES)
+    for (key, value, message) in region_cases::CASES
+        .iter()
+        .chain(refusal_cases::CASES)
+        .chain(rule_cases::CASES)
+        .chain(notification_cases::CASES)
     {
         assert_eq!(lines(read(&with(BASE, key, value))), *message, "{key}: {value}");
     }

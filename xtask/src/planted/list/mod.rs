@@ -6,6 +6,7 @@
 mod copies;
 mod failover;
 mod health;
+mod notices;
 mod route;
 mod store;
 
@@ -14,7 +15,13 @@ use super::Planted;
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Planted> {
-    let lists: [&[Planted]; 5] =
-        [&failover::FAULTS, &health::FAULTS, &route::FAULTS, &store::FAULTS, &copies::FAULTS];
+    let lists: [&[Planted]; 6] = [
+        &failover::FAULTS,
+        &health::FAULTS,
+        &route::FAULTS,
+        &store::FAULTS,
+        &copies::FAULTS,
+        &notices::FAULTS,
+    ];
     lists.concat()
 }
