@@ -5,6 +5,7 @@ use std::{error::Error, io, iter, path::PathBuf};
 use sealane::{
     ports::RowsError,
     region::RegionName,
+    replication::Contradiction,
     transport::{FetchError, JournalError, ShipError, SourceError, UnpackError},
     upload::{InvalidKey, PlanError, TooLarge},
 };
@@ -28,9 +29,9 @@ pub(crate) enum Fault {
     /// A target was named that is not configured.
     #[error(transparent)]
     Target(#[from] crate::notifications::UnknownTarget),
-    /// The copies that are wanted do not fit the regions.
+    /// The copies that are wanted do not fit the rules, or the regions.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Placing(#[from] Contradiction),
     /// What is to be shipped has no name that could be its key.
     #[error("`{}` gives no object key (give one with `--key`)", path.display())]
     NoKey {
@@ -207,10 +208,8 @@ impl Fault {
             | Self::UnpackOfMany => Exit::Usage,
             Self::ManyToResume { .. } => Exit::Usage,
             Self::Stopped { .. } => Exit::Stopped,
-            Self::Plan(PlanError::NoRoute) => Exit::Failed,
-            Self::Plan(
-                PlanError::NoCopies | PlanError::TooManyCopies { .. } | PlanError::MinCopies { .. },
-            ) => Exit::Usage,
+            Self::Placing(Contradiction::Plan(PlanError::NoRoute)) => Exit::Failed,
+            Self::Placing(_) => Exit::Usage,
             Self::Write { source: RowsError::NoAnswer { .. }, .. } => Exit::Unknown,
             Self::Api(fault) => fault.exit(),
             Self::File { .. }

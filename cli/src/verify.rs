@@ -173,7 +173,7 @@ mod tests {
         memory::{Cloud, ManualClock, MemoryObjects},
         time::Timestamp,
         transport::{Order, Source, ship},
-        upload::{Plan, Policy},
+        upload::{Classes, Plan, Policy},
     };
 
     use super::*;
@@ -185,7 +185,7 @@ mod tests {
         let policy = Policy { copies: 2, min_copies: Some(1), ..Policy::default() };
         let plan = Plan::new(&policy, &regions, &regions[..1]).unwrap();
         let (upload_id, key) = ("u-1".to_owned(), "reads".parse().unwrap());
-        let order = Order { upload_id, key, plan, policy, storage_class: None, seed: 7 };
+        let order = Order { upload_id, key, plan, policy, classes: Classes::AsSource, seed: 7 };
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "ACGT").unwrap();
         let (source, clock) = (Source::open(file.path()).unwrap(), ManualClock::at(Timestamp::default()));

@@ -36,6 +36,13 @@ impl Stage {
         Self { folder, stores }
     }
 
+    /// Adds rules on where objects go.
+    fn rules(&self, rules: &str) {
+        let path = self.path("sealane.yaml");
+        let config = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{config}replication: {{rules: {rules}}}\n")).unwrap();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -299,6 +306,46 @@ fn a_dry_run_tells_the_cost_and_sends_nothing() {
     assert!(report["month_usd"].as_f64().unwrap() > 0.0);
     assert!(stage.stores.iter().all(|s| s.state().arrived.is_empty() && s.state().classes.is_empty()));
     assert_eq!(stage.ends("uploads list", 0).0, "nothing is unfinished\n");
+}
+
+#[test]
+fn an_upload_goes_where_the_rules_say_and_a_contradiction_is_refused_by_name() {
+    let stage = Stage::new();
+    stage.rules("[{prefix: here/, residency: [us], copies: 1}, {prefix: cold/, storage_class: STANDARD_IA}]");
+    let file = stage.file("run.bin", PART + 1);
+    let (stdout, _) = stage.ends("upload run.bin --key here/k --dry-run", 0);
+    assert!(stdout.contains("by rule 0 of `replication.rules` (`here/`)\n"), "{stdout}");
+    let (stdout, _) = stage.ends("upload run.bin --key cold/k --dry-run --json", 0);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let classes = [0, 1].map(|copy| report["costs"][copy]["storage_class"].as_str().unwrap().to_owned());
+    assert_eq!(
+        (classes, &report["rule"]["place"]),
+        (["STANDARD", "STANDARD_IA"].map(str::to_owned), &1.into())
+    );
+    let (_, stderr) = stage.ends("upload run.bin --key here/k --min-copies 2", 2);
+    assert!(stderr.contains("rule 0 of `replication.rules` (`here/`) makes 1"), "{stderr}");
+    let holders =
+        |key: &str| [0, 1].map(|store: usize| stage.stores[store].state().objects.contains_key(key));
+    assert_eq!(holders("here/k"), [false; 2], "nothing was sent");
+    stage.ends("upload run.bin --key here/k --prefer us-west-2", 0);
+    assert_eq!(holders("here/k"), [true, false]);
+    stage.ends("upload run.bin --key here/l --copies 2", 0);
+    stage.assert_holds("here/l", &file);
+    stage.ends("upload run.bin --key cold/k --prefer us-west-2", 0);
+    assert_eq!([0, 1].map(|store: usize| stage.stores[store].state().classes.len()), [0, 1]);
+}
+
+#[test]
+fn each_file_of_a_folder_goes_where_its_own_rule_says() {
+    let stage = Stage::new();
+    stage.rules("[{prefix: run-7/tmp/, copies: 1}]");
+    fs::create_dir_all(stage.path("run-7/tmp")).unwrap();
+    fs::write(stage.path("run-7/tmp/a"), "ACGT").unwrap();
+    fs::write(stage.path("run-7/b"), "ACGT").unwrap();
+    stage.ends("upload run-7 --each --prefer us-west-2", 0);
+    let held =
+        [0, 1].map(|store: usize| stage.stores[store].state().objects.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(held, [vec!["run-7/b", "run-7/tmp/a"], vec!["run-7/b"]]);
 }
 
 #[test]

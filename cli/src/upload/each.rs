@@ -30,13 +30,15 @@ const JOBS: u16 = 16;
 pub(super) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
     let journals = state::journals(args.state_folder.as_deref(), &config);
     let job = Job::planned(args.path(), &args, config).await?;
-    let prefix = job.order.key.as_str().strip_suffix(".tar.zst").unwrap_or(job.order.key.as_str()).to_owned();
-    let objects = objects(&job, args.key.as_ref().map_or(prefix.as_str(), ObjectKey::as_str))?;
+    let objects = objects(&job, args.keys(&job.source)?)?;
+    let plan_of = |(_, order): &(Source, Order)| (order.key.clone(), order.plan.clone());
+    let plans: BTreeMap<_, _> = objects.iter().map(plan_of).collect();
     let batch = sent(&job, &args, &journals, objects, console).await?;
     let batch = explained(batch, &job);
     console.show(&batch)?;
     args.receipt.map(|file| super::keep(&batch, file)).transpose()?;
-    let of_receipt = |receipt: &Receipt| super::exit(receipt, &job.order.plan);
+    let of_receipt =
+        |receipt: &Receipt| super::exit(receipt, plans.get(&receipt.key).unwrap_or(&job.order.plan));
     let exits = batch.receipts.iter().map(of_receipt);
     let lost = (!batch.unshipped.is_empty()).then_some(Exit::Failed);
     Ok(exits.chain(lost).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Done))
@@ -58,16 +60,12 @@ fn explained(batch: Batch, job: &Job) -> Batch {
     Batch { receipts, ..batch }
 }
 
-/// Each file with its order: the keys are the prefix and the names below the folder.
-fn objects(job: &Job, prefix: &str) -> Result<Vec<(Source, Order)>, Fault> {
-    let one = |(number, (name, source)): (usize, (String, Source))| {
-        let key = format!("{prefix}/{name}").parse();
-        let refuse = |invalid| Fault::NoKey { path: source.path().to_owned(), source: Some(invalid) };
-        let upload_id = format!("{}-{number}", job.order.upload_id);
-        let order = Order { key: key.map_err(refuse)?, upload_id, ..job.order.clone() };
-        Ok((source, order))
+/// Each file with its order; the rules may send each elsewhere.
+fn objects(job: &Job, keys: Vec<ObjectKey>) -> Result<Vec<(Source, Order)>, Fault> {
+    let one = |(number, ((_, source), key)): (usize, ((String, Source), ObjectKey))| {
+        Ok((source, job.order_of(key, format!("{}-{number}", job.order.upload_id))?))
     };
-    job.source.each().into_iter().enumerate().map(one).collect()
+    job.source.each().into_iter().zip(keys).enumerate().map(one).collect()
 }
 
 /// Ships all objects, with one lease a region for all of them.

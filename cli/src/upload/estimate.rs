@@ -4,6 +4,8 @@ use std::fmt;
 
 use sealane::{
     config::Config,
+    region::RegionName,
+    replication::Named,
     route::Route,
     units::ByteSize,
     upload::{
@@ -13,7 +15,7 @@ use sealane::{
 };
 use serde::Serialize;
 
-use super::{Args, Job};
+use super::{Args, Job, job::Placed};
 use crate::{
     console::{Console, warn},
     exit::Exit,
@@ -29,7 +31,11 @@ struct Report {
     size_max: ByteSize,
     part_size: ByteSize,
     parts: u32,
+    /// The class of the first copy; `costs` have that of each.
     storage_class: StorageClass,
+    /// The rule that decided, and regions that may hold no copy by it; `None`: no rule fits.
+    rule: Option<Named>,
+    barred: Vec<RegionName>,
     /// Days for which each copy is billed at least.
     billed_days_min: u32,
     costs: Vec<Cost>,
@@ -43,9 +49,13 @@ struct Report {
 pub(super) async fn run(args: &Args, config: Config, console: Console) -> Result<Exit, Fault> {
     let job = Job::planned(args.path(), args, config).await?;
     let (order, size_max) = (&job.order, job.source.size_max());
-    let class = order.storage_class.unwrap_or(StorageClass::Standard);
     let layout = Layout::new(size_max, order.policy.part_size)?;
-    let costs = costs(layout, &order.plan, class, &job.world.config.regions, job.data_in);
+    let costs = costs(layout, &order.plan, &order.classes, &job.world.config.regions, job.data_in);
+    let class = costs.first().map_or(StorageClass::Standard, |cost| cost.storage_class);
+    let (route, rule, barred) = match job.placed {
+        Some(Placed { route, shipment, .. }) => (Some(route), shipment.rule, shipment.barred),
+        None => (None, None, Vec::new()),
+    };
     if !order.plan.owed.is_empty() && !can_be_owed(class, size_max) {
         warn(&[format!("the copies that are owed cannot be made from `{class}` before it is restored")]);
     }
@@ -56,11 +66,13 @@ pub(super) async fn run(args: &Args, config: Config, console: Console) -> Result
         part_size: layout.part_size(),
         parts: layout.part_count(),
         storage_class: class,
-        billed_days_min: days_min(class),
+        rule,
+        barred,
+        billed_days_min: costs.iter().map(|cost| days_min(cost.storage_class)).max().unwrap_or_default(),
         once_usd: total(once),
         month_usd: total(costs.iter().map(|cost| cost.storage_usd_month)),
         costs,
-        route: job.route,
+        route,
     };
     console.show(&report)?;
     Ok(Exit::Done)
@@ -73,13 +85,17 @@ fn usd(amount: Option<f64>) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, size_max, part_size, parts, storage_class, billed_days_min, .. } = self;
-        writeln!(
-            f,
-            "`{}`: at most {size_max} to each region, {parts} parts of {part_size}, as {storage_class}",
-            key.as_str()
-        )?;
-        let mut table = Table::new(["region", "copy", "requests", "for requests", "for transfer", "a month"]);
+        let Self { key, size_max, part_size, parts, billed_days_min, .. } = self;
+        writeln!(f, "`{}`: at most {size_max} to each region, {parts} parts of {part_size}", key.as_str())?;
+        if let Some(rule) = &self.rule {
+            writeln!(f, "by {rule}")?;
+        }
+        if !self.barred.is_empty() {
+            let barred: Vec<_> = self.barred.iter().map(ToString::to_string).collect();
+            writeln!(f, "never to {}, for want of the residency", barred.join(", "))?;
+        }
+        let mut table =
+            Table::new(["region", "copy", "class", "requests", "for requests", "for transfer", "a month"]);
         for cost in &self.costs {
             let way = match cost.way {
                 Way::Sent => "sent",
@@ -88,6 +104,7 @@ impl fmt::Display for Report {
             table.row(vec![
                 cost.region.to_string(),
                 way.to_owned(),
+                cost.storage_class.to_string(),
                 (cost.writes + cost.reads).to_string(),
                 usd(cost.requests_usd),
                 usd(cost.transfer_usd),

@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, path::Path};
 use sealane::{
     config::Config,
     region::{Capability, RegionName},
+    replication::{Asked, Shipment},
     route::{
         Outcome::{Dropped, Kept},
         Request, Route,
     },
     transport::{JournalFile, Journals, Order, Rates, Source},
-    upload::{JOURNAL_FORMAT, Plan, Policy, Receipt, Record},
+    upload::{JOURNAL_FORMAT, ObjectKey, Plan, Policy, Receipt, Record},
 };
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::{
     console::{note, warn},
     fault::Fault,
     named,
-    route::{eligible, ranked},
+    route::{ranked, usable},
     world::World,
 };
 
@@ -31,11 +32,25 @@ pub(super) struct Job {
     /// Where a later run finds how far this one came; `None` when it cannot be kept.
     pub(super) journal: Option<JournalFile>,
     /// How the regions were chosen; `None` when an earlier run chose them.
-    pub(super) route: Option<Route>,
+    pub(super) placed: Option<Placed>,
     /// The region that the data is sent from.
     pub(super) data_in: Option<RegionName>,
     /// Where standard input was kept, if it is the source.
     spool: Option<Spool>,
+}
+
+/// How regions were chosen.
+pub(super) struct Placed {
+    asked: Asked,
+    pub(super) route: Route,
+    /// What the rules make of it.
+    pub(super) shipment: Shipment,
+}
+
+/// Where the rules, and what was asked for, send `key` over `route`.
+fn aimed(config: &Config, key: &ObjectKey, asked: &Asked, route: &Route) -> Result<Shipment, Fault> {
+    let usable = usable(config);
+    Ok(config.replication.shipment(key.as_str(), asked, &config.upload, &usable, &route.ranked)?)
 }
 
 impl Job {
@@ -55,26 +70,40 @@ impl Job {
 
     /// What the command line asks for, before anything of it is written down.
     pub(super) async fn planned(path: &Path, args: &Args, config: Config) -> Result<Self, Fault> {
-        let (source, key) = (Source::open(path)?, args.key()?);
-        let eligible = eligible(&config);
+        let source = Source::open(path)?;
+        let (asked, keys) = (args.asked(&config)?, args.keys(&source)?);
         // What can never fit is refused before anything is asked of the network.
-        Plan::new(&config.upload, &eligible, &eligible)?;
+        for key in &keys {
+            config.replication.can_ship(key.as_str(), &asked, &config.upload, &usable(&config))?;
+        }
+        let key = keys.into_iter().next().map_or_else(|| args.key(), Ok)?;
         let data_in = args.data_in.as_deref().map(|name| named::full_region(&config, "--data-in", name));
         let (data_in, session) = (data_in.transpose()?, args.session.clone());
         let world = World::connect(config).await;
         let request = Request { session, data_in, ..Request::new(Capability::ObjectWrite) };
         let route = ranked(&world.config, request, &world.look().await);
-        let plan = Plan::new(&world.config.upload, &eligible, &route.ranked)?;
+        let shipment = aimed(&world.config, &key, &asked, &route)?;
         let policy = world.config.upload;
         let order = Order {
             upload_id: Uuid::now_v7().to_string(),
             key,
-            plan,
+            plan: shipment.plan.clone(),
             policy: Policy { part_size: source.part_size(policy.part_size), ..policy },
-            storage_class: args.class(),
+            classes: shipment.classes.clone(),
             seed: seed(),
         };
-        Ok(Self { world, source, order, journal: None, route: Some(route), data_in, spool: None })
+        let placed = Some(Placed { asked, route, shipment });
+        Ok(Self { world, source, order, journal: None, placed, data_in, spool: None })
+    }
+
+    /// As the order of this job, for an object `key` of its own, which the rules may send elsewhere.
+    pub(super) fn order_of(&self, key: ObjectKey, upload_id: String) -> Result<Order, Fault> {
+        let order = self.order.clone();
+        let Some(Placed { asked, route, .. }) = &self.placed else {
+            return Ok(Order { key, upload_id, ..order });
+        };
+        let Shipment { plan, classes, .. } = aimed(&self.world.config, &key, asked, route)?;
+        Ok(Order { key, upload_id, plan, classes, ..order })
     }
 
     /// What an earlier run did not finish, if its source is what it was.
@@ -83,7 +112,7 @@ impl Job {
         journals: &Journals,
         config: Config,
     ) -> Result<Self, Fault> {
-        let Record { upload_id, key, plan, part_size, storage_class, source: was, .. } = journal.record();
+        let Record { upload_id, key, plan, part_size, classes, source: was, .. } = journal.record();
         let source = Source::open(&was.path)?;
         if let Some(detail) = was.difference(&source.identity()) {
             return Err(Fault::SourceChanged { path: was.path, detail, upload_id });
@@ -92,10 +121,10 @@ impl Job {
         let Plan { copies, min_copies, allow_degraded, .. } = plan;
         let policy =
             Policy { copies, min_copies: Some(min_copies), allow_degraded, part_size, ..config.upload };
-        let order = Order { upload_id, key, plan, policy, storage_class, seed: seed() };
+        let order = Order { upload_id, key, plan, policy, classes, seed: seed() };
         let spool = Spool::at(&was.path, journals.folder());
         let world = World::connect(config).await;
-        Ok(Self { world, source, order, journal: Some(journal), route: None, data_in: None, spool })
+        Ok(Self { world, source, order, journal: Some(journal), placed: None, data_in: None, spool })
     }
 
     /// How fast each region is sent to: what was asked for on the command line, else all that it takes.
@@ -107,7 +136,7 @@ impl Job {
     /// Why the route left a region out, in words.
     pub(super) fn left_out(&self) -> impl Fn(RegionName) -> Option<String> {
         |region| {
-            let choice = self.route.as_ref()?.choices.iter().find(|choice| choice.region == region)?;
+            let choice = self.placed.as_ref()?.route.choices.iter().find(|choice| choice.region == region)?;
             match &choice.outcome {
                 Dropped(reason) => Some(reason.to_string()),
                 Kept { .. } => None,
@@ -154,7 +183,7 @@ pub(super) fn begun(journals: &Journals, order: &Order, source: &Source) -> Opti
         key: order.key.clone(),
         plan: order.plan.clone(),
         part_size: order.policy.part_size,
-        storage_class: order.storage_class,
+        classes: order.classes.clone(),
         regions: BTreeMap::new(),
     };
     let journal = journals.begin(record);

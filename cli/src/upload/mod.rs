@@ -15,8 +15,9 @@ use std::{
 use sealane::{
     config::Config,
     region::RegionName,
+    replication::Asked,
     route::Strategy,
-    transport::{JournalFile, Journals, ShipError},
+    transport::{JournalFile, Journals, ShipError, Source},
     upload::{Access, Leftover, ObjectKey, Outcome, Plan, Receipt, StorageClass},
 };
 use serde::Serialize;
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long)]
     key: Option<ObjectKey>,
 
-    /// Regions that shall hold a copy [default: `upload.copies`]
+    /// Regions that shall hold a copy [default: as a rule of `replication.rules` says, else `upload.copies`]
     #[arg(long, value_name = "N")]
     copies: Option<usize>,
 
@@ -80,7 +81,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
 
-    /// Storage class of every copy, as S3 calls it [default: what fits `--access`, else the store's own]
+    /// Storage class of every copy, as S3 calls it [default: what fits `--access`, else as a rule says, else the store's own]
     #[arg(long, value_name = "CLASS")]
     storage_class: Option<StorageClass>,
 
@@ -217,6 +218,31 @@ impl Args {
             }
             None => Err(Fault::NothingToResume { what: "upload that was stopped".to_owned() }),
         }
+    }
+
+    /// What the command line itself says of where to go.
+    fn asked(&self, config: &Config) -> Result<Asked, Fault> {
+        Ok(Asked {
+            copies: self.copies,
+            min_copies: self.min_copies,
+            preferred: named::full_regions(config, "--prefer", &self.prefer)?,
+            class: self.class(),
+        })
+    }
+
+    /// The keys of all objects that `source` becomes: with `--each` the key as a prefix, and the names below the folder.
+    fn keys(&self, source: &Source) -> Result<Vec<ObjectKey>, Fault> {
+        let key = self.key()?;
+        if !self.each {
+            return Ok(vec![key]);
+        }
+        let ending = if self.key.is_none() { ".tar.zst" } else { "" };
+        let prefix = key.as_str().strip_suffix(ending).unwrap_or(key.as_str());
+        let one = |(name, source): (String, Source)| {
+            let refuse = |invalid| Fault::NoKey { path: source.path().to_owned(), source: Some(invalid) };
+            format!("{prefix}/{name}").parse().map_err(refuse)
+        };
+        source.each().into_iter().map(one).collect()
     }
 
     /// The key that was given, else one from the name of what is shipped.

@@ -196,7 +196,7 @@ mod tests {
             key: "reads".parse().unwrap(),
             plan: upload::Plan::new(&upload::Policy::default(), &regions, &regions).unwrap(),
             part_size: sealane::units::ByteSize::mib(8),
-            storage_class: None,
+            classes: upload::Classes::default(),
             regions: std::collections::BTreeMap::default(),
         }
     }

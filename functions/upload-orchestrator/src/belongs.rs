@@ -1,9 +1,11 @@
 //! Where an object belongs by the rules of the configuration, and in which storage class.
 
 use sealane::{
-    ports::{Clock, Head, Objects, Rows},
+    ports::{Clock, Head, Metadata, Objects, Rows},
     region::{Region, RegionName},
-    replication::{Entry, InvalidOrigin, Origin, Placement, Rule, destinations, own_regions},
+    replication::{
+        BY_RULE, Entry, InvalidOrigin, META_CLASS, Origin, Placement, Rule, destinations, own_regions,
+    },
     time::Timestamp,
     upload::StorageClass,
 };
@@ -67,11 +69,23 @@ impl<O: Objects, R: Rows, C: Clock> Deps<O, R, C> {
         })
     }
 
-    /// The storage class that a rule gives the copy of `row`, whose object was written in `made_in`. An upload
-    /// says itself in which class it is kept.
-    pub(crate) fn class(&self, row: &Entry, made_in: RegionName) -> Option<StorageClass> {
-        let rule = self.rule(made_in, &row.source.key).filter(|_| !row.object.is_upload());
-        rule.and_then(|rule| rule.class.of(row.destination))
+    /// The storage class that a rule gives the copy of `row`, whose object was written in `made_in` and carries `metadata`.
+    /// An upload says itself in which class it is kept, or leaves that to the rule of its first region.
+    pub(crate) fn class(
+        &self,
+        row: &Entry,
+        made_in: RegionName,
+        metadata: &Metadata,
+    ) -> Option<StorageClass> {
+        let key = &row.source.key;
+        if !row.object.is_upload() {
+            return self.rule(made_in, key)?.class.of(row.destination);
+        }
+        let is_ruled = metadata.get(META_CLASS).is_some_and(|whose| whose == BY_RULE);
+        let home = own_regions(key, metadata).ok().flatten().filter(|_| is_ruled)?;
+        let class = self.rule(*home.first()?, key)?.class.of(row.destination);
+        // What is copied may lie in a class that is only its own region's.
+        Some(class.unwrap_or(StorageClass::Standard))
     }
 
     fn rule(&self, made_in: RegionName, key: &str) -> Option<&Rule> {

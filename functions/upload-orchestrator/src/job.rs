@@ -228,7 +228,7 @@ impl<'a, O: Objects, R: Rows, C: Clock> Job<'a, O, R, C> {
         let ((region, version), row) = (self.made_from(), &self.row.value);
         let mark = origin_value(region, &version, row.epoch, row.destination, &row.source.key);
         attributes.metadata.insert(META_ORIGIN.to_owned(), mark);
-        if let Some(class) = self.deps.class(row, region) {
+        if let Some(class) = self.deps.class(row, region, &attributes.metadata) {
             attributes.storage_class = Some(class.to_string());
         }
         Ok(attributes)

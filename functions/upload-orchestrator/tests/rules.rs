@@ -4,7 +4,10 @@
 mod world;
 
 use futures::FutureExt as _;
-use sealane::{ports::Objects as _, replication::META_REGIONS};
+use sealane::{
+    ports::Objects as _,
+    replication::{BY_RULE, META_CLASS, META_REGIONS, META_UPLOAD},
+};
 use world::{ALL, EAST, EU, WEST, World, bucket};
 
 /// How many versions of `key` lie in each region after it was put in the west and all is paid.
@@ -90,6 +93,22 @@ fn an_upload_keeps_its_own_class() {
     world.deliver(WEST, &world.event(WEST, "k"));
     world.settle();
     assert_eq!((world.versions(EU, "k"), class(&world, EU, "k")), (1, None));
+}
+
+#[test]
+fn an_upload_that_leaves_its_classes_to_the_rule_gets_them_from_whichever_copy_is_there() {
+    let world = World::ruled("{rules: [{storage_class: {us-east-1: STANDARD_IA}}]}");
+    let upload = |here: &str, key: &str| {
+        let wanted = ALL.join(",");
+        let said = [(META_UPLOAD, key), (META_REGIONS, &*wanted), (META_CLASS, BY_RULE)];
+        world.put(here, key, b"x", &said);
+        world.deliver(here, &world.event(here, key));
+        world.settle();
+        ALL.map(|name| (world.versions(name, key), class(&world, name, key)))
+    };
+    let (standard, ia) = (Some("STANDARD".to_owned()), Some("STANDARD_IA".to_owned()));
+    assert_eq!(upload(WEST, "k"), [(1, None), (1, ia.clone()), (1, standard.clone())]);
+    assert_eq!(upload(EU, "l"), [(1, standard), (1, ia), (1, None)]);
 }
 
 #[test]

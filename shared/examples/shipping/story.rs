@@ -23,7 +23,7 @@ use sealane::{
     time::Timestamp,
     transport::{Gate, Journals, Means, Order, Rates, ShipError, Source, ship_with},
     units::ByteSize,
-    upload::{JOURNAL_FORMAT, Plan, Policy, Reason, Receipt, Record},
+    upload::{Classes, JOURNAL_FORMAT, Plan, Policy, Reason, Receipt, Record},
 };
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -304,9 +304,9 @@ impl Story {
             Some(journal) => journal,
             None => journals.begin(self.record()?)?,
         };
-        let Record { upload_id, key, plan, part_size, storage_class, .. } = journal.record();
+        let Record { upload_id, key, plan, part_size, classes, .. } = journal.record();
         let policy = Policy { part_size, ..self.policy };
-        let order = Order { upload_id, key, plan, policy, storage_class, seed: 7 };
+        let order = Order { upload_id, key, plan, policy, classes, seed: 7 };
         let (clock, budgets) = (ManualClock::at(Timestamp::from_millis(1_000)), RetryBudgets::default());
         let means = Means { gate: &Open, budgets: &budgets, rates: &Rates::new([]), journal: &journal };
         Ok(tokio::select! {
@@ -325,7 +325,7 @@ impl Story {
             key: KEY.parse()?,
             plan: Plan::new(&self.policy, &self.names, &self.names)?,
             part_size: ByteSize(PART),
-            storage_class: None,
+            classes: Classes::AsSource,
             regions: BTreeMap::new(),
         })
     }

@@ -68,7 +68,8 @@ impl HttpPosts {
         let keys = self.keys.as_ref().ok_or_else(|| unsent(&"there are no credentials"))?;
         let scope = ("sns", topic.region());
         let body = SignableBody::Bytes(post.body.as_bytes());
-        let signed = keys.sign_for(&mut request, scope, SigningSettings::default(), body).await;
+        let identity = keys.identity().await.map_err(|fault| unsent(&fault))?;
+        let signed = keys.sign_for(&mut request, &identity, scope, SigningSettings::default(), body);
         signed.map_err(|fault| unsent(&fault))?;
         self.topics.call(request).await.map_err(|error| silent(&error))
     }

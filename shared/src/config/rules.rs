@@ -5,8 +5,8 @@ use serde_norway::Value;
 use super::{checks::refuse_strangers, regions::Listed, settings::RULE_SETTINGS, values::Group};
 use crate::{
     region::{Region, RegionName},
-    replication::{Classes, Goes, Rule, Rules},
-    upload::StorageClass,
+    replication::{Goes, Rule, Rules},
+    upload::{Classes, StorageClass},
 };
 
 /// Most rules: what is more does not fit the variables of a function.

@@ -171,7 +171,7 @@ pub const RULE_SETTINGS: &[Setting] = &[
     derived("copies", "one in each full region", "Copies, the written one included, in the regions that are cheapest to send to, those listed first among equals; 1 keeps objects where they are."),
     list("regions", Fallback::Derived("every full region"), "The full regions that get a copy, instead of `copies`."),
     list("residency", Fallback::Value("[]"), "Tags that a region must have to get a copy, all of them. Nothing outranks this."),
-    derived("storage_class", "that of the object", "Storage class of the copies: one for all, or a map from region to class, such as `{eu-west-1: DEEP_ARCHIVE}`. An upload keeps its own. A copy in an archive class is sent on to nobody."),
+    derived("storage_class", "that of the object", "Storage class of the copies: one for all, or a map from region to class, such as `{eu-west-1: DEEP_ARCHIVE}`. What was written keeps its own, and so does an upload that names one. A copy in an archive class is sent on to nobody."),
 ];
 
 /// The settings of one target: keys of an entry of `notifications.targets`.

@@ -14,6 +14,11 @@ use crate::{checksum::Checksum, region::RegionName, upload::is_system_key};
 pub const META_UPLOAD: &str = "sealane-upload";
 /// Metadata of an uploaded object: the regions that shall hold it, home first, parted by commas.
 pub const META_REGIONS: &str = "sealane-regions";
+/// Metadata of an uploaded object: [`BY_RULE`] where the rule of its first region, and not the writer, says in
+/// which storage class each copy is kept.
+pub const META_CLASS: &str = "sealane-class";
+/// The value of [`META_CLASS`].
+pub const BY_RULE: &str = "rule";
 /// Metadata of a server-side copy: `<region>/<version id>` of what was copied, then the epoch of the
 /// claim under which it was copied and a digest of the place that it was copied to.
 pub const META_ORIGIN: &str = "sealane-origin";

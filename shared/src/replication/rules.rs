@@ -4,14 +4,14 @@
 //! says of itself (`sealane-regions`) is stronger than a rule, but for residency, which nothing outranks:
 //! a copy is never sent to a region without all tags that the rule demands.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     config::known,
     region::{Region, RegionName},
-    upload::{StorageClass, cost::reading_usd_per_gb},
+    upload::{Classes, cost::reading_usd_per_gb},
 };
 
 use super::relay::{Market, Price, Tree};
@@ -62,29 +62,6 @@ pub enum Goes {
     Regions(Vec<RegionName>),
 }
 
-/// The storage class of copies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Classes {
-    /// That of the source.
-    AsSource,
-    /// This one.
-    All(StorageClass),
-    /// By the region that gets the copy; that of the source in all others.
-    Each(BTreeMap<RegionName, StorageClass>),
-}
-
-impl Classes {
-    /// The class of the copy in `region`; `None`: that of the source.
-    pub fn of(&self, region: RegionName) -> Option<StorageClass> {
-        match self {
-            Self::AsSource => None,
-            Self::All(class) => Some(*class),
-            Self::Each(classes) => classes.get(&region).copied(),
-        }
-    }
-}
-
 impl Rule {
     /// Whether the object `key` of `bucket` is meant.
     pub fn fits(&self, bucket: &str, key: &str) -> bool {
@@ -131,6 +108,16 @@ pub struct Placement {
 }
 
 impl Rules {
+    /// Whether an object `key` that is written in `region` may lie there, by the residency that its rule demands.
+    pub fn admit(&self, region: &Region, key: &str) -> bool {
+        self.rule_in(region, key).is_none_or(|(_, rule)| rule.admits(region))
+    }
+
+    /// The first rule that fits the object `key` that is written in `region`.
+    pub(super) fn rule_in(&self, region: &Region, key: &str) -> Option<(usize, &Rule)> {
+        self.rule_for(region.bucket.as_deref()?, key)
+    }
+
     /// The first rule that fits the object `key` of `bucket`, with its place from 0.
     pub fn rule_for(&self, bucket: &str, key: &str) -> Option<(usize, &Rule)> {
         self.rules.iter().enumerate().find(|(_, rule)| rule.fits(bucket, key))
@@ -144,8 +131,7 @@ impl Rules {
         own: Option<&[RegionName]>,
         regions: &[Region],
     ) -> Placement {
-        let rule = from.bucket.as_deref().and_then(|bucket| self.rule_for(bucket, key));
-        self.placement_by(rule, from, own, regions)
+        self.placement_by(self.rule_in(from, key), from, own, regions)
     }
 
     /// The same by a given rule, or by none.

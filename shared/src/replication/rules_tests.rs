@@ -5,7 +5,7 @@ use std::iter;
 use proptest::{collection::vec, prelude::*, sample::subsequence};
 
 use super::*;
-use crate::config::Config;
+use crate::{config::Config, upload::StorageClass};
 
 const NAMES: [&str; 5] = ["us-west-2", "us-east-1", "eu-west-1", "eu-central-1", "sa-east-1"];
 

@@ -7,7 +7,7 @@ use crate::{
     checksum::Checksum,
     time::Timestamp,
     units::ByteSize,
-    upload::{Identity, Plan, Policy},
+    upload::{Classes, Identity, Plan, Policy},
 };
 
 fn region() -> RegionName {
@@ -23,7 +23,7 @@ fn record(id: &str, begun: u64) -> Record {
         key: "run".parse().unwrap(),
         plan: Plan::new(&Policy::default(), &[region()], &[region()]).unwrap(),
         part_size: ByteSize::mib(8),
-        storage_class: None,
+        classes: Classes::AsSource,
         regions: std::collections::BTreeMap::new(),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     retry::RetryBudgets,
     time::Timestamp,
     transport::{Order, Source, ship_through},
-    upload::{self, Plan, Policy, Receipt},
+    upload::{self, Classes, Plan, Policy, Receipt},
 };
 
 const DOCUMENT: &str = "{primary_region: us-west-2, upload: {failover_delay: 0s}, regions: [\
@@ -66,7 +66,7 @@ impl World {
             key: "reads.fastq".parse().unwrap(),
             plan: Plan::new(&policy, &regions, &regions).unwrap(),
             policy,
-            storage_class: None,
+            classes: Classes::AsSource,
             seed: 7,
         };
         let (leases, source) = (self.leases("u-1"), Source::open(&self.file).unwrap());

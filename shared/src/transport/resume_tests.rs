@@ -27,7 +27,7 @@ use crate::{
         ship_with,
     },
     units::ByteSize,
-    upload::{JOURNAL_FORMAT, Outcome, Plan, Policy, Reason, Receipt, Record},
+    upload::{Classes, JOURNAL_FORMAT, Outcome, Plan, Policy, Reason, Receipt, Record},
 };
 
 const KEY: &str = "run-0042.bin";
@@ -174,7 +174,7 @@ impl Stage {
             key: KEY.parse().unwrap(),
             plan: Plan::new(&Self::policy(), &regions, &regions).unwrap(),
             part_size: ByteSize(PART as u64),
-            storage_class: None,
+            classes: Classes::AsSource,
             regions: BTreeMap::new(),
         }
     }
@@ -187,9 +187,9 @@ impl Stage {
             Some(journal) => journal,
             None => self.journals().begin(self.record()).unwrap(),
         };
-        let Record { upload_id, key, plan, part_size, storage_class, .. } = journal.record();
+        let Record { upload_id, key, plan, part_size, classes, .. } = journal.record();
         let policy = Policy { part_size, ..Self::policy() };
-        let order = Order { upload_id, key, plan, policy, storage_class, seed: 7 };
+        let order = Order { upload_id, key, plan, policy, classes, seed: 7 };
         let clock = ManualClock::at(Timestamp::from_millis(1_000));
         let budgets = RetryBudgets::default();
         let rates = Rates::new([]);

@@ -1,6 +1,7 @@
 //! Sending blocks: the one that there is, or parts of a multipart upload.
 
 use std::{
+    borrow::Cow,
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
@@ -20,7 +21,7 @@ use super::{
     trip::{Errand, Feed, LOOK_LIMIT, Trip},
 };
 use crate::{
-    ports::{Objects, ObjectsError, Part, Silence},
+    ports::{Attributes, Objects, ObjectsError, Part, Silence},
     time::millis,
     units::ByteSize,
     upload::{Flow, Note, Pulse, Reason, wait_max},
@@ -141,7 +142,7 @@ impl<O: Objects> Trip<'_, O> {
     /// A region that did not just answer another upload, and does not answer a question first, is
     /// sent nothing: so the fate of a copy is in doubt only where the region was there a moment ago.
     pub(super) async fn put(&self, bytes: Bytes, whole: Whole) -> Result<Option<String>, Failed> {
-        let Errand { key, attributes, budgets, clock, .. } = self.errand;
+        let (Errand { key, budgets, clock, .. }, attributes) = (self.errand, self.attributes());
         if !budgets.answered_within(self.region, MOMENT, clock.now()) {
             let asked = proof::look(self.bucket, key, None, self.first()).await;
             // A refusal is an answer too: not everyone who may write may look.
@@ -151,11 +152,23 @@ impl<O: Objects> Trip<'_, O> {
             budgets.answered(self.region, clock.now());
         }
         let version_id = self
-            .settle((whole, whole.size), || self.bucket.put(key, bytes.clone(), whole.checksum, attributes))
+            .settle((whole, whole.size), || self.bucket.put(key, bytes.clone(), whole.checksum, &attributes))
             .await?;
         budgets.answered(self.region, clock.now());
         self.acknowledge(whole.size.0);
         Ok(version_id)
+    }
+
+    /// What the copy in this region carries.
+    fn attributes(&self) -> Cow<'_, Attributes> {
+        let Errand { attributes, classes, .. } = self.errand;
+        match classes.of(self.region) {
+            None => Cow::Borrowed(attributes),
+            Some(class) => {
+                let storage_class = Some(class.as_str().to_owned());
+                Cow::Owned(Attributes { storage_class, ..attributes.clone() })
+            }
+        }
     }
 
     /// The patience for the first question to a region.
@@ -215,7 +228,7 @@ impl<O: Objects> Trip<'_, O> {
 
     /// The upload to send to: that of an earlier run with what the store has of it, else a new one.
     async fn open(&self) -> Result<(&str, Held), Failed> {
-        let Errand { key, attributes, journal, clock, .. } = self.errand;
+        let (Errand { key, journal, clock, .. }, attributes) = (self.errand, self.attributes());
         let (region, bucket) = (self.region, self.bucket.bucket().to_owned());
         if let Some((upload, held)) =
             resume::earlier(self.bucket, key, region, journal, self.patience).await?
@@ -226,7 +239,7 @@ impl<O: Objects> Trip<'_, O> {
         let mut asked = 0;
         let begin = || {
             asked += 1;
-            self.bucket.begin(key, attributes)
+            self.bucket.begin(key, &attributes)
         };
         let upload = self.first().retry(begin).await.inspect_err(|failed| {
             if failed.in_doubt {

@@ -19,7 +19,7 @@ use crate::{
     region::RegionName,
     replication::InvalidOrigin,
     retry::RetryBudgets,
-    upload::{Leftover, ObjectKey, OutOfTurn, Plan, Policy, Reason, Receipt, StorageClass},
+    upload::{Classes, Leftover, ObjectKey, OutOfTurn, Plan, Policy, Reason, Receipt},
 };
 
 /// What is to be shipped where.
@@ -33,8 +33,8 @@ pub struct Order {
     pub plan: Plan,
     /// How hard to try.
     pub policy: Policy,
-    /// How every copy is kept; `None` leaves that to the store.
-    pub storage_class: Option<StorageClass>,
+    /// How the copies are kept; what is not said is left to the store.
+    pub classes: Classes,
     /// Spreads the waits of uploads that fail together.
     pub seed: u64,
 }

@@ -14,11 +14,12 @@ use super::*;
 use crate::{
     checksum::Checksum,
     memory::{Cloud, Fault, Flaky, ManualClock},
-    replication::{META_REGIONS, META_UPLOAD},
+    ports::Attributes,
+    replication::{META_CLASS, META_REGIONS, META_UPLOAD},
     time::Timestamp,
     transport::{Finding, recheck},
     units::ByteSize,
-    upload::{AttemptOutcome, How, META_SHA256, Outcome},
+    upload::{AttemptOutcome, How, META_SHA256, Outcome, StorageClass},
 };
 
 const KEY: &str = "run-0042.bin";
@@ -60,7 +61,7 @@ fn order(buckets: &BTreeMap<RegionName, Flaky>, copies: usize) -> Order {
         key: KEY.parse().unwrap(),
         plan: Plan::new(&policy, &regions, &regions).unwrap(),
         policy,
-        storage_class: None,
+        classes: Classes::AsSource,
         seed: 7,
     }
 }
@@ -104,6 +105,33 @@ async fn one_reading_feeds_three_regions() {
     assert_eq!(head.attributes.metadata[META_UPLOAD], "u-1");
     assert_eq!(head.attributes.metadata[META_REGIONS], "us-west-0,us-west-1,us-west-2");
     assert!(buckets.values().all(|b| b.inner().unfinished() == 0 && b.inner().versions(KEY) == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_copy_is_kept_in_the_class_of_its_region() {
+    let (ia, whose) = (StorageClass::StandardIa, |classes: &Classes| match classes {
+        Classes::AsSource | Classes::All(_) => None,
+        Classes::Each(_) => Some("rule"),
+    });
+    let folder = TempDir::new().unwrap();
+    for path in [&BIG.1, &file_of(folder.path(), 17)] {
+        for classes in [Classes::All(ia), Classes::Each([(region(1), ia)].into()), Classes::AsSource] {
+            let buckets = buckets(&[Fault::None; 2]);
+            let receipt =
+                ship_file(path, &buckets, &Order { classes: classes.clone(), ..order(&buckets, 2) }).await;
+            assert_eq!(receipt.outcome, Outcome::Complete);
+            for (name, bucket) in &buckets {
+                let Attributes { storage_class, metadata, .. } =
+                    bucket.head(KEY, None).await.unwrap().unwrap().attributes;
+                assert_eq!(
+                    storage_class.as_deref(),
+                    classes.of(*name).map(StorageClass::as_str),
+                    "{classes:?}"
+                );
+                assert_eq!(metadata.get(META_CLASS).map(String::as_str), whose(&classes));
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

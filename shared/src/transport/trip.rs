@@ -30,7 +30,7 @@ use crate::{
     retry::RetryBudgets,
     time::Timestamp,
     units::ByteSize,
-    upload::{Leftover, Note, Reason, Stored},
+    upload::{Classes, Leftover, Note, Reason, Stored},
 };
 
 /// How long a trip that failed waits for the store to free what it left behind.
@@ -52,7 +52,9 @@ pub(super) enum Feed {
 pub(super) struct Errand<'a> {
     pub(super) key: &'a str,
     pub(super) upload_id: &'a str,
+    /// What every copy carries.
     pub(super) attributes: &'a Attributes,
+    pub(super) classes: &'a Classes,
     /// Parts in flight at first and at most.
     pub(super) concurrency: (usize, usize),
     pub(super) validate: bool,

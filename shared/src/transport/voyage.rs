@@ -36,9 +36,9 @@ use crate::{
     lease,
     ports::{Attributes, Clock, Metadata, Objects},
     region::RegionName,
-    replication::{InvalidOrigin, META_REGIONS, META_UPLOAD, Origin, regions_value},
+    replication::{BY_RULE, InvalidOrigin, META_CLASS, META_REGIONS, META_UPLOAD, Origin, regions_value},
     units::ByteSize,
-    upload::{Leftover, META_SHA256, Policy, Reason, Receipt, wait_max},
+    upload::{Classes, Leftover, META_SHA256, Policy, Reason, Receipt, wait_max},
 };
 
 /// Blocks that wait for one region besides those in flight.
@@ -74,6 +74,7 @@ pub(super) async fn sail<O: Objects>(
         key: order.key.as_str(),
         upload_id: &order.upload_id,
         attributes: &attributes,
+        classes: &order.classes,
         concurrency: (policy.concurrency, policy.in_flight_max(source.part_size(policy.part_size))),
         validate: policy.sync_validation,
         patience: Patience { limit: policy.part_timeout, seed: *seed, purse: None, elsewhere: None },
@@ -97,18 +98,20 @@ pub(super) async fn sail<O: Objects>(
     Ok(voyage.run().await?.with_sha256(sha256))
 }
 
-/// The type and metadata that every copy carries.
+/// The type and metadata that every copy carries; its class is that of its region.
 fn attributes(source: &Source, order: &Order) -> Result<Attributes, InvalidOrigin> {
-    let metadata = Metadata::from([
+    let mut metadata = Metadata::from([
         (META_UPLOAD.to_owned(), order.upload_id.clone()),
         (META_REGIONS.to_owned(), regions_value(order.plan.wanted())),
     ]);
+    if matches!(order.classes, Classes::Each(_)) {
+        metadata.insert(META_CLASS.to_owned(), BY_RULE.to_owned());
+    }
     for region in &order.plan.lanes {
         Origin::of(*region, order.key.as_str(), &metadata)?;
     }
     let content_type = Some(source.content_type().to_owned());
-    let storage_class = order.storage_class.map(|class| class.as_str().to_owned());
-    Ok(Attributes { content_type, storage_class, metadata, ..Attributes::default() })
+    Ok(Attributes { content_type, metadata, ..Attributes::default() })
 }
 
 /// An upload that is under way.

@@ -140,7 +140,7 @@ async fn shipped_at(ills: &[Ill], copies: usize, rates: &Rates) -> Told {
         key: "run.bin".parse().unwrap(),
         plan: Plan::new(&policy, &names, &names).unwrap(),
         policy,
-        storage_class: None,
+        classes: Classes::AsSource,
         seed: 7,
     };
     let (source, clock) = (Source::open(&FILE.1).unwrap(), ManualClock::at(Timestamp::from_millis(1_000)));

@@ -1,8 +1,10 @@
 //! In which storage class an object is kept, by how it will be read and for how long.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+use crate::region::RegionName;
 
 /// A storage class of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,6 +47,30 @@ pub struct InvalidClass {
     text: String,
     what: &'static str,
     want: String,
+}
+
+/// The storage class of each copy, by the region that it lies in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Classes {
+    /// That of the source.
+    #[default]
+    AsSource,
+    /// This one.
+    All(StorageClass),
+    /// By the region that gets the copy; that of the source in all others.
+    Each(BTreeMap<RegionName, StorageClass>),
+}
+
+impl Classes {
+    /// The class of the copy in `region`; `None`: that of the source.
+    pub fn of(&self, region: RegionName) -> Option<StorageClass> {
+        match self {
+            Self::AsSource => None,
+            Self::All(class) => Some(*class),
+            Self::Each(classes) => classes.get(&region).copied(),
+        }
+    }
 }
 
 impl StorageClass {

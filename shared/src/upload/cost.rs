@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layout, Plan, StorageClass};
+use super::{Classes, Layout, Plan, StorageClass};
 use crate::{
     config::known,
     region::{Region, RegionName},
@@ -88,6 +88,8 @@ pub struct Cost {
     pub region: RegionName,
     /// How it gets its copy.
     pub way: Way,
+    /// How the copy is kept.
+    pub storage_class: StorageClass,
     /// Requests that write: puts, parts, and what begins and completes them.
     pub writes: u64,
     /// Requests that read, to look at what was written.
@@ -100,14 +102,14 @@ pub struct Cost {
     pub storage_usd_month: Option<f64>,
 }
 
-/// What an object of `size` costs in each region of `plan`, sent lanes first.
+/// What an object of `size` costs in each region of `plan`, sent lanes first, kept as `classes` say.
 ///
 /// `data_in` is the region that it is sent from, whose price of sending counts; what comes from
 /// outside of AWS comes in for nothing.
 pub fn costs(
     layout: Layout,
     plan: &Plan,
-    class: StorageClass,
+    classes: &Classes,
     regions: &[Region],
     data_in: Option<RegionName>,
 ) -> Vec<Cost> {
@@ -118,11 +120,13 @@ pub fn costs(
     let gigabytes = gigabytes(layout.size().0);
     let cost = |region: RegionName, way, from: Option<RegionName>| {
         let (writes, reads) = requests(layout);
-        let tariff = PRICED.contains(&region.as_str()).then(|| tariff(class));
+        let storage_class = classes.of(region).unwrap_or(StorageClass::Standard);
+        let tariff = PRICED.contains(&region.as_str()).then(|| tariff(storage_class));
         let per_gb = from.map_or(Some(0.0), |from| price_out(from, region));
         Cost {
             region,
             way,
+            storage_class,
             writes,
             reads,
             requests_usd: tariff.map(|t| exact(writes) * t.writes / 1_000.0 + exact(reads) * READ_USD),
@@ -196,7 +200,7 @@ mod tests {
 
     fn estimate(gib: u64, plan: &Plan, class: StorageClass, data_in: Option<&str>) -> Vec<Cost> {
         let layout = Layout::new(ByteSize::gib(gib), ByteSize::mib(8)).unwrap();
-        costs(layout, plan, class, &regions(), data_in.map(|name| name.parse().unwrap()))
+        costs(layout, plan, &Classes::All(class), &regions(), data_in.map(|name| name.parse().unwrap()))
     }
 
     fn near(found: Option<f64>, expected: f64) -> bool {
@@ -241,7 +245,7 @@ mod tests {
         #[test]
         fn more_is_never_cheaper(size in 0..1_u64 << 45, more in 0..1_u64 << 40, pick in 0..StorageClass::ALL.len()) {
             let class = StorageClass::ALL[pick];
-            let of = |size| costs(Layout::new(ByteSize(size), ByteSize::mib(8)).unwrap(), &plan(2, 2), class, &regions(), None);
+            let of = |size| costs(Layout::new(ByteSize(size), ByteSize::mib(8)).unwrap(), &plan(2, 2), &Classes::All(class), &regions(), None);
             for (small, large) in of(size).iter().zip(of(size + more)) {
                 prop_assert!(small.storage_usd_month <= large.storage_usd_month);
                 prop_assert!(small.transfer_usd <= large.transfer_usd);

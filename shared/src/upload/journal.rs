@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectKey, Plan, StorageClass};
+use super::{Classes, ObjectKey, Plan};
 use crate::{checksum::Checksum, region::RegionName, time::Timestamp, units::ByteSize};
 
 /// The format that [`Record`] is written in.
@@ -78,8 +78,9 @@ pub struct Record {
     pub plan: Plan,
     /// The size of each part but the last.
     pub part_size: ByteSize,
-    /// How every copy is kept; `None` leaves that to the store.
-    pub storage_class: Option<StorageClass>,
+    /// How the copies are kept.
+    #[serde(rename = "storage_class", default)]
+    pub classes: Classes,
     /// What may be unfinished, by region.
     pub regions: BTreeMap<RegionName, Begun>,
 }
@@ -162,7 +163,7 @@ impl fmt::Display for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upload::Policy;
+    use crate::upload::{Policy, StorageClass};
     use proptest::{collection::vec, prelude::*};
 
     fn region(i: usize) -> RegionName {
@@ -184,7 +185,7 @@ mod tests {
             key: "run".parse().unwrap(),
             plan: Plan::new(&policy, &all, &all[..4]).unwrap(),
             part_size: ByteSize::mib(8),
-            storage_class: Some(StorageClass::StandardIa),
+            classes: Classes::All(StorageClass::StandardIa),
             regions: BTreeMap::new(),
         }
     }

@@ -25,7 +25,7 @@ pub mod ticket;
 pub use allowance::Allowance;
 pub use backoff::{backoff, jitter};
 pub use batch::{Batch, Unshipped};
-pub use class::{Access, InvalidClass, StorageClass};
+pub use class::{Access, Classes, InvalidClass, StorageClass};
 pub use digest::{InvalidSha256, META_SHA256, Sha256};
 pub use flow::Flow;
 pub use journal::{Begun, Identity, JOURNAL_FORMAT, Note, Record};

@@ -62,9 +62,7 @@ impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
     fn eligible(&self, wanted: &Wanted) -> Result<Vec<Region>, Problem> {
         let rules = &self.app.deps.config.replication;
         let admits = |region: &&Region| {
-            let rule =
-                region.bucket.as_deref().and_then(|bucket| rules.rule_for(bucket, wanted.key.as_str()));
-            rule.is_none_or(|(_, rule)| rule.admits(region))
+            rules.admit(region, wanted.key.as_str())
                 && wanted.residency.iter().all(|tag| region.residency.contains(tag))
         };
         let eligible: Vec<_> = self.app.full_regions().filter(admits).cloned().collect();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aws_config::SdkConfig;
-use aws_sdk_s3::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
+use aws_sdk_s3::config::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::{
     http_request::{
         PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
@@ -33,7 +33,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(120);
 pub(in super::super) struct Keys {
     provider: SharedCredentialsProvider,
     clock: SharedTimeSource,
-    held: Mutex<Option<Credentials>>,
+    held: Mutex<Option<Identity>>,
 }
 
 impl fmt::Debug for Keys {
@@ -55,47 +55,49 @@ impl Keys {
         Timestamp::from_millis(crate::time::millis(since))
     }
 
-    async fn credentials(&self) -> Result<Credentials, Fault> {
+    /// Who signs now.
+    pub(in super::super) async fn identity(&self) -> Result<Identity, Fault> {
         let soon = self.clock.now() + RENEW_BEFORE;
         let mut held = self.held.lock().await;
-        let good = |found: &&Credentials| found.expiry().is_none_or(|end| end > soon);
+        let good = |found: &&Identity| found.expiration().is_none_or(|end| end > soon);
         if let Some(found) = held.as_ref().filter(good) {
             return Ok(found.clone());
         }
         match self.provider.provide_credentials().await {
-            Ok(found) => Ok(held.insert(found).clone()),
+            Ok(found) => Ok(held.insert(found.into()).clone()),
             // Those at hand are good to their end.
             Err(error) => {
-                let good = |found: &&Credentials| found.expiry().is_none_or(|end| end > self.clock.now());
+                let good = |found: &&Identity| found.expiration().is_none_or(|end| end > self.clock.now());
                 held.as_ref().filter(good).cloned().ok_or_else(|| Fault::NoKeys(error.into()))
             }
         }
     }
 
-    /// Signs `request` with a body as `body` says; adds the headers that tell so.
-    pub(super) async fn sign(
+    /// Signs `request` with a body as `body` says for `identity`; adds the headers that tell so.
+    pub(super) fn sign(
         &self,
         request: &mut HttpRequest,
+        identity: &Identity,
         place: &Place,
         body: SignableBody<'_>,
     ) -> Result<(), Fault> {
         let mut settings = plain();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        self.sign_for(request, (S3, place.region.as_str()), settings, body).await
+        self.sign_for(request, identity, (S3, place.region.as_str()), settings, body)
     }
 
     /// Signs `request` for a service in a region, as `settings` say.
-    pub(in super::super) async fn sign_for(
+    pub(in super::super) fn sign_for(
         &self,
         request: &mut HttpRequest,
+        identity: &Identity,
         scope: (&str, &str),
         settings: SigningSettings,
         body: SignableBody<'_>,
     ) -> Result<(), Fault> {
-        let identity: Identity = self.credentials().await?.into();
         let signable = SignableRequest::new(request.method(), request.uri(), request.headers().iter(), body);
         let signable = signable.map_err(|error| unsigned(error.into()))?;
-        let (headers, _) = self.signed(signable, &identity, scope, settings)?.into_parts();
+        let (headers, _) = self.signed(signable, identity, scope, settings)?.into_parts();
         for header in headers {
             let (name, value) = (header.name(), header.value().to_owned());
             let added = request.headers_mut().try_insert(name, value);
@@ -113,11 +115,10 @@ impl Keys {
         place: &Place,
         valid: Duration,
     ) -> Result<(String, Duration), Fault> {
-        let credentials = self.credentials().await?;
-        let left = credentials.expiry().map(|end| end.duration_since(self.clock.now()).unwrap_or_default());
+        let identity = self.identity().await?;
+        let left = identity.expiration().map(|end| end.duration_since(self.clock.now()).unwrap_or_default());
         // Signatures count in whole seconds.
         let valid = Duration::from_secs(left.map_or(valid, |left| left.min(valid)).as_secs());
-        let identity: Identity = credentials.into();
         let mut settings = plain();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(valid);

@@ -15,8 +15,9 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use aws_sigv4::http_request::SignableBody;
 use aws_smithy_runtime_api::client::{
-    http::{HttpConnector as _, SharedHttpConnector},
-    orchestrator::{HttpRequest, HttpResponse},
+    http::{HttpConnector as _, HttpConnectorFuture, SharedHttpConnector},
+    identity::Identity,
+    orchestrator::HttpRequest,
     result::ConnectorError,
 };
 use aws_smithy_runtime_api::http::HttpError;
@@ -65,6 +66,12 @@ pub(super) enum Fault {
     /// The request cannot be signed.
     #[error("the request cannot be signed")]
     Unsigned(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<HttpError> for Fault {
+    fn from(error: HttpError) -> Self {
+        Self::Unsigned(error.into())
+    }
 }
 
 impl Fault {
@@ -123,10 +130,10 @@ impl Lean {
         let limit = wait_max(self.limit, ByteSize(body.len() as u64));
         let headers = headers.map(|(name, value)| (name.into(), value));
         let headers = headers.chain([(SUM.into(), checksum.to_string())]);
-        let request = self.prepared(SdkBody::from(body), key, query, headers);
-        let request = request.map_err(|error| Fault::Unsigned(error.into()))?;
         let exchange = async {
-            let reply = self.call(request, SignableBody::UnsignedPayload).await?;
+            let identity = self.keys.identity().await?;
+            let request = self.prepared(SdkBody::from(body), key, query, headers)?;
+            let reply = self.call(request, &identity, SignableBody::UnsignedPayload)?.await?;
             Ok(answer::read(reply).await?)
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Fault::Late))
@@ -165,19 +172,25 @@ impl Lean {
         query: (&str, u32),
         headers: &[(&'static str, String)],
     ) -> Result<Copied, Fault> {
-        let headers = headers.iter().map(|(name, value)| ((*name).into(), value.clone()));
-        let request = self.prepared(SdkBody::empty(), key, Some(query), headers);
-        let request = request.map_err(|error| Fault::Unsigned(error.into()))?;
         let exchange = async {
-            let reply = self.call(request, SignableBody::Bytes(b"")).await?;
+            let identity = self.keys.identity().await?;
+            let headers = headers.iter().map(|(name, value)| ((*name).into(), value.clone()));
+            let request = self.prepared(SdkBody::empty(), key, Some(query), headers)?;
+            let reply = self.call(request, &identity, SignableBody::Bytes(b""))?.await?;
             answer::read_copied(reply).await
         };
         tokio::time::timeout(self.limit, exchange).await.unwrap_or(Err(Fault::Late))
     }
 
-    async fn call(&self, mut request: HttpRequest, body: SignableBody<'_>) -> Result<HttpResponse, Fault> {
-        self.keys.sign(&mut request, &self.place, body).await?;
-        Ok(self.connector.call(request).await?)
+    /// Signs and sends; whoever waits for the answer holds nothing of the request any more.
+    fn call(
+        &self,
+        mut request: HttpRequest,
+        identity: &Identity,
+        body: SignableBody<'_>,
+    ) -> Result<HttpConnectorFuture, Fault> {
+        self.keys.sign(&mut request, identity, &self.place, body)?;
+        Ok(self.connector.call(request))
     }
 
     fn prepared(
@@ -186,7 +199,7 @@ impl Lean {
         key: &str,
         query: Option<(&str, u32)>,
         headers: impl Iterator<Item = (Cow<'static, str>, String)>,
-    ) -> Result<HttpRequest, HttpError> {
+    ) -> Result<HttpRequest, Fault> {
         let mut request = HttpRequest::new(body);
         request.set_method("PUT")?;
         request.set_uri(self.place.url(key, query))?;

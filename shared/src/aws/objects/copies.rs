@@ -79,7 +79,8 @@ impl S3Objects {
             .set_copy_source_if_match(source.etag.clone())
             .set_expected_bucket_owner(self.owner.clone())
             .set_expected_source_bucket_owner(self.owner.clone());
-        let reply = copy.send().await.map_err(|e| self.failed(key, e))?;
+        // Apart, or every part that goes the short way would hold the room for this one, too.
+        let reply = Box::pin(copy.send()).await.map_err(|e| self.failed(key, e))?;
         let result = reply.copy_part_result;
         let checksum = result.as_ref().and_then(|r| r.checksum_crc64_nvme.as_deref()?.parse().ok());
         let etag = result.and_then(|r| r.e_tag).unwrap_or_default();

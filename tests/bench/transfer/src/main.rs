@@ -17,7 +17,7 @@ use sealane::{
     region::RegionName,
     retry::RetryBudgets,
     transport::{Gate, Order, Source, ship_through},
-    upload::{Outcome, Plan, Policy, Reason, Receipt},
+    upload::{Classes, Outcome, Plan, Policy, Reason, Receipt},
 };
 use serde_json::json;
 
@@ -97,7 +97,7 @@ impl Shipper {
     async fn ship(&self, path: &Path, key: &str) -> Result<(), Box<dyn Error>> {
         let source = Source::open(path)?;
         let order = Order {
-            storage_class: None,
+            classes: Classes::AsSource,
             upload_id: uuid::Uuid::now_v7().to_string(),
             key: key.parse()?,
             plan: Plan::new(&self.policy, &self.regions, &self.regions)?,

@@ -3,7 +3,7 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 15] = [
+pub(super) const FAULTS: [Planted; 16] = [
     Planted {
         name: "majority-of-two-is-one",
         mistake: "one copy of two counts as a majority",
@@ -12,6 +12,15 @@ pub(super) const FAULTS: [Planted; 15] = [
         put: "    n.div_ceil(2)",
         suite: Suite::Rules,
         tests: &["a_majority_of_two_is_two"],
+    },
+    Planted {
+        name: "upload-outside-residency",
+        mistake: "an upload goes to regions that its rule bars",
+        file: "shared/src/replication/shipment.rs",
+        find: "let bars = |rule: &(usize, &Rule)| !rule.1.admits(region);",
+        put: "let bars = |_: &(usize, &Rule)| false;",
+        suite: Suite::Rules,
+        tests: &["no_upload_leaves_its_residency"],
     },
     Planted {
         name: "claim-without-epoch",
