@@ -98,7 +98,7 @@ def is_expression(resource):
 
 
 def compact(template):
-    """The template as text, without what is for people only: sent as it is, it may have 51,200 bytes.
+    """The template as text, without what is for people only.
 
     Alarms on an expression are left out, since MiniStack makes none; each is named.
     """
@@ -113,11 +113,19 @@ def compact(template):
     return json.dumps({key: value for key, value in bare.items() if value}, separators=(",", ":"))
 
 
-def deploy(aws, stack, template, parameters):
+def sent(aws, text, bucket):
+    """How the template goes to CloudFormation: as an object, as `sam deploy` has it, where there is a bucket for it."""
+    if bucket is None:
+        return {"TemplateBody": text}
+    aws.s3.put_object(Bucket=bucket, Key="template.json", Body=text.encode())
+    return {"TemplateURL": f"{aws.s3.meta.endpoint_url}/{bucket}/template.json"}
+
+
+def deploy(aws, stack, template, parameters, bucket=None):
     """Creates the stack, waits until it is there, and returns its outputs."""
     given = [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()]
     aws.cloudformation.create_stack(
-        StackName=stack, TemplateBody=compact(template), Parameters=given,
+        StackName=stack, **sent(aws, compact(template), bucket), Parameters=given,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     until = time.monotonic() + STACK_WITHIN_S
@@ -160,9 +168,8 @@ def replicate(aws, template, parameters):
             aws.dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
 
 
-def upload_code(aws, account, zips):
-    """Puts the zips into a code bucket of the region; returns their addresses by function."""
-    bucket = f"sealane-code-{account}-{aws.region}"
+def upload_code(aws, bucket, zips):
+    """Puts the zips into the code bucket of the region; returns their addresses by function."""
     where = {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
     aws.s3.create_bucket(Bucket=bucket, **where)
     for name, path in zips.items():
@@ -205,9 +212,10 @@ def main():
     zips = {name: zipped(name, path, plan["work"]) for name, path in plan["functions"].items()}
     for region in plan["regions"]:
         name, parameters = region["name"], region["parameters"]
-        code = upload_code(aws[name], plan["account"], zips)
+        bucket = f"sealane-code-{plan['account']}-{name}"
+        code = upload_code(aws[name], bucket, zips)
         template = expanded(read_template(os.path.join(plan["infra"], "template.yaml")), code, parameters)
-        outputs["regions"][name] = deploy(aws[name], "sealane", template, parameters)
+        outputs["regions"][name] = deploy(aws[name], "sealane", template, parameters, bucket)
         if "BucketName" in outputs["regions"][name]:
             encrypt(aws[name], outputs["regions"][name])
     for region in plan["regions"]:
