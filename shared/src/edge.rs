@@ -80,6 +80,6 @@ pub fn secrets(config: &Config) -> (Secrets, Vec<String>) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,15 +1,14 @@
 //! What every function's main needs: the log, the loop of the runtime, and one
 //! place where a failure is logged and turned into a reply.
 
+mod log;
+
 use std::{error::Error, future::Future, io::Write, iter};
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Starts the log: a line an outcome on standard output, which Lambda keeps.
-pub fn init_log() {
-    lambda_runtime::tracing::init_default_subscriber();
-}
+pub use log::{init_log, init_log_to};
 
 /// Prints lines that CloudWatch reads as metrics.
 pub fn print_metrics(lines: &[String]) {

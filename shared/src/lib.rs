@@ -15,7 +15,7 @@ pub mod audit;
 pub mod aws;
 pub mod checksum;
 pub mod config;
-#[cfg(feature = "aws")]
+#[cfg(any(feature = "aws", feature = "lambda"))]
 pub mod edge;
 pub mod emf;
 pub mod endpoint;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sealane::{
-    aws::{Aws, DynamoRows, Limits, S3Objects, SystemClock},
+    aws::{Aws, DynamoRows, Limits, SystemClock},
     config::Config,
     edge,
     region::{Region, RegionName},
@@ -24,13 +24,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     sealane::lambda::init_log();
     let (config, home) = (edge::config()?, edge::home()?);
     let aws = Aws::connect(home.as_str()).await;
-    let buckets = buckets(&aws, &config);
+    let buckets = aws.uploads(&config, BUCKET_LIMITS);
     lambda_http::run(router_with_uploads(deps(&aws, config, home), buckets)).await
-}
-
-fn buckets(aws: &Aws, config: &Config) -> BTreeMap<RegionName, S3Objects> {
-    let bucket = |r: &Region| Some((r.name, aws.signing(r, config.account_id.as_deref(), BUCKET_LIMITS)?));
-    config.full_regions().filter_map(bucket).collect()
 }
 
 fn deps(aws: &Aws, config: Config, home: RegionName) -> Deps<DynamoRows, SystemClock> {

@@ -1,6 +1,6 @@
 //! From SDK errors to ours: one question each, what may the caller do now?
 
-use crate::ports::Silence;
+use crate::ports::{Cause, ObjectsError, Silence};
 use aws_sdk_s3::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
@@ -67,6 +67,18 @@ pub(super) fn by_code(code: Option<&str>, status: u16) -> Failure {
         ("RequestTimeout", _) => Failure::NoAnswer(Silence::Timeout),
         (_, 500..) => Failure::NoAnswer(Silence::ServerError(status)),
         _ => Failure::Refused,
+    }
+}
+
+/// What is told of a failed call to `bucket` about `key`.
+pub(super) fn told(bucket: &str, key: &str, failure: Failure, source: Cause) -> ObjectsError {
+    let (bucket, key) = (bucket.to_owned(), key.to_owned());
+    match failure {
+        Failure::Condition => ObjectsError::Mismatch { bucket, key, source },
+        Failure::Missing => ObjectsError::Missing { bucket, key },
+        Failure::Throttled => ObjectsError::Throttled { bucket, source },
+        Failure::NoAnswer(how) => ObjectsError::NoAnswer { bucket, how, source },
+        Failure::Refused => ObjectsError::Refused { bucket, key, source },
     }
 }
 

@@ -13,9 +13,11 @@ mod objects;
 mod posts;
 mod resolver;
 mod rows;
+mod uploads;
 mod versions;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -30,11 +32,13 @@ use aws_smithy_runtime_api::client::http::http_client_fn;
 
 use budgets::Partitions;
 pub use connections::{Connections, Https};
-use lean::{Keys, Lean, Place, Signer};
+use lean::{Keys, Lean, Place};
 pub use live::HttpApis;
 pub use objects::S3Objects;
 pub use posts::HttpPosts;
 pub use rows::DynamoRows;
+use uploads::Pool;
+pub use uploads::S3Uploads;
 
 use crate::{
     config::Config,
@@ -214,11 +218,12 @@ impl Aws {
         Some(objects.with(lean()))
     }
 
-    /// As [`objects`](Self::objects), for whoever lets others put parts.
-    pub fn signing(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
-        let place = || Place::of(region, region.bucket.as_deref()?, &self.sdk);
-        let signer = || Some(Signer { place: place()?, keys: self.keys.clone()? });
-        Some(self.objects(region, owner, limits)?.signed_by(signer()))
+    /// The buckets of all full regions for whoever lets others put parts, over one pool of connections.
+    /// Nothing is made before it is asked for, and each call is tried once.
+    pub fn uploads(&self, config: &Config, limits: Limits) -> BTreeMap<RegionName, S3Uploads> {
+        let (owner, pool) = (config.account_id.as_deref(), Pool::default());
+        let bucket = |r: &Region| Some((r.name, S3Uploads::of(self, r, owner, limits, &pool)?));
+        config.full_regions().filter_map(bucket).collect()
     }
 
     /// What a client of another service in `region` is built from.

@@ -4,7 +4,6 @@
 //! bucket must have, and the region's key.
 
 mod copies;
-mod signs;
 
 use std::{ops::Range, time::Duration};
 
@@ -22,8 +21,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::{
     described::{described, headers},
-    errors::{Failure, classify},
-    lean::{Fault, Lean, Signer},
+    errors::{Failure, classify, told},
+    lean::{Fault, Lean},
     versions::Sequence,
 };
 use crate::{
@@ -46,8 +45,6 @@ pub struct S3Objects {
     body_max: Duration,
     /// The short way for bytes, where there is one.
     lean: Option<Lean>,
-    /// Signs for what others send, where that can be done.
-    signer: Option<Signer>,
 }
 
 impl S3Objects {
@@ -58,17 +55,12 @@ impl S3Objects {
         kms_key: Option<String>,
         body_max: Duration,
     ) -> Self {
-        Self { client, bucket, owner, kms_key, body_max, lean: None, signer: None }
+        Self { client, bucket, owner, kms_key, body_max, lean: None }
     }
 
     /// The same bucket, to which bytes go by `lean`.
     pub(super) fn with(self, lean: Option<Lean>) -> Self {
         Self { lean, ..self }
-    }
-
-    /// The same bucket, whose parts `signer` signs for.
-    pub(super) fn signed_by(self, signer: Option<Signer>) -> Self {
-        Self { signer, ..self }
     }
 
     fn encryption(&self) -> Option<ServerSideEncryption> {
@@ -79,30 +71,17 @@ impl S3Objects {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        self.sorted(key, classify(&error), error.into())
+        told(&self.bucket, key, classify(&error), error.into())
     }
 
     fn fault(&self, key: &str, fault: Fault) -> ObjectsError {
-        self.sorted(key, fault.failure(), fault.into())
-    }
-
-    fn sorted(&self, key: &str, failure: Failure, source: Source) -> ObjectsError {
-        let (bucket, key) = (self.bucket.clone(), key.to_owned());
-        match failure {
-            Failure::Condition => ObjectsError::Mismatch { bucket, key, source },
-            Failure::Missing => ObjectsError::Missing { bucket, key },
-            Failure::Throttled => ObjectsError::Throttled { bucket, source },
-            Failure::NoAnswer(how) => ObjectsError::NoAnswer { bucket, how, source },
-            Failure::Refused => ObjectsError::Refused { bucket, key, source },
-        }
+        told(&self.bucket, key, fault.failure(), fault.into())
     }
 
     fn owner_header(&self) -> Option<(String, String)> {
         Some(("x-amz-expected-bucket-owner".to_owned(), self.owner.clone()?))
     }
 }
-
-type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The header that lets a write land where there is nothing.
 fn if_none_match(onto: &Onto) -> Option<String> {
@@ -282,7 +261,7 @@ impl Objects for S3Objects {
             .set_expected_bucket_owner(self.owner.clone());
         let reply = complete.send().await.map_err(|e| match e.code() {
             // What was to be replaced is gone; an upload that is gone has another code.
-            Some("NoSuchKey") => self.sorted(key, Failure::Condition, e.into()),
+            Some("NoSuchKey") => told(&self.bucket, key, Failure::Condition, e.into()),
             _ => self.failed(key, e),
         })?;
         Ok(Stored { version_id: reply.version_id, etag: reply.e_tag, checksum: None })

@@ -2,6 +2,7 @@
 //! the signature of every URL by itself.
 #![allow(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
 
+mod log;
 mod serve;
 mod stage;
 mod store;
@@ -12,7 +13,8 @@ use sealane::checksum::Checksum;
 use serde_json::{Value, json};
 
 use serve::send;
-use stage::Stage;
+use stage::{CALLERS_TOKEN, SESSION_TOKEN, Stage};
+use store::{ACCESS_KEY, SECRET};
 
 /// The client that the documents show.
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/upload.py");
@@ -110,4 +112,95 @@ fn an_url_ends_no_later_than_the_credentials_behind_it() {
     let expires_s: u64 = rest.split('&').next().unwrap().parse().unwrap();
     assert!((300..=400).contains(&expires_s), "{url}");
     assert!(url.contains("X-Amz-Security-Token=a%20token%2Fof%2Ba%20session"), "{url}");
+}
+
+/// More parts than the store tells at once.
+#[test]
+fn parts_are_joined_from_every_page_of_their_list() {
+    let stage = Stage::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, body) = (folder.path().join("five-parts"), bytes((32 << 20) + 1));
+    std::fs::write(&file, &body).unwrap();
+    let receipt = run(&stage, &file, "five-parts");
+    let region = receipt["copies"][0]["region"].as_str().unwrap();
+    assert_eq!(stage.holds(region, "lab/five-parts"), Some(Checksum::of(&body)), "{receipt}");
+}
+
+/// What was completed unheard and written over by another since is found below, whatever its key is made of.
+#[test]
+fn an_object_that_was_written_over_is_found_among_the_versions_of_its_key() {
+    let stage = Stage::new();
+    let part = json!({"size_bytes": 9, "crc64nvme": "rosUhgp5mIg="});
+    let key = "a & b/<c>+d.txt";
+    let offer = stage.post("/v1/uploads", &json!({"key": key, "size_bytes": 9, "parts": [part]}));
+    let target = format!("/v1/uploads/{}", offer["upload"]["id"].as_str().unwrap());
+    put(&offer, b"123456789");
+    let region = offer["upload"]["region"].as_str().unwrap();
+    stage.complete_unheard(region);
+    stage.write_over(region, &format!("lab/{key}"));
+    let done = stage.post(&format!("{target}:complete"), &json!({}));
+    let version = done["upload"]["receipt"]["copies"][0]["version_id"].as_str().unwrap();
+    assert_eq!(stage.version(region, &format!("lab/{key}"), version), Some(Checksum::of(b"123456789")));
+}
+
+/// Puts the one part of `offer`; the status.
+fn put(offer: &Value, body: &[u8]) -> u16 {
+    let part = &offer["parts"][0];
+    let headers: BTreeMap<String, String> = serde_json::from_value(part["headers"].clone()).unwrap();
+    send("PUT", part["url"].as_str().unwrap(), &headers, body).0
+}
+
+/// At the most verbose level that a function can be set to, with the real client of the stores: begun, shown,
+/// signed, completed, moved, given up, and refused by the API and by the stores.
+#[test]
+fn nothing_that_lets_its_reader_in_is_ever_in_the_log() {
+    log::capture();
+    let stage = Stage::with(Some(Duration::from_secs(400)));
+    let mut secrets = Vec::new();
+    let mut call = |method: &str, path: &str, body: Value| {
+        let (status, told) = stage.call(method, path, &body);
+        for part in told["parts"].as_array().into_iter().flatten() {
+            let url = part["url"].as_str().unwrap();
+            secrets.extend([url, url.split_once("X-Amz-Signature=").unwrap().1].map(str::to_owned));
+        }
+        (status, told)
+    };
+    let part = json!({"size_bytes": 9, "crc64nvme": "rosUhgp5mIg="});
+    for key in ["a", "b"] {
+        let ask = json!({"key": key, "size_bytes": 9, "parts": [part]});
+        let (status, offer) = call("POST", "/v1/uploads", ask);
+        assert_eq!(status, 201, "{offer}");
+        let target = format!("/v1/uploads/{}", offer["upload"]["id"].as_str().unwrap());
+        let act = |verb: &str| format!("{target}:{verb}");
+        assert_eq!(put(&offer, b"123456780"), 400);
+        assert_eq!(call("POST", &act("complete"), json!({})).0, 409);
+        stage.doubt(true);
+        assert_eq!(call("POST", &act("complete"), json!({})).0, 500);
+        assert_eq!(
+            call("POST", &act("failover"), json!({"from": offer["upload"]["region"], "reason": "x"})).0,
+            500
+        );
+        assert_eq!(call("DELETE", &target, Value::Null).0, 500);
+        assert_eq!(call("POST", "/v1/uploads", json!({"key": "c", "size_bytes": 9, "parts": [part]})).0, 500);
+        stage.doubt(false);
+        let (_, moved) = call("POST", &act("failover"), json!({"from": offer["upload"]["region"]}));
+        assert_eq!(call("POST", &act("sign"), json!({"from": 1})).0, 200);
+        assert_eq!(call("GET", &target, Value::Null).0, 200);
+        assert_eq!(put(&moved, b"123456789"), 200);
+        match key {
+            "a" => assert_eq!(call("POST", &act("complete"), json!({})).0, 200),
+            _ => assert_eq!(call("DELETE", &target, Value::Null).0, 200),
+        }
+        assert_eq!(call("POST", &act("sign"), json!({"from": 1})).0, 409);
+    }
+    let encoded = "a%20token%2Fof%2Ba%20session";
+    let fixed = [SECRET, ACCESS_KEY, SESSION_TOKEN, encoded, CALLERS_TOKEN, "X-Amz-", "Signature=", "Bearer"];
+    secrets.extend(fixed.map(str::to_owned));
+    secrets.extend(stage.signatures());
+    let logged = log::logged();
+    let found: Vec<_> = secrets.iter().filter(|secret| logged.contains(*secret)).collect();
+    assert!(secrets.len() > 30 && found.is_empty(), "{found:?} in {logged}");
+    for told in ["answered", "refused", "SignatureDoesNotMatch", "as verbose as can be"] {
+        assert!(logged.contains(told), "`{told}` is not in {logged}");
+    }
 }

@@ -15,12 +15,12 @@ use axum::{
     http::Request,
 };
 use sealane::{
-    aws::{Aws, Https, Limits, S3Objects, SystemClock},
+    aws::{Aws, Https, Limits, S3Uploads, SystemClock},
     checksum::Checksum,
     config::Config,
     failover::Record,
     memory::{Cloud, MemoryRows},
-    ports::{Clock as _, Objects as _},
+    ports::{Attributes, Clock as _, Objects as _, Onto},
     region::RegionName,
     store::{ControlTable, HealthTable, LedgerTable, WorksetTable},
 };
@@ -32,6 +32,11 @@ use super::{
     serve::{Answer, Asked, send, serve},
     store::{ACCESS_KEY, SECRET, Store},
 };
+
+/// What the caller shows to the gateway.
+pub(crate) const CALLERS_TOKEN: &str = "a-token-of-the-caller";
+/// What the API shows to the stores, besides its keys.
+pub(crate) const SESSION_TOKEN: &str = "a token/of+a session";
 
 const REGIONS: [&str; 3] = ["us-west-2", "us-east-1", "eu-west-1"];
 
@@ -57,7 +62,7 @@ impl Stage {
         let cloud = Cloud::default();
         let store = |region| {
             let bucket = cloud.bucket(&format!("bucket-{region}"));
-            (region, Store { region, bucket, refuses: Arc::default(), ahead_s: Arc::default() })
+            (region, Store::new(region, bucket))
         };
         let stores: BTreeMap<_, _> = REGIONS.into_iter().map(store).collect();
         let ports = stores.iter().map(|(region, store)| {
@@ -77,17 +82,34 @@ impl Stage {
         format!("http://127.0.0.1:{}", self.api)
     }
 
-    /// Calls the API with a key of its own.
+    /// Calls the API with a key of its own, which has to go well.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
+        let (status, told) = self.call("POST", path, body);
+        assert!((200..300).contains(&status), "{status} {told}");
+        told
+    }
+
+    /// Calls the API, with a key that belongs to this very call.
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         let headers = BTreeMap::from([
+            ("authorization".to_owned(), format!("Bearer {CALLERS_TOKEN}")),
             ("content-type".to_owned(), "application/json".to_owned()),
             ("content-length".to_owned(), body.len().to_string()),
-            ("idempotency-key".to_owned(), Checksum::of(path.as_bytes()).to_string()),
+            ("idempotency-key".to_owned(), Checksum::of(format!("{path} {body}").as_bytes()).to_string()),
         ]);
-        let (status, text) = send("POST", &format!("{}{path}", self.api()), &headers, body.as_bytes());
-        assert!((200..300).contains(&status), "{status} {text}");
-        serde_json::from_str(&text).unwrap()
+        let (status, text) = send(method, &format!("{}{path}", self.api()), &headers, body.as_bytes());
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    /// Every signature that the stores were sent.
+    pub(crate) fn signatures(&self) -> Vec<String> {
+        self.stores.values().flat_map(|store| store.signatures.lock().unwrap().clone()).collect()
+    }
+
+    /// Has all regions refuse every call, with all that they know of it, or not any more.
+    pub(crate) fn doubt(&self, doubts: bool) {
+        self.stores.values().for_each(|store| store.doubts.store(doubts, Ordering::SeqCst));
     }
 
     /// Has these regions refuse every part.
@@ -98,6 +120,26 @@ impl Stage {
     /// Sets the clocks of the stores ahead by `span`.
     pub(crate) fn pass(&self, span: Duration) {
         self.stores.values().for_each(|store| store.ahead_s.store(span.as_secs(), Ordering::SeqCst));
+    }
+
+    /// Has `region` join the parts of its one open upload, as a completion does of which nobody hears.
+    pub(crate) fn complete_unheard(&self, region: &str) {
+        let bucket = &self.stores[region].bucket;
+        let [open] = wait(bucket.uploads("")).unwrap().try_into().unwrap();
+        let parts = wait(bucket.parts(&open.key, &open.upload)).unwrap();
+        wait(bucket.complete(&open.key, &open.upload, &parts, None, &Onto::Anything)).unwrap();
+    }
+
+    /// Somebody else puts another object at `key`.
+    pub(crate) fn write_over(&self, region: &str, key: &str) {
+        let attributes = Attributes::default();
+        let put = self.stores[region].bucket.put(key, "newer".into(), Checksum::of(b"newer"), &attributes);
+        wait(put).unwrap();
+    }
+
+    /// The checksum of a version of `key`.
+    pub(crate) fn version(&self, region: &str, key: &str, version: &str) -> Option<Checksum> {
+        wait(self.stores[region].bucket.head(key, Some(version))).unwrap()?.checksum
     }
 
     /// The checksum of the object `key` of `region`.
@@ -145,10 +187,10 @@ async fn deps(config: &Config, rows: &MemoryRows) -> Deps<MemoryRows, SystemCloc
     }
 }
 
-fn buckets(config: &Config, lifetime: Option<Duration>) -> BTreeMap<RegionName, S3Objects> {
+fn buckets(config: &Config, lifetime: Option<Duration>) -> BTreeMap<RegionName, S3Uploads> {
     let now = Duration::from_millis(SystemClock.now().as_millis());
     let end = lifetime.map(|lifetime| UNIX_EPOCH + now + lifetime);
-    let keys = Credentials::new(ACCESS_KEY, SECRET, Some("a token/of+a session".to_owned()), end, "test");
+    let keys = Credentials::new(ACCESS_KEY, SECRET, Some(SESSION_TOKEN.to_owned()), end, "test");
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(SdkRegion::new("us-west-2"))
@@ -157,7 +199,7 @@ fn buckets(config: &Config, lifetime: Option<Duration>) -> BTreeMap<RegionName, 
         .build();
     let aws = Aws::over(&sdk, Arc::new(Https));
     let limits = Limits::data(Duration::from_secs(20)).once();
-    config.full_regions().map(|region| (region.name, aws.signing(region, None, limits).unwrap())).collect()
+    aws.uploads(config, limits)
 }
 
 async fn answer(router: Router, asked: Asked) -> Answer {

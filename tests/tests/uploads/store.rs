@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -15,7 +15,7 @@ use std::{
 use percent_encoding::percent_decode_str;
 use sealane::{
     memory::MemoryObjects,
-    ports::{Attributes, Objects as _, ObjectsError, Onto, Part},
+    ports::{Attributes, ListedVersion, Objects as _, ObjectsError, Onto, Part},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -32,6 +32,10 @@ pub(crate) struct Store {
     pub(crate) bucket: MemoryObjects,
     /// Whether parts are answered with a server error.
     pub(crate) refuses: Arc<AtomicBool>,
+    /// Whether every call is refused for its signature.
+    pub(crate) doubts: Arc<AtomicBool>,
+    /// The signatures of calls, as they came.
+    pub(crate) signatures: Arc<Mutex<Vec<String>>>,
     /// Seconds by which its clock is ahead.
     pub(crate) ahead_s: Arc<AtomicU64>,
 }
@@ -49,9 +53,32 @@ fn xml(text: String) -> Answer {
     Answer::new(200, text).with("content-type", "application/xml")
 }
 
+/// What S3 says of a signature that it does not take: with the signature, and all that it was made of.
+fn doubted(signature: &str) -> Answer {
+    let told = format!(
+        "<Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match.</Message>\
+         <AWSAccessKeyId>{ACCESS_KEY}</AWSAccessKeyId><StringToSign>AWS4-HMAC-SHA256</StringToSign>\
+         <SignatureProvided>{signature}</SignatureProvided></Error>"
+    );
+    Answer::new(403, told).with("content-type", "application/xml")
+}
+
 impl Store {
+    pub(crate) fn new(region: &'static str, bucket: MemoryObjects) -> Self {
+        let (refuses, doubts, signatures) = (Arc::default(), Arc::default(), Arc::default());
+        Self { region, bucket, refuses, doubts, signatures, ahead_s: Arc::default() }
+    }
+
     /// Answers one request.
     pub(crate) async fn answer(&self, asked: Asked) -> Answer {
+        if let Some((_, signature)) =
+            asked.headers.get("authorization").and_then(|a| a.split_once("Signature="))
+        {
+            self.signatures.lock().unwrap().push(signature.to_owned());
+            if self.doubts.load(Ordering::SeqCst) {
+                return doubted(signature);
+            }
+        }
         let query: BTreeMap<String, String> = asked
             .query
             .split('&')
@@ -63,11 +90,11 @@ impl Store {
         let done = match (asked.method.as_str(), upload) {
             ("POST", None) => self.begin(&asked, &key).await,
             ("PUT", Some(upload)) => self.put(&asked, &query, &key, upload).await,
-            ("GET", Some(upload)) => self.list(&key, upload).await,
+            ("GET", Some(upload)) => self.list(&key, upload, query.get("part-number-marker")).await,
             ("POST", Some(upload)) => self.complete(&asked, &key, upload).await,
             ("DELETE", Some(upload)) => self.bucket.abort(&key, upload).await.map(|()| Answer::new(204, "")),
             ("HEAD", None) => self.head(&key, query.get("versionId").map(String::as_str)).await,
-            ("GET", None) => Ok(xml("<ListVersionsResult></ListVersionsResult>".to_owned())),
+            ("GET", None) => self.versions(&query["prefix"]).await,
             _ => Ok(error(501, "NotImplemented")),
         };
         done.unwrap_or_else(|failed| match failed {
@@ -141,9 +168,18 @@ impl Store {
         now + self.ahead_s.load(Ordering::SeqCst) > signed_s + expires.parse::<u64>().unwrap_or_default()
     }
 
-    async fn list(&self, key: &str, upload: &str) -> Result<Answer, ObjectsError> {
-        let mut text = "<ListPartsResult><IsTruncated>false</IsTruncated>".to_owned();
-        for Part { number, etag, size_bytes, checksum } in self.bucket.parts(key, upload).await? {
+    /// A page of two parts, so that whoever looks at the first one only joins too few.
+    async fn list(&self, key: &str, upload: &str, after: Option<&String>) -> Result<Answer, ObjectsError> {
+        let after: u32 = after.map_or(0, |after| after.parse().unwrap());
+        let parts = self.bucket.parts(key, upload).await?;
+        let last = parts.iter().map(|part| part.number).max().unwrap_or_default();
+        let page: Vec<_> = parts.into_iter().filter(|part| part.number > after).take(2).collect();
+        let end = page.last().map_or(after, |part| part.number);
+        let mut text = format!(
+            "<ListPartsResult><IsTruncated>{}</IsTruncated><NextPartNumberMarker>{end}</NextPartNumberMarker>",
+            end < last
+        );
+        for Part { number, etag, size_bytes, checksum } in page {
             let sum = checksum.map(|sum| sum.to_string()).unwrap_or_default();
             text += &format!(
                 "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><Size>{size_bytes}</Size>\
@@ -173,6 +209,17 @@ impl Store {
         let stored = self.bucket.complete(key, upload, &parts, sum, &Onto::Anything).await?;
         let answer = xml("<CompleteMultipartUploadResult></CompleteMultipartUploadResult>".to_owned());
         Ok(answer.with("x-amz-version-id", stored.version_id.unwrap()))
+    }
+
+    async fn versions(&self, prefix: &str) -> Result<Answer, ObjectsError> {
+        let listed = self.bucket.list_versions(prefix, None, 1_000).await?;
+        let version = |found: &ListedVersion| {
+            let kind = if found.is_marker { "DeleteMarker" } else { "Version" };
+            let key = found.key.replace('&', "&amp;").replace('<', "&lt;");
+            format!("<{kind}><Key>{key}</Key><VersionId>{}</VersionId></{kind}>", found.version_id)
+        };
+        let versions: String = listed.entries.iter().map(version).collect();
+        Ok(xml(format!("<ListVersionsResult>{versions}</ListVersionsResult>")))
     }
 
     async fn head(&self, key: &str, version: Option<&str>) -> Result<Answer, ObjectsError> {

@@ -82,7 +82,7 @@ impl<R: Rows, C: Clock, O: Uploads> Desk<'_, R, C, O> {
 
     /// Frees what was left behind, and notes what is. A completion there that nobody heard of ends the
     /// upload, so that nothing is sent twice. What fails here is owed, and tried again by every later
-    /// call; in the end the bucket's lifecycle rule frees it.
+    /// call until the upload has ended; after that the bucket's lifecycle rule frees it.
     async fn tidy(&self, held: Versioned<Ticket>) -> Result<Versioned<Ticket>, Problem> {
         let Swept { freed, found } = self.swept(&held.value).await;
         if let Some((leg, found)) = &found {

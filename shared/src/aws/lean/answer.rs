@@ -46,8 +46,13 @@ impl Answered {
         by_code(self.code.as_deref(), self.status)
     }
 
+    /// The HTTP status.
+    pub(in super::super) const fn status(&self) -> u16 {
+        self.status
+    }
+
     /// What an error document says, of which only two elements are looked at.
-    fn of(status: u16, document: &str) -> Self {
+    pub(super) fn of(status: u16, document: &str) -> Self {
         let text = |name| element(document, name).map(str::to_owned);
         Self { status, code: text("Code"), message: text("Message") }
     }
@@ -96,6 +101,12 @@ fn copied(well: bool, status: u16, document: &str) -> Result<Copied, Fault> {
 pub(in super::super) async fn bounded(body: SdkBody) -> Vec<u8> {
     let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     read.map(|read| read.to_bytes().to_vec()).unwrap_or_default()
+}
+
+/// The body to its end, of `most` bytes.
+pub(super) async fn whole(body: SdkBody, most: usize) -> Result<String, Fault> {
+    let read = Limited::new(body, most).collect().await.map_err(|_| Fault::Cut)?;
+    Ok(String::from_utf8_lossy(&read.to_bytes()).into_owned())
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //!
 //! The SDK takes several times as long for a request as signing and sending it does, and over
 //! plain http it hashes the whole body for the signature. What carries bytes (`PutObject`,
-//! `UploadPart`) or has the store move them by the thousand (`UploadPartCopy`) goes this way instead;
+//! `UploadPart`) or has the store move them by the thousand (`UploadPartCopy`) goes this way instead,
+//! and so does what is [asked](ask) about uploads by a function that is to stay small;
 //! everything else is asked through the SDK. A body that carries bytes is not
 //! part of the signature: its CRC64NVME is, as a header, and the store compares that.
 
 mod answer;
+mod ask;
 mod keys;
 mod place;
 mod signer;
@@ -25,9 +27,9 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
 pub(super) use answer::{Answered, Copied, Took, bounded};
+pub(super) use ask::{joined, query};
 pub(super) use keys::Keys;
 pub(super) use place::Place;
-pub(super) use signer::Signer;
 
 use super::errors::Failure;
 use crate::{
@@ -63,6 +65,9 @@ pub(super) enum Fault {
     /// The credentials could not be fetched now; nothing was sent.
     #[error("there are no credentials to sign with")]
     NoKeys(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer is no document that can be read.
+    #[error("the answer cannot be read")]
+    Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The request cannot be signed.
     #[error("the request cannot be signed")]
     Unsigned(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -80,7 +85,7 @@ impl Fault {
         match self {
             Self::Answered(answered) => answered.failure(),
             Self::Connection(error) if error.is_timeout() => Failure::NoAnswer(Silence::Timeout),
-            Self::Connection(_) | Self::Cut => Failure::NoAnswer(Silence::NoConnection),
+            Self::Connection(_) | Self::Cut | Self::Unreadable(_) => Failure::NoAnswer(Silence::NoConnection),
             Self::Late => Failure::NoAnswer(Silence::Timeout),
             Self::NoKeys(_) => Failure::Throttled,
             Self::Unsigned(_) => Failure::Refused,
@@ -132,7 +137,7 @@ impl Lean {
         let headers = headers.chain([(SUM.into(), checksum.to_string())]);
         let exchange = async {
             let identity = self.keys.identity().await?;
-            let request = self.prepared(SdkBody::from(body), key, query, headers)?;
+            let request = prepared(("PUT", self.place.url(key, query)), SdkBody::from(body), headers)?;
             let reply = self.call(request, &identity, SignableBody::UnsignedPayload)?.await?;
             Ok(answer::read(reply).await?)
         };
@@ -175,7 +180,7 @@ impl Lean {
         let exchange = async {
             let identity = self.keys.identity().await?;
             let headers = headers.iter().map(|(name, value)| ((*name).into(), value.clone()));
-            let request = self.prepared(SdkBody::empty(), key, Some(query), headers)?;
+            let request = prepared(("PUT", self.place.url(key, Some(query))), SdkBody::empty(), headers)?;
             let reply = self.call(request, &identity, SignableBody::Bytes(b""))?.await?;
             answer::read_copied(reply).await
         };
@@ -192,25 +197,25 @@ impl Lean {
         self.keys.sign(&mut request, identity, &self.place, body)?;
         Ok(self.connector.call(request))
     }
+}
 
-    fn prepared(
-        &self,
-        body: SdkBody,
-        key: &str,
-        query: Option<(&str, u32)>,
-        headers: impl Iterator<Item = (Cow<'static, str>, String)>,
-    ) -> Result<HttpRequest, Fault> {
-        let mut request = HttpRequest::new(body);
-        request.set_method("PUT")?;
-        request.set_uri(self.place.url(key, query))?;
-        // An empty body gets no length of its own, and S3 refuses a put without one.
+fn prepared(
+    (method, url): (&'static str, String),
+    body: SdkBody,
+    headers: impl Iterator<Item = (Cow<'static, str>, String)>,
+) -> Result<HttpRequest, HttpError> {
+    let mut request = HttpRequest::new(body);
+    request.set_method(method)?;
+    request.set_uri(url)?;
+    // An empty body gets no length of its own, and S3 refuses a put without one.
+    if matches!(method, "PUT" | "POST") {
         let length = request.body().content_length().unwrap_or_default().to_string();
-        let words = request.headers_mut();
-        words.try_insert("content-length", length)?;
-        words.try_insert("user-agent", AGENT)?;
-        for (name, value) in headers {
-            words.try_insert(name, value)?;
-        }
-        Ok(request)
+        request.headers_mut().try_insert("content-length", length)?;
     }
+    let words = request.headers_mut();
+    words.try_insert("user-agent", AGENT)?;
+    for (name, value) in headers {
+        words.try_insert(name, value)?;
+    }
+    Ok(request)
 }

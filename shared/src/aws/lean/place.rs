@@ -57,6 +57,20 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The URL of `key` with a query, if there is one.
+    pub(in super::super) fn asked(&self, key: &str, query: &str) -> String {
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{}{mark}{query}", self.url(key, None))
+    }
+
+    /// The URL of the bucket itself with a query. A bucket that is named in the path has no slash behind it.
+    pub(in super::super) fn of_bucket(&self, query: &str) -> String {
+        let in_path = self.base.split('/').count() > 3;
+        format!("{}{}?{query}", self.base, if in_path { "" } else { "/" })
+    }
+}
+
 /// Whether the environment or the profile names an endpoint for S3 alone.
 fn has_own_endpoint(sdk: &SdkConfig) -> bool {
     let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url");
@@ -92,6 +106,13 @@ mod tests {
         assert_eq!(url("plain", own), of("http://127.0.0.1:9000/plain/a/b%20c%2B%C3%BC"));
         assert_eq!(url("arn:aws:s3:eu-west-1:1:accesspoint/a", None), None);
         assert_eq!(url("fast--euw1-az1--x-s3", None), None);
+    }
+
+    #[test]
+    fn a_bucket_is_asked_itself_wherever_it_is_named() {
+        let url = |s3| place("plain", s3).map(|place: Place| place.of_bucket("versions")).unwrap();
+        assert_eq!(url(None), "https://plain.s3.eu-west-1.amazonaws.com/?versions");
+        assert_eq!(url(Some("http://127.0.0.1:9000")), "http://127.0.0.1:9000/plain?versions");
     }
 
     #[test]

@@ -1,21 +1,14 @@
 //! Requests that somebody else sends: signed in the URL, so that they need no credentials.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use super::{Fault, Keys, Place, SUM};
+use super::{Fault, Lean, SUM};
 use crate::ports::{Signed, Slip};
 
-/// Signs for parts of uploads into one bucket.
-#[derive(Debug, Clone)]
-pub(in super::super) struct Signer {
-    pub(in super::super) place: Place,
-    pub(in super::super) keys: Arc<Keys>,
-}
-
-impl Signer {
+impl Lean {
     /// Signs for one part. Length and checksum are headers that the signature covers; `owner` is the
     /// account that the bucket has to belong to.
-    pub(in super::super) async fn part(
+    pub(in super::super) async fn sign_part(
         &self,
         slip: Slip<'_>,
         owner: Option<(String, String)>,
