@@ -1,4 +1,7 @@
-use proptest::{collection::vec, prelude::*};
+use proptest::{
+    collection::{btree_map, vec},
+    prelude::*,
+};
 
 use super::*;
 
@@ -39,9 +42,9 @@ proptest! {
     }
 
     /// The whole is joined exactly when the store has every part as it was promised, whatever else it
-    /// has; and what lacks is named.
+    /// has; and what lacks is named. Each part is changed once: a second change could undo the first.
     #[test]
-    fn parts_are_joined_only_as_promised(pieces in pieces(), changed in vec((1..41_u32, 0..4_u8), 0..4)) {
+    fn parts_are_joined_only_as_promised(pieces in pieces(), changed in btree_map(1..41_u32, 0..4_u8, 0..4)) {
         let mut held: Vec<_> = (1..=pieces.count()).map(|n| stored(n, pieces.get(n).unwrap())).collect();
         let mut wrong = std::collections::BTreeSet::new();
         for (number, how) in changed.into_iter().filter(|(n, _)| *n <= pieces.count()) {
@@ -57,7 +60,7 @@ proptest! {
         held.push(stored(pieces.count() + 1, piece(1, 1)));
         match pieces.joined(&held) {
             Ok(joined) => {
-                prop_assert!(wrong.is_empty() || wrong.iter().all(|n| joined[*n as usize - 1].checksum.is_some()));
+                prop_assert!(wrong.is_empty(), "{wrong:?}");
                 prop_assert_eq!(joined.len(), pieces.count() as usize);
             }
             Err(lacking) => prop_assert_eq!(lacking, wrong.into_iter().collect::<Spans>()),
