@@ -14,6 +14,7 @@ mod limit;
 mod once;
 pub mod openapi;
 mod page;
+mod path;
 mod problem;
 mod replica;
 mod status;
@@ -68,7 +69,7 @@ where
     C: Clock + 'static,
 {
     let app = Arc::new(App::new(deps));
-    uploads
+    let routes = uploads
         .route("/", get(page::show::<R, C>))
         .route("/v1/live", get(status::live::<R, C>))
         .route("/v1/ready", get(status::ready::<R, C>))
@@ -83,7 +84,9 @@ where
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), dress::dress::<R, C>))
-        .with_state(app)
+        .with_state(app);
+    // Around the routes: what a route is found by is changed before.
+    Router::new().fallback_service(routes).layer(middleware::map_request(path::as_sent))
 }
 
 async fn no_such_route(request: Request) -> Problem {

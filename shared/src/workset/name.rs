@@ -132,7 +132,7 @@ fn starts_alphanumeric(text: &str) -> bool {
     text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
 }
 
-/// Words from a person or a program, 1 to `MAX` bytes, with no control
+/// Words from a person or a program, 1 to `MAX` characters, with no control
 /// character but newline and tab.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -147,7 +147,7 @@ impl<const MAX: usize> Text<MAX> {
 
 /// The text is empty, too long or holds control characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a text of {len} bytes does not fit (want 1 to {max} bytes without control characters)")]
+#[error("a text of {len} characters does not fit (want 1 to {max} without control characters)")]
 pub struct InvalidText {
     len: usize,
     max: usize,
@@ -158,8 +158,9 @@ impl<const MAX: usize> TryFrom<String> for Text<MAX> {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-        if text.is_empty() || text.len() > MAX || text.contains(odd) {
-            return Err(InvalidText { len: text.len(), max: MAX });
+        let len = text.chars().count();
+        if !(1..=MAX).contains(&len) || text.contains(odd) {
+            return Err(InvalidText { len, max: MAX });
         }
         Ok(Self(text))
     }
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn texts_are_bounded_and_clean() {
         let text = |s: &str| Text::<8>::try_from(s.to_owned()).is_ok();
-        assert!(text("line\n\tb"));
+        assert!(text("line\n\tb") && text("größe Ä\u{1f980}"));
         for bad in ["", "123456789", "a\0b", "a\u{1b}[2J"] {
             assert!(!text(bad), "{bad:?}");
         }

@@ -25,8 +25,9 @@ const ANYWHERE: [Kind; 6] = [
     Kind::Internal,
 ];
 
-/// Statuses that the gateway gives, too, before a request reaches the API.
-const OF_THE_GATEWAY: [&str; 5] = ["401", "403", "429", "500", "503"];
+/// Statuses that the gateway gives, too, before a request reaches the API; 404 for a path that it does
+/// not pass on, as with a control character.
+const OF_THE_GATEWAY: [&str; 6] = ["401", "403", "404", "429", "500", "503"];
 
 /// `*`, or tags as replies name them.
 const TAGS: &str = r#"^(\*|(W/)?"[!#-+\--~]+"(, *(W/)?"[!#-+\--~]+")*)$"#;

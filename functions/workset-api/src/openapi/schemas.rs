@@ -83,7 +83,7 @@ fn names() -> Value {
     })
 }
 
-/// Words of up to `most` bytes, with no control character but newline and tab.
+/// Words of up to `most` characters, with no control character but newline and tab.
 fn text(most: usize) -> Value {
     let clean = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]+$";
     json!({ "type": "string", "minLength": 1, "maxLength": most, "pattern": clean })

@@ -137,3 +137,17 @@ async fn what_is_not_there_is_a_problem_too() {
     plain.headers_mut().insert("content-type", "text/plain".parse().unwrap());
     world.send(plain).await.problem(415, "unsupported-media-type");
 }
+
+/// The gateway hands paths over decoded: what was one name to the caller is one to the API.
+#[tokio::test]
+async fn a_path_is_not_cut_at_what_was_escaped() {
+    let world = World::steady().await;
+    world.register("ws-001").await;
+    for (method, target) in [("DELETE", "/v1/worksets/ws-001#x"), ("POST", "/v1/worksets/ws-001#/cancel")] {
+        let asked = called(token("lab"), method, target, "{}");
+        world.send(asked).await.problem(400, "invalid-path");
+    }
+    assert_eq!(world.get("/v1/worksets/ws-001").await.json()["workset"]["state"], "ready");
+    world.get("/problems/../v1/regions").await.problem(404, "no-such-route");
+    world.get("/v1/worksets/../regions").await.problem(404, "no-such-route");
+}

@@ -103,9 +103,9 @@ impl Ask {
             problems.push(Problem { field: "copies", problem: "it is 0 (want at least 1)".to_owned() });
         }
         if self.residency.len() > TAGS_MAX
-            || self.residency.iter().any(|tag| tag.is_empty() || tag.len() > 64)
+            || self.residency.iter().any(|tag| !(1..=64).contains(&tag.chars().count()))
         {
-            let problem = format!("want at most {TAGS_MAX} tags of 1 to 64 bytes, as in `eu`");
+            let problem = format!("want at most {TAGS_MAX} tags of 1 to 64 characters, as in `eu`");
             problems.push(Problem { field: "residency", problem });
         }
         match (key, pieces, content_type, storage_class, data_in) {
