@@ -178,7 +178,9 @@ impl Session {
         let up = up.ok_or_else(|| failed("up", "the cloud of the step before is gone"))?;
         let keys = &up.record.credentials;
         let mut cargo = self.cargo(&["test", "--workspace", "--locked", "--test", "contracts_local_cloud"]);
-        cargo.args(["--", "--ignored"]).env(RECORD, self.folder.cloud_json());
+        cargo
+            .args(["--test", "dead_letters_local_cloud", "--", "--ignored"])
+            .env(RECORD, self.folder.cloud_json());
         cargo.env("AWS_ACCESS_KEY_ID", &keys.access_key_id);
         cargo.env("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key);
         cargo.env("AWS_EC2_METADATA_DISABLED", "true").env_remove("AWS_PROFILE");
