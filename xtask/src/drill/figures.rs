@@ -123,10 +123,8 @@ impl Report {
         let all = self.scenarios.iter();
         let episodes =
             all.flat_map(|(name, figures)| figures.failed.iter().map(move |what| format!("{name}: {what}")));
-        let registry = self.registry.iter().filter(|outcome| !outcome.violations.is_empty());
-        let broken =
-            registry.map(|outcome| format!("registry: {} promises were broken", outcome.violations.len()));
-        episodes.chain(broken).collect()
+        let registry = self.registry.iter().flat_map(Outcome::failed);
+        episodes.chain(registry.map(|what| format!("registry: {what}"))).collect()
     }
 }
 

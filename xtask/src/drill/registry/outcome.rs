@@ -94,6 +94,19 @@ impl Outcome {
         }
     }
 
+    /// What did not hold: promises that were broken, and what has to happen for the rest to prove anything.
+    #[must_use]
+    pub fn failed(&self) -> Vec<String> {
+        let hollow = [
+            (self.done.troubles.is_empty(), "no region was struck"),
+            (self.done.killed.is_empty(), "no function was killed"),
+            (self.events == 0, "nothing was written"),
+        ];
+        let hollow = hollow.into_iter().filter(|(is_so, _)| *is_so).map(|(_, what)| what.to_owned());
+        let broken = self.violations.len();
+        hollow.chain((broken > 0).then(|| format!("{broken} promises were broken"))).collect()
+    }
+
     /// The outcome in lines for people.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
@@ -150,3 +163,7 @@ fn counted<K: std::fmt::Display>(counts: impl Iterator<Item = (K, impl std::fmt:
 fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;
