@@ -100,6 +100,7 @@ fn moves(id: &str, entries: &[&Entry], holds: &[Hold<'_>]) -> Vec<Misfit> {
         broken.extend(holds.iter().find(barred).map(|hold| Misfit::WroteWithoutItsLock {
             id: id.to_owned(),
             worker: entry.worker,
+            write: entry.write.clone(),
             holder: hold.entry.worker,
             at: entry.heard,
         }));

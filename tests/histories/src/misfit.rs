@@ -35,7 +35,9 @@ pub enum Misfit {
         id: String,
         /// Who wrote.
         worker: usize,
-        /// Whose lock it was.
+        /// The call.
+        write: String,
+        /// Whose lock it was; the writer's own, where that had been given back.
         holder: usize,
         /// When the answer was heard.
         at: Duration,
@@ -168,44 +170,50 @@ impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TokensOutOfOrder { id, first, then, at } => {
-                write!(f, "the lock of {id} had token {first} and then {then}, heard at {at:?}")
+                write!(f, "the lock of {id} had token {first} and then {then}, heard at {at:.3?}")
             }
             Self::HeldTwice { id, holder, other, at } => {
-                write!(f, "worker {other} was given {id} at {at:?}, which worker {holder} held")
+                write!(f, "worker {other} was given {id} at {at:.3?}, which worker {holder} held")
             }
-            Self::WroteWithoutItsLock { id, worker, holder, at } => {
-                write!(f, "worker {worker} wrote {id} at {at:?}, whose lock was worker {holder}'s")
+            Self::WroteWithoutItsLock { id, worker, write, holder, at } if worker == holder => {
+                write!(f, "worker {worker} wrote {id} by `{write}` at {at:.3?}, whose lock it no longer held")
+            }
+            Self::WroteWithoutItsLock { id, worker, write, holder, at } => {
+                write!(
+                    f,
+                    "worker {worker} wrote {id} by `{write}` at {at:.3?}, whose lock was worker {holder}'s"
+                )
             }
             Self::IllegalMove { id, version, to } => {
                 write!(f, "version {version} of {id} became {to}, which does not follow")
             }
             Self::MissingWrite { id, write, sent, at, replica } => write!(
                 f,
-                "`{write}` of {id}, sent at {sent:?} and acknowledged at {at:?}, is not in {replica}"
+                "`{write}` of {id}, sent at {sent:.3?} and acknowledged at {at:.3?}, is not in {replica}"
             ),
             Self::WrittenTwice { id, write, versions } => {
                 write!(f, "`{write}` wrote {id} more than once: versions {versions:?}")
             }
             Self::RefusedAndWritten { id, write, version, at } => {
-                write!(f, "`{write}` of {id} was refused at {at:?} and wrote version {version}")
+                write!(f, "`{write}` of {id} was refused at {at:.3?} and wrote version {version}")
             }
             Self::AnswerDiffers { id, write, told, kept, at } => {
-                write!(f, "`{write}` of {id} goes by {told:?} at {at:?}, and its history has {kept:?}")
+                write!(f, "`{write}` of {id} goes by {told:?} at {at:.3?}, and its history has {kept:?}")
             }
             Self::VersionsOutOfOrder { id, first, then } => write!(
                 f,
-                "version {} of {id} was acknowledged at {:?}, and version {} was sent only at {:?}",
+                "version {} of {id} was acknowledged at {:.3?}, and version {} was sent only at {:.3?}",
                 first.0, first.1, then.0, then.1
             ),
             Self::FenceWentBack { id, version } => {
                 write!(f, "version {version} of {id} was written under an older token than the one before")
             }
             Self::PhantomRead { id, version, state, at } => {
-                write!(f, "{id} was read as version {version} in {state} at {at:?}, which nobody wrote")
+                write!(f, "{id} was read as version {version} in {state} at {at:.3?}, which nobody wrote")
             }
             Self::RecordsDisagree { one, other } => write!(
                 f,
-                "the record was version {} epoch {} {} at {:?}, and version {} epoch {} {} at {:?}",
+                "the record was version {} epoch {} {} at {:.3?}, and version {} epoch {} {} at {:.3?}",
                 one.0, one.1, one.2, one.3, other.0, other.1, other.2, other.3
             ),
             Self::AccountDiffers { epoch, to, active } => {
@@ -217,7 +225,7 @@ impl fmt::Display for Misfit {
             ),
             Self::WroteAfterItsEpoch { id, write, epoch, sent, ended } => write!(
                 f,
-                "`{write}` of {id} was sent at {sent:?} and let in under epoch {epoch}, which had ended at {ended:?}"
+                "`{write}` of {id} was sent at {sent:.3?} and let in under epoch {epoch}, which had ended at {ended:.3?}"
             ),
         }
     }

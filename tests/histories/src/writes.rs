@@ -116,6 +116,7 @@ impl<'a> Story<'a> {
         let told = |entry: &&Entry| Misfit::WroteWithoutItsLock {
             id: self.id.to_owned(),
             worker: entry.worker,
+            write: entry.write.clone(),
             holder: entry.worker,
             at: entry.heard,
         };

@@ -19,6 +19,9 @@ const AGAIN: Duration = Duration::from_millis(500);
 const NOTHING_WRITTEN: [&str; 5] =
     ["primary-unknown", "primary-moving", "unavailable", "not-ready", "rate-limited"];
 
+/// Where worksets are registered.
+pub(super) const REGISTER: &str = "/v1/worksets";
+
 /// No answer at all.
 const SILENCE: Reply = Reply { status: 0, body: Value::Null };
 
@@ -62,6 +65,10 @@ impl<'a> Caller<'a> {
             self.tries += 1;
             let answer = self.api.post_if(region, path, key, tag, body).unwrap_or(SILENCE);
             match settles(&answer) {
+                // It was there, registered by another call; or by this one, if a try of it is in doubt.
+                Settles::Done if path == REGISTER && answer.status != 201 => {
+                    return (if in_doubt { Told::Unknown } else { Told::Refused }, answer);
+                }
                 Settles::Done => return (Told::Done(None), answer),
                 Settles::Refused if in_doubt => break,
                 Settles::Refused => return (Told::Refused, answer),

@@ -2,7 +2,7 @@
 
 use super::{CLIENTS, Plan, Tape, nemesis::Done, readback::Found};
 use crate::drill::figures::Spread;
-use histories::{Entry, judge_epochs, judge_history, judge_reads, judge_writes, reigns};
+use histories::{Deed, Entry, Told, judge_epochs, judge_history, judge_reads, judge_writes, reigns};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,6 +11,9 @@ use std::{
 
 /// For how long a write may be planned on an old look: twice `api.cache_ttl`, as in the simulator.
 const SLACK: Duration = Duration::from_secs(10);
+
+/// What a claim brings when nothing waits.
+const NOTHING: &str = "nothing";
 
 /// One assignment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,14 +68,14 @@ impl Outcome {
         let entries = &tape.notes.entries;
         let mut calls: BTreeMap<_, BTreeMap<_, u64>> = BTreeMap::new();
         for entry in entries {
-            *calls.entry(entry.deed.name()).or_default().entry(entry.told.name()).or_default() += 1;
+            *calls.entry(entry.deed.name()).or_default().entry(told(entry)).or_default() += 1;
         }
         let reigns = reigns(&tape.looks).into_iter().map(|(epoch, (active, since))| Reign {
             epoch,
             active: active.to_string(),
             seen_ms: ms(since),
         });
-        let told = found.active.and_then(|active| found.histories.get(&active));
+        let last = found.active.and_then(|active| found.histories.get(&active));
         Self {
             minutes: plan.minutes,
             seed: plan.seed,
@@ -84,8 +87,8 @@ impl Outcome {
                 entries.iter().map(|entry| ms(entry.heard.saturating_sub(entry.sent))).collect(),
             ),
             seen: tape.notes.seen.len(),
-            worksets: told.map_or(0, BTreeMap::len),
-            events: told.map_or(0, |histories| histories.values().map(Vec::len).sum()),
+            worksets: last.map_or(0, BTreeMap::len),
+            events: last.map_or(0, |histories| histories.values().map(Vec::len).sum()),
             conflicts: found.reported.len(),
             done: tape.done.clone(),
             reigns: reigns.collect(),
@@ -114,11 +117,15 @@ impl Outcome {
             "registry: {} clients, {} minutes, seed {}: {} requests, {} worksets with {} events, {} worksets shown",
             self.clients, self.minutes, self.seed, self.requests, self.worksets, self.events, self.seen
         )];
-        lines.push(format!("  {:<10} {:>8} {:>8} {:>8}", "calls", "done", "refused", "unknown"));
+        lines.push(format!(
+            "  {:<10} {:>8} {:>8} {:>8} {:>8}",
+            "calls", "done", "refused", "unknown", NOTHING
+        ));
         for (kind, told) in &self.calls {
             let count = |name: &str| told.get(name).copied().unwrap_or(0);
-            let (done, refused, unknown) = (count("done"), count("refused"), count("unknown"));
-            lines.push(format!("  {kind:<10} {done:>8} {refused:>8} {unknown:>8}"));
+            let (done, refused, unknown, nothing) =
+                (count("done"), count("refused"), count("unknown"), count(NOTHING));
+            lines.push(format!("  {kind:<10} {done:>8} {refused:>8} {unknown:>8} {nothing:>8}"));
         }
         if let Some(Spread { p50, p99, max }) = self.call_ms {
             lines.push(format!("  a call was settled in {p50}/{p99}/{max} ms (p50/p99/max)"));
@@ -135,6 +142,14 @@ impl Outcome {
         lines.push(format!("  violations: {}", self.violations.len()));
         lines.extend(self.violations.iter().map(|violation| format!("    {violation}")));
         lines
+    }
+}
+
+/// What was told of a call, as it is counted.
+fn told(entry: &Entry) -> &'static str {
+    match (entry.deed, entry.told) {
+        (Deed::Lock(_), Told::Done(None)) => NOTHING,
+        (_, told) => told.name(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::drill::registry::client::Notes;
-use histories::{Deed, Look, Told};
+use histories::Look;
 use sealane::{
     region::RegionName,
     time::Timestamp,
@@ -72,7 +72,7 @@ fn notes_that_fit_the_histories_break_nothing() {
     assert_eq!((&told.violations, told.failed()), (&Vec::new(), Vec::new()));
     assert_eq!((told.worksets, told.events, told.requests), (1, 1, 9));
     let lines = told.lines().join("\n");
-    for words in ["register          1        0        1", "epochs: 1 us-west-2", "violations: 0"] {
+    for words in ["register          1        0        1        0", "epochs: 1 us-west-2", "violations: 0"] {
         assert!(lines.contains(words), "{lines}");
     }
 }
@@ -81,14 +81,17 @@ fn notes_that_fit_the_histories_break_nothing() {
 fn a_write_that_two_regions_lack_is_told_for_each_and_those_of_others_are_not_judged() {
     let told = outcome(vec![entry("h1-lost", Told::Done(None)), entry("other-lost", Told::Done(None))]);
     let [one, other] = &told.violations[..] else { panic!("{:?}", told.violations) };
-    assert!(one.contains("`/v1/worksets h1-lost` of h1-lost, sent at 1s and acknowledged at 2s"), "{one}");
+    assert!(
+        one.contains("`/v1/worksets h1-lost` of h1-lost, sent at 1.000s and acknowledged at 2.000s"),
+        "{one}"
+    );
     assert!(one.ends_with("us-east-1") && other.ends_with("us-west-2"));
 }
 
 #[test]
 fn what_every_region_tells_alike_is_told_once() {
     let told = outcome(vec![entry("h1-a", Told::Refused)]);
-    assert_eq!(told.violations, ["`/v1/worksets h1-a` of h1-a was refused at 2s and wrote version 1"]);
+    assert_eq!(told.violations, ["`/v1/worksets h1-a` of h1-a was refused at 2.000s and wrote version 1"]);
     assert_eq!(told.failed(), ["1 promises were broken"]);
 }
 
