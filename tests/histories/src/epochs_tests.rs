@@ -7,7 +7,7 @@ use sealane::{
 };
 
 use super::*;
-use crate::{Deed, Told};
+use crate::{Deed, Told, fixture};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -79,21 +79,8 @@ fn an_account_that_tells_of_another_region_is_found() {
 }
 
 fn written(by: &str, epoch: u64) -> BTreeMap<String, Vec<Event>> {
-    let event = Event {
-        version: 1,
-        from: None,
-        to: State::Ready,
-        at: Timestamp::default(),
-        region: region(by),
-        after: None,
-        reason: None,
-        actor: "ada".parse().unwrap(),
-        request: "call".to_owned(),
-        act: None,
-        epoch: Some(epoch),
-        fence: None,
-        chain: None,
-    };
+    let event = fixture::event(1, None, State::Ready, "call");
+    let event = Event { region: region(by), epoch: Some(epoch), ..event };
     BTreeMap::from([("run-1".to_owned(), vec![event])])
 }
 

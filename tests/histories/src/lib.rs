@@ -7,6 +7,8 @@
 
 mod entry;
 mod epochs;
+#[cfg(test)]
+mod fixture;
 mod locks;
 mod misfit;
 mod writes;

@@ -1,8 +1,7 @@
 //! Each rule on a history that keeps it and on one that breaks it.
 
-use sealane::time::Timestamp;
-
 use super::*;
+use crate::fixture;
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -80,21 +79,7 @@ fn a_lock_that_ran_out_and_was_renewed_was_not_held_in_between() {
 }
 
 fn event(version: u64, from: Option<State>, to: State) -> Event {
-    Event {
-        version,
-        from,
-        to,
-        at: Timestamp::default(),
-        region: "us-west-2".parse().unwrap(),
-        after: None,
-        reason: None,
-        actor: "ada".parse().unwrap(),
-        request: format!("call {version}"),
-        act: None,
-        epoch: None,
-        fence: None,
-        chain: None,
-    }
+    fixture::event(version, from, to, &format!("call {version}"))
 }
 
 #[test]

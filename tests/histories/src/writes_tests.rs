@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sealane::{time::Timestamp, workset::State};
+use sealane::workset::State;
 
 use super::*;
+use crate::fixture;
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -30,21 +31,7 @@ fn done(deed: Deed, sent: u64, version: u64) -> Entry {
 }
 
 fn event(version: u64, from: Option<State>, to: State, sent: u64) -> Event {
-    Event {
-        version,
-        from,
-        to,
-        at: Timestamp::default(),
-        region: "us-west-2".parse().unwrap(),
-        after: None,
-        reason: None,
-        actor: "ada".parse().unwrap(),
-        request: format!("call {sent}"),
-        act: None,
-        epoch: None,
-        fence: None,
-        chain: None,
-    }
+    fixture::event(version, from, to, &format!("call {sent}"))
 }
 
 fn judged(entries: &[Entry], events: &[Event]) -> Vec<Misfit> {
