@@ -152,6 +152,9 @@ struct DrillArgs {
     /// Runs the scenarios with the built functions on the local cloud, once each
     #[arg(long, conflicts_with = "seeds")]
     live: bool,
+    /// How long the live `registry` goes on, in minutes; 10 if left out
+    #[arg(long, value_name = "N", requires = "live", value_parser = clap::value_parser!(u64).range(1..=600))]
+    minutes: Option<u64>,
     /// Cargo profile of the functions of a live drill
     #[arg(long, default_value = "dev", requires = "live")]
     profile: String,
@@ -217,15 +220,20 @@ impl DemoArgs {
 
 impl DrillArgs {
     fn run(self, folder: &Folder) -> Result<ExitCode, Box<dyn Error>> {
-        let Self { seeds, scenarios, seed, crash, report, same_hash, live, profile, functions } = self;
+        let Self { seeds, scenarios, seed, crash, report, same_hash, live, minutes, profile, functions } =
+            self;
         if live {
             let named = scenarios.iter().map(|name| Scenario::from_str(name, false));
             let mut scenarios = named.collect::<Result<Vec<_>, _>>()?;
             if scenarios.is_empty() {
                 scenarios = Scenario::DEFAULT.to_vec();
             }
+            if minutes.is_some() && !scenarios.contains(&Scenario::Registry) {
+                return Err("`--minutes` is for `registry` alone (add `--scenario registry`)".into());
+            }
+            let minutes = minutes.unwrap_or(10);
             let binaries = functions.map_or(Binaries::Built { profile }, Binaries::From);
-            Live { scenarios, report, binaries }.run(folder, &say)?;
+            Live { scenarios, minutes, report, binaries }.run(folder, &say)?;
             return Ok(ExitCode::SUCCESS);
         }
         let drill = Drill { seeds, scenarios, seed, crash, report };

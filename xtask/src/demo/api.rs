@@ -43,8 +43,14 @@ impl Api {
     /// A client of the regions of `record`.
     #[must_use]
     pub fn of(record: &CloudRecord) -> Self {
+        Self::waiting(record, ANSWER_WITHIN)
+    }
+
+    /// The same, of a client that waits no longer than `within` for an answer.
+    #[must_use]
+    pub fn waiting(record: &CloudRecord, within: Duration) -> Self {
         let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(ANSWER_WITHIN))
+            .timeout_global(Some(within))
             .http_status_as_error(false)
             .build()
             .new_agent();
@@ -67,9 +73,46 @@ impl Api {
     /// # Errors
     /// When nobody answers; the text says who was asked.
     pub fn post(&self, region: &str, path: &str, key: &str, body: &Value) -> Result<Reply, String> {
-        let url = self.url(region, path)?;
-        let sent = self.agent.post(&url).header("idempotency-key", key).send_json(body);
-        read(sent).map_err(|error| format!("`{region}` did not answer `POST {path}`: {error}"))
+        self.post_if(region, path, key, None, body)
+    }
+
+    /// The same, for a workset that still has the entity tag `tag`.
+    ///
+    /// # Errors
+    /// When nobody answers; the text says who was asked.
+    pub fn post_if(
+        &self,
+        region: &str,
+        path: &str,
+        key: &str,
+        tag: Option<&str>,
+        body: &Value,
+    ) -> Result<Reply, String> {
+        let post = self.agent.post(self.url(region, path)?).header("idempotency-key", key);
+        let post = tag.into_iter().fold(post, |post, tag| post.header("if-match", tag));
+        read(post.send_json(body))
+            .map_err(|error| format!("`{region}` did not answer `POST {path}`: {error}"))
+    }
+
+    /// Changes what is at `path` of `region` if it still has the entity tag `tag`. Also tells the id of
+    /// the request, by which a history knows the write.
+    ///
+    /// # Errors
+    /// When nobody answers; the text says who was asked.
+    pub fn patch(
+        &self,
+        region: &str,
+        path: &str,
+        tag: &str,
+        body: &Value,
+    ) -> Result<(Reply, Option<String>), String> {
+        let sent = self.agent.patch(self.url(region, path)?).header("if-match", tag).send_json(body);
+        let id = |response: &ureq::http::Response<ureq::Body>| {
+            Some(response.headers().get("x-request-id")?.to_str().ok()?.to_owned())
+        };
+        let request = sent.as_ref().ok().and_then(id);
+        let reply = read(sent).map_err(|error| format!("`{region}` did not answer `PATCH {path}`: {error}"));
+        Ok((reply?, request))
     }
 
     fn url(&self, region: &str, path: &str) -> Result<String, String> {

@@ -28,6 +28,12 @@ impl Narrator {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Time since the story began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// Time since the story began, in words.
     #[must_use]
     pub fn elapsed(&self) -> String {

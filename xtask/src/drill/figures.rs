@@ -1,5 +1,6 @@
 //! What came of the runs of a scenario, and the figures that are reported.
 
+use super::registry::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -57,6 +58,9 @@ pub struct Report {
     pub live: bool,
     /// The figures by scenario.
     pub scenarios: BTreeMap<&'static str, Figures>,
+    /// What came of `registry`, if it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Outcome>,
 }
 
 impl Spread {
@@ -101,20 +105,26 @@ impl Report {
     /// The table, with a head that says what its columns are.
     #[must_use]
     pub fn table(&self) -> String {
+        let registry = self.registry.iter().flat_map(Outcome::lines);
+        if self.scenarios.is_empty() {
+            return registry.collect::<Vec<_>>().join("\n");
+        }
         let head = format!(
             "{:<18} {:>4}  {:>20}  {:>20}  {:>20}  {:>5}  {:>5}",
             "p50/p99/max in ms", "runs", "detection", "verdict to switch", "moved", "moves", "false"
         );
         let rows = self.scenarios.iter().map(|(name, figures)| figures.row(name));
-        std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+        std::iter::once(head).chain(rows).chain(registry).collect::<Vec<_>>().join("\n")
     }
 
     /// Everything that did not hold, with the scenario that it is about.
     #[must_use]
     pub fn failed(&self) -> Vec<String> {
         let all = self.scenarios.iter();
-        all.flat_map(|(name, figures)| figures.failed.iter().map(move |what| format!("{name}: {what}")))
-            .collect()
+        let episodes =
+            all.flat_map(|(name, figures)| figures.failed.iter().map(move |what| format!("{name}: {what}")));
+        let registry = self.registry.iter().flat_map(Outcome::failed);
+        episodes.chain(registry.map(|what| format!("registry: {what}"))).collect()
     }
 }
 
@@ -139,7 +149,7 @@ mod tests {
             (figures.switch_ms, figures.runs, figures.false_moves, figures.moves_per_episode_max),
             (None, 2, 2, 3)
         );
-        let report = Report { live: true, scenarios: [("region_loss", figures)].into() };
+        let report = Report { live: true, scenarios: [("region_loss", figures)].into(), registry: None };
         assert_eq!(report.failed(), ["region_loss: it moved"]);
         assert!(report.table().contains("5/5/5"), "{}", report.table());
         let json = serde_json::to_value(&report).expect("JSON");

@@ -5,6 +5,7 @@
 
 use super::{
     figures::{Figures, Report, Run},
+    registry::Plan,
     scenario::{Act, Expect, Scenario},
     sight::{Episode, Said},
     stage::{DONE_WITHIN, Stage},
@@ -43,6 +44,8 @@ type Sees = fn(&Said) -> bool;
 pub struct Live {
     /// The scenarios, in order.
     pub scenarios: Vec<Scenario>,
+    /// How long `registry` goes on.
+    pub minutes: u64,
     /// Where to write the figures.
     pub report: Option<PathBuf>,
     /// The functions, and the command line program beside them.
@@ -92,9 +95,20 @@ impl Live {
         }
     }
 
+    /// The plan of `registry`. Its notes lie beside the report, or with the cloud's files.
+    fn plan(&self, stage: &Stage) -> Plan {
+        let beside = self.report.as_ref().map(|report| report.with_extension("history.jsonl"));
+        let notes = beside.unwrap_or_else(|| stage.cloud.folder.local().join("registry.history.jsonl"));
+        Plan { minutes: self.minutes, seed: uuid::Uuid::new_v4().as_u64_pair().0, notes }
+    }
+
     fn play(&self, stage: &Stage, report: &mut Report) -> Result<(), CloudError> {
         for scenario in &self.scenarios {
             stage.narrator.chapter(scenario.name());
+            if *scenario == Scenario::Registry {
+                report.registry = Some(stage.registry(&self.plan(stage))?);
+                continue;
+            }
             let mut runs = Vec::new();
             for act in scenario.acts() {
                 stage.restore()?;
@@ -126,7 +140,8 @@ impl Stage {
             | Scenario::SlowRegion
             | Scenario::SickObserver
             | Scenario::Partition
-            | Scenario::DnsEmpty => self.outage(act),
+            | Scenario::DnsEmpty
+            | Scenario::Registry => self.outage(act),
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod figures;
 pub mod live;
+pub mod registry;
 pub mod scenario;
 pub mod sight;
 pub mod stage;

@@ -32,6 +32,8 @@ pub enum Scenario {
     OperatorPin,
     /// The primary region comes back after a loss, and work returns to it
     Failback,
+    /// Clients share worksets through the API while regions are cut and functions killed, and what they were told is judged
+    Registry,
 }
 
 /// What has to happen to the active region.
@@ -84,10 +86,11 @@ impl Scenario {
             Self::StaleAlarmStorm => "stale_alarm_storm",
             Self::OperatorPin => "operator_pin",
             Self::Failback => "failback",
+            Self::Registry => "registry",
         }
     }
 
-    /// The outages of it; each is an episode that begins with every region up.
+    /// The outages of it, unless it draws them; each is an episode that begins with every region up.
     #[must_use]
     pub fn acts(self) -> Vec<Act> {
         let survivors = vec![STANDBY, READER];
@@ -125,13 +128,15 @@ impl Scenario {
             Self::StaleAlarmStorm => {
                 vec![Act { faults: Vec::new(), asked: FULL.to_vec(), sign: None, expect: Expect::Nothing }]
             }
+            // It draws what goes wrong, and is no episode.
+            Self::Registry => Vec::new(),
         }
     }
 }
 
 /// Cuts between `region` and each other one, of those that `broken` picks by source and destination.
 /// Clients, and what a region asks of itself, are left alone.
-fn directions(region: &str, broken: impl Fn(&str, &str) -> bool) -> Vec<Fault> {
+pub(super) fn directions(region: &str, broken: impl Fn(&str, &str) -> bool) -> Vec<Fault> {
     let others = REGIONS.iter().map(|other| other.name).filter(|other| *other != region);
     let both = others.flat_map(|other| [(region, other), (other, region)]);
     let cut = |(from, to): (&str, &str)| Fault {

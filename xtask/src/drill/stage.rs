@@ -12,6 +12,7 @@ use crate::{
     },
     demo::{api::Api, narrator::Narrator, scene::FULL},
 };
+use sealane::failover::{Phase, Record};
 use std::{
     ffi::OsStr,
     path::PathBuf,
@@ -38,9 +39,9 @@ const OPERATOR: &str = "drill";
 /// A running cloud.
 #[derive(Debug)]
 pub struct Stage {
-    cloud: Cloud,
+    pub(super) cloud: Cloud,
     sealane: PathBuf,
-    api: Api,
+    pub(super) api: Api,
     pub(super) narrator: Narrator,
 }
 
@@ -75,6 +76,22 @@ impl Stage {
         })?;
         self.act(["forget".as_ref()])?;
         self.calm_for(CALM_FOR, "work at rest in the primary region", Said::is_calm)
+    }
+
+    /// Heals everything, and waits until all regions are up and no move is under way.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub fn settled(&self) -> Result<(), CloudError> {
+        self.heal()?;
+        self.calm_for(Duration::ZERO, "rest after healing", |said| {
+            let up = said.regions.as_ref().is_some_and(|regions| regions.waiting().is_empty());
+            let at_rest = |record: &Record| match record.phase {
+                Phase::Steady | Phase::Returning { .. } => true,
+                Phase::Draining { .. } | Phase::Switching { .. } | Phase::Verifying { .. } => false,
+            };
+            up && said.record.as_ref().is_some_and(at_rest)
+        })
     }
 
     fn calm_for(&self, time: Duration, what: &str, calm: impl Fn(&Said) -> bool) -> Result<(), CloudError> {
@@ -167,7 +184,11 @@ impl Stage {
         self.sealane(&["failover", "unpin", PRIMARY, "--by", OPERATOR, "--reason", "the drill is over"])
     }
 
-    fn sealane(&self, arguments: &[&str]) -> Result<(), CloudError> {
+    /// Runs the command line program as an operator does.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub(super) fn sealane(&self, arguments: &[&str]) -> Result<(), CloudError> {
         let keys = &self.cloud.record.credentials;
         let mut command = Command::new(&self.sealane);
         command.args(arguments).arg("--config").arg(&self.cloud.record.config);

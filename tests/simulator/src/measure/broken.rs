@@ -2,10 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use histories::Misfit;
 use sealane::{
     failover::{Pin, Standing},
     region::{Capability, RegionName},
-    workset::State,
 };
 
 /// A promise that was broken, with what shows it.
@@ -93,48 +93,8 @@ pub enum Broken {
         /// The age of the oldest write that had not arrived.
         truth: Duration,
     },
-    /// Of two locks of one workset, the later has no higher token.
-    TokensOutOfOrder {
-        /// The workset.
-        id: String,
-        /// The token that was given out first.
-        first: u64,
-        /// The token that was given out then.
-        then: u64,
-        /// When that was heard.
-        at: Duration,
-    },
-    /// A lock was given to one worker while another held it for certain.
-    HeldTwice {
-        /// The workset.
-        id: String,
-        /// Who held it.
-        holder: usize,
-        /// Who was given it.
-        other: usize,
-        /// When that was heard.
-        at: Duration,
-    },
-    /// A write was let in though another held the lock for certain, or had been given a newer one.
-    WroteWithoutItsLock {
-        /// The workset.
-        id: String,
-        /// Who wrote.
-        worker: usize,
-        /// Whose lock it was.
-        holder: usize,
-        /// When the answer was heard.
-        at: Duration,
-    },
-    /// A history has a move that its state machine does not have.
-    IllegalMove {
-        /// The workset.
-        id: String,
-        /// The version that it made.
-        version: u64,
-        /// The state that it led to.
-        to: State,
-    },
+    /// What workers were told of worksets does not fit together.
+    Misfit(Misfit),
     /// Code under test, or the world around it, panicked.
     Panicked {
         /// Who, and with what words.
@@ -156,10 +116,7 @@ impl Broken {
             | Self::PinOverruled { .. }
             | Self::LostWrite { .. }
             | Self::FalseVerdict { .. }
-            | Self::TokensOutOfOrder { .. }
-            | Self::HeldTwice { .. }
-            | Self::WroteWithoutItsLock { .. }
-            | Self::IllegalMove { .. }
+            | Self::Misfit(_)
             | Self::Panicked { .. } => false,
         }
     }
@@ -199,18 +156,7 @@ impl fmt::Display for Broken {
             Self::BoundBelowTruth { epoch, told, truth } => {
                 write!(f, "epoch {epoch} told {told:?} as the bound of what is lost, and it was {truth:?}")
             }
-            Self::TokensOutOfOrder { id, first, then, at } => {
-                write!(f, "the lock of {id} had token {first} and then {then}, heard at {at:?}")
-            }
-            Self::HeldTwice { id, holder, other, at } => {
-                write!(f, "worker {other} was given {id} at {at:?}, which worker {holder} held")
-            }
-            Self::WroteWithoutItsLock { id, worker, holder, at } => {
-                write!(f, "worker {worker} wrote {id} at {at:?}, whose lock was worker {holder}'s")
-            }
-            Self::IllegalMove { id, version, to } => {
-                write!(f, "version {version} of {id} became {to}, which does not follow")
-            }
+            Self::Misfit(misfit) => write!(f, "{misfit}"),
             Self::Panicked { who } => write!(f, "{who}"),
         }
     }

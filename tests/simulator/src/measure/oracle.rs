@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use histories::judge_history;
 use sealane::{
     failover::{PRIMARY_NEEDS, Pin, Pins, Reason, StartedBy},
     region::RegionName,
 };
 
-use super::{Acknowledged, Broken, Evidence, Switch, judge_history};
+use super::{Acknowledged, Broken, Evidence, Switch};
 
 /// Longest time that a dead region may go unnoticed: the bar of detection. A move into
 /// a region that has been down for less is bad luck, for longer a broken promise.
@@ -30,7 +31,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Broken> {
     broken.extend(evidence.switches().filter_map(|switch| moved_unseen(&switch)));
     broken.extend(evidence.switches().filter_map(|switch| pin_overruled(evidence, &switch)));
     broken.extend(lost_writes(evidence));
-    broken.extend(judge_history(&evidence.entries, &evidence.histories));
+    broken.extend(judge_history(&evidence.entries, &evidence.histories).into_iter().map(Broken::Misfit));
     broken.extend(bounds_below_truth(evidence));
     broken.extend(evidence.shown.early.map(|(at, capability)| Broken::FalseVerdict { at, capability }));
     broken

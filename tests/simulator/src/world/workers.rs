@@ -186,6 +186,7 @@ impl Worker {
             id,
             deed,
             told,
+            version: answer["workset"]["version"].as_u64(),
             sent,
             heard,
             write,

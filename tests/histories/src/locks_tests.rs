@@ -1,8 +1,7 @@
 //! Each rule on a history that keeps it and on one that breaks it.
 
-use sealane::time::Timestamp;
-
 use super::*;
+use crate::fixture;
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -10,14 +9,14 @@ const fn s(seconds: u64) -> Duration {
 
 fn entry(worker: usize, deed: Deed, told: Told, sent: u64, heard: u64) -> Entry {
     let write = format!("{worker} {sent}");
-    Entry { worker, id: "run-1".to_owned(), deed, told, sent: s(sent), heard: s(heard), write }
+    Entry { worker, id: "run-1".to_owned(), deed, told, version: None, sent: s(sent), heard: s(heard), write }
 }
 
 fn lock(worker: usize, token: u64, sent: u64, heard: u64) -> Entry {
     entry(worker, Deed::Lock(s(20)), Told::Done(Some(token)), sent, heard)
 }
 
-fn judged(entries: &[Entry]) -> Vec<Broken> {
+fn judged(entries: &[Entry]) -> Vec<Misfit> {
     judge_history(entries, &BTreeMap::new())
 }
 
@@ -34,19 +33,19 @@ fn a_lock_that_changes_hands_after_its_lease_or_its_release_is_fine() {
 #[test]
 fn two_holders_at_once_are_found() {
     let twice = [lock(0, 1, 10, 11), lock(1, 2, 12, 13)];
-    let [Broken::HeldTwice { holder: 0, other: 1, .. }] = &judged(&twice)[..] else {
+    let [Misfit::HeldTwice { holder: 0, other: 1, .. }] = &judged(&twice)[..] else {
         panic!("{:?}", judged(&twice))
     };
     let renewed =
         [lock(0, 1, 10, 11), entry(0, Deed::Renew(1, s(20)), Told::Done(None), 25, 26), lock(1, 2, 31, 32)];
-    assert!(matches!(judged(&renewed)[..], [Broken::HeldTwice { .. }]), "{:?}", judged(&renewed));
+    assert!(matches!(judged(&renewed)[..], [Misfit::HeldTwice { .. }]), "{:?}", judged(&renewed));
 }
 
 #[test]
 fn tokens_that_do_not_rise_are_found() {
     for second in [1, 2] {
         let entries = [lock(0, 2, 10, 11), lock(1, second, 40, 41)];
-        assert!(matches!(judged(&entries)[0], Broken::TokensOutOfOrder { .. }), "{:?}", judged(&entries));
+        assert!(matches!(judged(&entries)[0], Misfit::TokensOutOfOrder { .. }), "{:?}", judged(&entries));
     }
 }
 
@@ -80,21 +79,7 @@ fn a_lock_that_ran_out_and_was_renewed_was_not_held_in_between() {
 }
 
 fn event(version: u64, from: Option<State>, to: State) -> Event {
-    Event {
-        version,
-        from,
-        to,
-        at: Timestamp::default(),
-        region: "us-west-2".parse().unwrap(),
-        after: None,
-        reason: None,
-        actor: "ada".parse().unwrap(),
-        request: format!("call {version}"),
-        act: None,
-        epoch: None,
-        fence: None,
-        chain: None,
-    }
+    fixture::event(version, from, to, &format!("call {version}"))
 }
 
 #[test]
@@ -105,12 +90,12 @@ fn moves_that_the_state_machine_does_not_have_are_found() {
     assert_eq!(told(vec![begun.clone(), running.clone()]), []);
     assert!(matches!(
         told(vec![begun.clone(), event(2, Some(State::Ready), State::Complete)])[..],
-        [Broken::IllegalMove { version: 2, .. }]
+        [Misfit::IllegalMove { version: 2, .. }]
     ));
     let leap = event(3, Some(State::Error), State::Failed);
     assert!(matches!(
         told(vec![begun.clone(), running.clone(), leap.clone()])[..],
-        [Broken::IllegalMove { version: 3, .. }]
+        [Misfit::IllegalMove { version: 3, .. }]
     ));
     let other = event(2, Some(State::Ready), State::Canceled);
     assert_eq!(
