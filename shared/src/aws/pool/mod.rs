@@ -27,6 +27,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::{body::SdkBody, retry::ErrorKind};
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::{HeaderValue, Request, Response, Uri, header::HOST, uri::PathAndQuery};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
@@ -68,9 +69,9 @@ impl<D: Dial> HttpConnector for Pool<D> {
             Err(error) => return HttpConnectorFuture::ready(Err(error)),
         };
         let limit = self.0.limits.attempt;
+        let late = move |_| Err(ConnectorError::timeout(Late("an answer", limit).into()));
         let exchange = timeout(limit, self.clone().exchange(origin, parcel));
-        let late = move || ConnectorError::timeout(Late("an answer", limit).into());
-        HttpConnectorFuture::new(async move { exchange.await.unwrap_or_else(|_| Err(late())) })
+        HttpConnectorFuture::new(exchange.map(move |ended| ended.unwrap_or_else(late)))
     }
 }
 
@@ -79,23 +80,31 @@ impl<D: Dial> Pool<D> {
         Self(Arc::new(Inner { dial, limits, shelves: Shelves::default() }))
     }
 
-    async fn exchange(self, origin: Origin, mut parcel: Parcel) -> Result<HttpResponse, ConnectorError> {
+    /// Sends the parcel until it went out, and waits for the answer. An async function would have room for
+    /// the parcel twice.
+    fn exchange(
+        self,
+        origin: Origin,
+        mut parcel: Parcel,
+    ) -> impl Future<Output = Result<HttpResponse, ConnectorError>> {
         let captor = parcel.extensions_mut().remove::<CaptureSmithyConnection>();
         let shelf = self.0.shelves.of(&origin);
-        loop {
-            let (mut link, used) = self.link(&origin, &shelf).await?;
-            if let Some(captor) = &captor {
-                capture(captor, &link);
+        async move {
+            loop {
+                let (mut link, used) = self.link(&origin, &shelf).await?;
+                if let Some(captor) = &captor {
+                    capture(captor, &link);
+                }
+                let mut unsent = match link.sender.try_send_request(parcel).await {
+                    Ok(reply) => return held(reply, shelf, link),
+                    Err(unsent) => unsent,
+                };
+                parcel = match unsent.take_message() {
+                    // It died while it lay idle, and nothing of the request went out.
+                    Some(parcel) if used => parcel,
+                    Some(_) | None => return Err(told(unsent.into_error())),
+                };
             }
-            let mut unsent = match link.sender.try_send_request(parcel).await {
-                Ok(reply) => return held(reply, shelf, link),
-                Err(unsent) => unsent,
-            };
-            parcel = match unsent.take_message() {
-                // It died while it lay idle, and nothing of the request went out.
-                Some(parcel) if used => parcel,
-                Some(_) | None => return Err(told(unsent.into_error())),
-            };
         }
     }
 

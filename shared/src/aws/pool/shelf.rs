@@ -18,7 +18,7 @@ use http::{
 use hyper::client::conn::http1::SendRequest;
 use tokio::{sync::oneshot, time::Instant};
 
-/// How long a connection may lie idle.
+/// After lying idle for so long, a connection is closed instead of used, as the pool below the SDK does.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 
 /// Whom a connection leads to.
@@ -105,6 +105,10 @@ impl Shelf {
         if let Some(ready) = held.idle.iter().rposition(|link| link.sender.is_ready()) {
             return Ok(held.idle.remove(ready));
         }
+        // Where nothing is ever freed, as in a region that is down, those who gave up would pile up.
+        while held.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            held.waiting.pop_front();
+        }
         let (free, freed) = oneshot::channel();
         held.waiting.push_back(free);
         Err(freed)
@@ -149,5 +153,21 @@ impl Shelves {
             Some(shelf) => Arc::clone(shelf),
             None => Arc::clone(shelves.entry(origin.clone()).or_default()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_gave_up_waiting_do_not_pile_up() {
+        let shelf = Shelf::default();
+        for _ in 0..100 {
+            assert!(shelf.take().is_err());
+        }
+        assert_eq!(shelf.held().waiting.len(), 1);
+        let waiting: Vec<_> = (0..5).filter_map(|_| shelf.take().err()).collect();
+        assert_eq!((waiting.len(), shelf.held().waiting.len()), (5, 5));
     }
 }
