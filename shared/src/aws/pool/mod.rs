@@ -1,8 +1,8 @@
 //! Connections that hold little while their store is silent.
 //!
 //! Copies in parts have hundreds of requests in flight to a region, each on a connection of its own, and all
-//! of them wait. The pool below the SDK opens more connections than there are requests, keeps room for 32
-//! requests and their bodies with each, and 4 KiB around every request: 33 KiB, of which this one needs 28.
+//! of them wait. The pool below the SDK keeps more connections than there are requests, keeps room for 32
+//! requests and their bodies with each, and 4 KiB around every request: 33 KiB, of which this one needs 27.
 //! What callers see is the same: a connection that died while it lay idle costs no request, one that is freed
 //! ends the wait for a new one, what a caller gives up takes its connection along, and what the
 //! SDK condemns is not used again. HTTP/1.1 alone, without proxies, to any address.
