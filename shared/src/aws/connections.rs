@@ -8,7 +8,11 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 
-use super::{Limits, resolver::Admitted};
+use super::{
+    Limits,
+    pool::{Pool, Tls},
+    resolver::Admitted,
+};
 use crate::endpoint;
 
 /// Makes pools of connections, none of which shares a connection with another.
@@ -18,6 +22,13 @@ pub trait Connections: fmt::Debug + Send + Sync {
 
     /// A pool for plain requests, which connects only to addresses that `security` admits.
     fn connector(&self, limits: Limits, security: &endpoint::Policy) -> SharedHttpConnector;
+
+    /// A pool for many plain requests at once, to what stands in the configuration. By default it is
+    /// like any other.
+    fn crowded(&self, limits: Limits) -> SharedHttpConnector {
+        // It was checked there, and the SDK resolves it without more ado, too.
+        self.connector(limits, &endpoint::Policy { allow_local: true, hosts: None })
+    }
 }
 
 /// Connections over the network, with TLS.
@@ -38,5 +49,13 @@ impl Connections for Https {
             .build();
         let connector = Connector::builder().tls_provider(TLS).connector_settings(settings);
         SharedHttpConnector::new(connector.build_with_resolver(Admitted(security.clone())))
+    }
+
+    fn crowded(&self, limits: Limits) -> SharedHttpConnector {
+        match Tls::new() {
+            Ok(tls) => SharedHttpConnector::new(Pool::new(tls, limits)),
+            // No TLS that this library knows is safe: the SDK's own connections say so when they are asked.
+            Err(_) => self.connector(limits, &endpoint::Policy { allow_local: true, hosts: None }),
+        }
     }
 }

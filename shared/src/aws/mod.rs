@@ -10,6 +10,7 @@ mod errors;
 mod lean;
 mod live;
 mod objects;
+mod pool;
 mod posts;
 mod resolver;
 mod rows;
@@ -200,11 +201,9 @@ impl Aws {
     /// go past the SDK, over a pool of connections of its own. What carries bytes is tried once, since its
     /// caller repeats calls itself; a part that is copied is tried as `limits` say.
     pub fn shipping(&self, region: &Region, owner: Option<&str>, limits: Limits) -> Option<S3Objects> {
-        // What stands in the configuration was checked there, and the SDK resolves it without more ado, too.
-        let anywhere = endpoint::Policy { allow_local: true, hosts: None };
         // How long a part may take depends on its size, and is minded where that is known.
         let patient = limits.within(wait_max(limits.attempt, PART_MAX));
-        let connector = self.connections.connector(patient, &anywhere);
+        let connector = self.connections.crowded(patient);
         // One pool for both ways, so that a question warms the connection for what follows it.
         let pool = connector.clone();
         let sdk = self.sdk.to_builder().http_client(http_client_fn(move |_, _| pool.clone())).build();

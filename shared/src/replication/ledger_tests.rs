@@ -192,3 +192,67 @@ fn a_row_whose_source_is_gone_is_owed_no_more() {
     assert_eq!(row.due(), None);
     assert!(matches!(row.claim("b", at(999), LEASE), Err(Refused::Settled { .. })));
 }
+
+/// The text of a row as the first functions wrote it, which knew of no proofs, detours and orders; `more` as those
+/// in between did.
+fn earlier(phase: &str, more: &str) -> String {
+    format!(
+        r#"{{"object":"upload#u1","destination":"eu-west-1","source":{{"region":"us-west-2","bucket":"data",
+        "key":"k","version_id":"v1","etag":"abc","size":5,"checksum":"AAAAAAAAAAE="}},"phase":{phase},
+        "epoch":3,"attempts":1,"since":0,"multipart":"m-1"{more}}}"#
+    )
+}
+
+fn read(text: &str) -> Entry {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn rows_that_earlier_functions_wrote_are_read() {
+    let claim = Claim { owner: "w-1".to_owned(), expires: at(60) };
+    let failed = Reason::Busy { detail: "SlowDown".to_owned() };
+    let phases = [
+        (r#"{"phase":"pending"}"#, Phase::Pending),
+        (r#"{"phase":"copying","owner":"w-1","expires":60000}"#, Phase::Copying(claim)),
+        (r#"{"phase":"verified","version_id":"d1"}"#, Phase::Verified { version_id: Some("d1".to_owned()) }),
+        (r#"{"phase":"verified","version_id":null}"#, Phase::Verified { version_id: None }),
+        (
+            r#"{"phase":"failed","reason":{"kind":"busy","detail":"SlowDown"},"next_try":9000}"#,
+            Phase::Failed { reason: failed, next_try: at(9) },
+        ),
+        (
+            r#"{"phase":"void","reason":{"kind":"source_changed","detail":"the version was deleted"}}"#,
+            Phase::Void { reason: gone() },
+        ),
+    ];
+    for (text, phase) in phases {
+        let now = Entry { phase, epoch: 3, attempts: 1, multipart: Some("m-1".to_owned()), ..row() };
+        assert_eq!(read(&earlier(text, "")), now);
+        let proved = Entry { proved: 2, ..now };
+        assert_eq!(read(&earlier(text, r#","proved":2"#)), proved);
+        let until = at(7);
+        let detour = Some(Detour { via: vec!["eu-west-2".parse().unwrap()], until, feeds: true, home: None });
+        let routed = r#","proved":2,"detour":{"via":["eu-west-2"],"until":7000,"feeds":true,"home":null}"#;
+        assert_eq!(read(&earlier(text, routed)), Entry { detour, ..proved });
+    }
+}
+
+#[test]
+fn a_claim_that_an_earlier_function_holds_is_minded_and_then_taken_over() {
+    let row = read(&earlier(r#"{"phase":"copying","owner":"w-1","expires":60000}"#, ""));
+    assert!(matches!(row.clone().claim("w-2", at(59), LEASE), Err(Refused::Held { .. })));
+    let (taken, token) = row.claim("w-2", at(60), LEASE).unwrap();
+    // Its upload is gone on with, and nothing that its worker still says counts.
+    assert_eq!((token.epoch, taken.multipart.as_deref()), (4, Some("m-1")));
+    let zombie = Token { owner: "w-1".to_owned(), epoch: 3 };
+    assert!(matches!(taken.clone().verified(&zombie, None), Err(Refused::Superseded { .. })));
+    let done = taken.verified(&token, Some("d1".to_owned())).unwrap();
+    assert_eq!((done.proved, done.due()), (4, None));
+}
+
+#[test]
+fn what_a_row_does_not_say_is_not_written() {
+    // So that an earlier function that reads it finds what it knows, and no more than the proof besides.
+    let text = serde_json::to_string(&row()).unwrap();
+    assert!(!text.contains("detour") && !text.contains("after"), "{text}");
+}

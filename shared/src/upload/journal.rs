@@ -269,6 +269,37 @@ mod tests {
         assert_eq!(record.plan.spare, [region(1)]);
     }
 
+    /// The text of a record as it was written before the rules of replication chose classes; `class`: what it
+    /// said of them.
+    fn earlier(class: &str) -> Record {
+        let text = format!(
+            r#"{{"format":1,"upload_id":"u-1","begun":5,"source":{{"path":"/data/run","files":2,"size":10,
+            "print":"{}"}},"key":"run","plan":{{"copies":3,"min_copies":2,"allow_degraded":false,
+            "lanes":["us-west-0","us-west-1","us-west-2"],"spare":["us-west-3"],"owed":["us-west-4"]}},
+            "part_size":8388608,{class}"regions":{{"us-west-1":{{"bucket":"b","at":7,"upload":"id"}}}}}}"#,
+            Checksum::of(b"1")
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn records_from_before_the_rules_are_read() {
+        let one = earlier(r#""storage_class":"STANDARD_IA","#);
+        assert_eq!(one.classes, Classes::All(StorageClass::StandardIa));
+        let begun = Begun {
+            bucket: "b".to_owned(),
+            at: Timestamp::from_millis(7),
+            upload: Some("id".to_owned()),
+            strays: vec![],
+        };
+        let plan = one.plan.clone();
+        assert_eq!(one, Record { plan, regions: [(region(1), begun)].into(), ..record() });
+        assert_eq!(one.plan.lanes, [region(0), region(1), region(2)]);
+        for unsaid in [r#""storage_class":null,"#, ""] {
+            assert_eq!(earlier(unsaid), Record { classes: Classes::AsSource, ..one.clone() });
+        }
+    }
+
     #[test]
     fn what_changed_in_the_source_is_said() {
         let was = identity();
