@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "docs/API.md",
@@ -17,6 +17,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/DRILL.md",
     "docs/SHIPPING.md",
     "docs/NOTIFICATIONS.md",
+    "docs/SENTINELS.md",
 ];
 
 fn root() -> PathBuf {

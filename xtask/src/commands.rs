@@ -3,7 +3,12 @@
 use crate::{
     bench,
     cloud::{
-        self, Cloud, Up, configuration::Access, folder::Folder, functions::Binaries, region::REGIONS,
+        self, Cloud, Up,
+        configuration::Access,
+        folder::Folder,
+        functions::Binaries,
+        listeners::{Listeners, SECRET},
+        region::REGIONS,
         supervisor,
     },
     demo::{self, Programs, Story},
@@ -174,6 +179,9 @@ struct UpArgs {
     /// Has the API ask for tokens, which the cloud's own issuer signs
     #[arg(long)]
     tokens: bool,
+    /// Tells a webhook at this port of 127.0.0.1 of worksets and failovers, at the path `/hook`
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
+    webhook: Option<u16>,
 }
 
 #[derive(Debug, Args)]
@@ -337,7 +345,9 @@ fn up(folder: &Folder, args: UpArgs) -> Result<(), Box<dyn Error>> {
         None => Binaries::Built { profile: args.profile },
     };
     let access = if args.tokens { Access::Tokens } else { Access::Open };
-    let cloud = match cloud::up(folder, &binaries, access, &|step| say(&format!("{step} ...")))? {
+    let listeners = args.webhook.map(|port| Listeners { port });
+    let telling = (access, listeners);
+    let cloud = match cloud::up_telling(folder, &binaries, telling, &|step| say(&format!("{step} ...")))? {
         Up::Already(cloud) => {
             say("the local cloud is already up");
             cloud
@@ -345,6 +355,9 @@ fn up(folder: &Folder, args: UpArgs) -> Result<(), Box<dyn Error>> {
         Up::Started(cloud) => cloud,
     };
     say(&addresses(&cloud));
+    if let Some(Listeners { port }) = listeners {
+        say(&format!("the webhook at http://127.0.0.1:{port}/hook gets requests signed with {SECRET}"));
+    }
     Ok(())
 }
 

@@ -45,8 +45,7 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
     }
     let world = World::connect(config).await;
     let notices = notices(&world).await?;
-    let names: Vec<TargetName> =
-        world.config.notifications.targets.iter().map(|target| target.name.clone()).collect();
+    let names: Vec<TargetName> = world.config.listeners();
     match args.command {
         Command::Status { limit } => {
             let (status, silent) = status::look(&notices, names, limit.into(), World::now()).await;

@@ -35,8 +35,8 @@ pub(crate) struct UnknownTarget {
 impl Which {
     /// Refuses the name of a target that there is not.
     pub(super) fn check(&self, config: &Config) -> Result<(), UnknownTarget> {
-        let names: Vec<&str> =
-            config.notifications.targets.iter().map(|target| target.name.as_str()).collect();
+        let listeners = config.listeners();
+        let names: Vec<&str> = listeners.iter().map(TargetName::as_str).collect();
         match self.target.as_deref().filter(|name| !names.contains(name)) {
             None => Ok(()),
             Some(name) => {

@@ -10,6 +10,7 @@ use sealane::{
     store::LedgerTable,
     time::Timestamp,
     units::ByteSize,
+    workset::Sentinel,
 };
 
 /// How copies are made.
@@ -141,6 +142,12 @@ impl<O: Objects, R: Rows, C: Clock> Deps<O, R, C> {
     /// Whether copies may be sent to `region` now: a drained one is owed and not paid.
     pub(crate) fn is_payable(&self, region: RegionName) -> bool {
         self.config.enabled && self.config.region(region).is_some_and(|r| r.is_full() && !r.offline)
+    }
+
+    /// Whether `key` is that of a sentinel, and there are any: one belongs to the bucket of its workset
+    /// alone. A copy would stand elsewhere when it is taken away here, since deletes are not replicated.
+    pub(crate) fn is_sentinel(&self, key: &str) -> bool {
+        self.config.sentinels.is_on() && Sentinel::is_key(key)
     }
 
     /// Whether there is time for one more call.

@@ -131,7 +131,7 @@ async fn follow<O: Objects, R: Rows, C: Clock>(
 ) -> Result<Vec<Debt>, IntakeError> {
     match hint.kind {
         // The probers' canaries are written every few seconds and belong to their region alone.
-        Kind::Created if is_system_key(&hint.key) => return Ok(Vec::new()),
+        Kind::Created if is_system_key(&hint.key) || deps.is_sentinel(&hint.key) => return Ok(Vec::new()),
         Kind::Created => {}
         Kind::Removed | Kind::DeleteMarker | Kind::Other => return Ok(Vec::new()),
     }
@@ -229,6 +229,9 @@ pub(crate) async fn origin<O: Objects, R: Rows, C: Clock>(
     key: &str,
     head: &Head,
 ) -> Result<Origin, IntakeError> {
+    if deps.is_sentinel(key) {
+        return Ok(Origin::System);
+    }
     let origin = Origin::of(deps.here, key, &head.attributes.metadata).map_err(IntakeError::Origin)?;
     let Origin::Copy { region, version_id, epoch } = &origin else { return Ok(origin) };
     let object = ObjectId::of_version(*region, key, Some(version_id), "");

@@ -68,7 +68,8 @@ pub async fn walk<O: Objects, R: Rows, C: Clock>(
     let others: Vec<_> = others.into_iter().flatten().collect();
     let silent: Vec<_> = silent.into_iter().filter_map(Result::err).collect();
     let found = gaps(&own_list?, &others);
-    let keys: Vec<_> = found.keys.into_iter().filter(|key| !is_system_key(key)).collect();
+    let is_own = |key: &String| is_system_key(key) || deps.is_sentinel(key);
+    let keys: Vec<_> = found.keys.into_iter().filter(|key| !is_own(key)).collect();
     let unread = silent.iter().map(|error| chain(error)).collect();
     // The canaries have many versions, and none that is copied.
     let next = found.next.map(|next| if is_system_key(&next) { system_end() } else { next });

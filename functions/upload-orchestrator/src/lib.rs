@@ -131,10 +131,9 @@ pub async fn run_and_tell<O: Objects, R: Rows, C: Clock, P: Posts>(
     event: &Value,
 ) -> Result<Reply, RunError> {
     let wake = Wake::read(event)?;
-    let at = (&deps.config, deps.here, &deps.clock);
     let (reply, told) = futures::join!(
         Box::pin(run(deps, invocation, event)),
-        Box::pin(notify::tell(herald, at, invocation, &wake))
+        Box::pin(notify::tell(herald, deps, invocation, &wake))
     );
     let mut reply = reply?;
     if let Some(Told { told, failed, waiting, parked, oldest_age_s }) = told {

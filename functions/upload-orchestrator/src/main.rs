@@ -61,7 +61,7 @@ fn herald(aws: &Aws, config: &Config, home: &Region) -> Herald<DynamoRows, HttpP
     }
     let rows = || aws.rows(home, &config.tables.worksets, "by-state", Limits::CALL);
     Herald {
-        worksets: WorksetTable::new(rows()).telling(config.notifications.states()),
+        worksets: WorksetTable::new(rows()).telling(config.told_states()),
         notices: NoticeTable::new(rows()),
         control: aws.control(config, home.name, Limits::CALL),
         posts: aws.posts(config, Limits { attempt: TRY_MAX, ..Limits::CALL }.once()),

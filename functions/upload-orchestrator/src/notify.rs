@@ -3,9 +3,12 @@
 //! Only the region that is active tells, since there is what it tells of. Around a move two may, and a
 //! run may die between telling and striking out: then something is told twice, under the same id. What
 //! is left of a run is for the next one.
+//!
+//! Buckets that show how worksets stand are told, too, by what they hold ([`sentinels`]).
 
 mod deliver;
 mod gather;
+mod sentinels;
 
 pub use deliver::TRY_MAX;
 
@@ -13,17 +16,17 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sealane::{
-    config::Config,
     emf::{Metric, Unit, line},
     failover::Record,
-    notify::{Target, webhook::Secrets},
-    ports::{Clock, Posts, Rows, RowsError},
+    notify::{Target, TargetName, webhook::Secrets},
+    ports::{Clock, Objects, Posts, Rows, RowsError},
     region::RegionName,
     store::{ControlTable, NoticeTable, WorksetTable},
     time::Timestamp,
 };
 
-use crate::{Invocation, Wake};
+use crate::{Deps, Invocation, Wake};
+use deliver::Listener;
 
 /// How long a run goes on telling; less than the time between two ticks, so that two runs seldom meet.
 const RUN_MAX: Duration = Duration::from_secs(40);
@@ -96,10 +99,9 @@ impl Told {
 }
 
 /// One run.
-pub(crate) struct Run<'a, R, P, C> {
+pub(crate) struct Run<'a, O, R, P, C> {
     pub(crate) herald: &'a Herald<R, P>,
-    pub(crate) config: &'a Config,
-    pub(crate) clock: &'a C,
+    pub(crate) deps: &'a Deps<O, R, C>,
     /// When it begins nothing more.
     pub(crate) until: Timestamp,
     /// Spreads the waits after failures.
@@ -107,16 +109,18 @@ pub(crate) struct Run<'a, R, P, C> {
 }
 
 /// Tells what there is to tell, if `event` is the tick and this is the region that does; `None` if not.
-pub(crate) async fn tell<R: Rows, P: Posts, C: Clock>(
+pub(crate) async fn tell<O: Objects, R: Rows, P: Posts, C: Clock>(
     herald: &Herald<R, P>,
-    (config, here, clock): (&Config, RegionName, &C),
+    deps: &Deps<O, R, C>,
     invocation: &Invocation,
     wake: &Wake,
 ) -> Option<Told> {
-    if config.notifications.targets.is_empty() || *wake != Wake::Tick {
+    let nobody = deps.config.notifications.targets.is_empty() && !deps.config.sentinels.is_on();
+    if nobody || *wake != Wake::Tick {
         return None;
     }
-    let record = match standing(herald, config, here).await {
+    let run = Run { herald, deps, until: deps.clock.now(), seed: invocation.seed };
+    let record = match run.standing().await {
         Ok(Standing::Active(record)) => record,
         Ok(Standing::Elsewhere) => return None,
         Err(error) => {
@@ -126,8 +130,7 @@ pub(crate) async fn tell<R: Rows, P: Posts, C: Clock>(
         }
     };
     let end = invocation.deadline.before(TRY_MAX * 2).unwrap_or_default();
-    let until = clock.now().after(RUN_MAX).min(end);
-    let run = Run { herald, config, clock, until, seed: invocation.seed };
+    let run = Run { until: deps.clock.now().after(RUN_MAX).min(end), ..run };
     let told = run.rounds(record.as_deref()).await;
     let left = run.left().await;
     Some(told.and(left))
@@ -141,38 +144,38 @@ enum Standing {
     Elsewhere,
 }
 
-async fn standing<R: Rows, P>(
-    herald: &Herald<R, P>,
-    config: &Config,
-    here: RegionName,
-) -> Result<Standing, RowsError> {
-    if !config.enabled {
-        let is_primary = config.primary_region == here;
-        return Ok(if is_primary { Standing::Active(None) } else { Standing::Elsewhere });
+impl<O: Objects, R: Rows, P: Posts, C: Clock> Run<'_, O, R, P, C> {
+    async fn standing(&self) -> Result<Standing, RowsError> {
+        let (config, here) = (&self.deps.config, self.deps.here);
+        if !config.enabled {
+            let is_primary = config.primary_region == here;
+            return Ok(if is_primary { Standing::Active(None) } else { Standing::Elsewhere });
+        }
+        let record = self.herald.control.record().await?;
+        let own = record.filter(|record| record.active == here);
+        Ok(own.map_or(Standing::Elsewhere, |record| Standing::Active(Some(Box::new(record)))))
     }
-    let record = herald.control.record().await?;
-    let own = record.filter(|record| record.active == here);
-    Ok(own.map_or(Standing::Elsewhere, |record| Standing::Active(Some(Box::new(record)))))
-}
 
-impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
     pub(crate) fn targets(&self) -> &[Target] {
-        &self.config.notifications.targets
+        &self.deps.config.notifications.targets
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.clock.now() >= self.until
+        self.deps.clock.now() >= self.until
     }
 
     async fn rounds(&self, record: Option<&Record>) -> Told {
         if let Some(record) = record {
             self.queue_failovers(record).await;
         }
+        let targets = self.targets().iter().map(Listener::Target);
+        let buckets = self.deps.config.shown_in().into_iter().map(Listener::Sentinels);
+        let listeners: Vec<Listener> = targets.chain(buckets).collect();
         let mut told = Told::default();
         for _ in 0..ROUNDS_MAX {
             let more = self.queue_events().await;
-            let targets = self.targets().iter().map(|target| Box::pin(self.deliver(target)));
-            told = join_all(targets).await.into_iter().fold(told, Told::and);
+            let delivered = listeners.iter().map(|listener| Box::pin(self.deliver(listener)));
+            told = join_all(delivered).await.into_iter().fold(told, Told::and);
             if !more || self.is_over() {
                 break;
             }
@@ -182,29 +185,28 @@ impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
 
     /// How much waits and how much is parked.
     async fn left(&self) -> Told {
-        let left = join_all(self.targets().iter().map(|target| self.left_of(target))).await;
+        let names = self.deps.config.listeners();
+        let left = join_all(names.iter().map(|name| self.left_of(name))).await;
         left.into_iter().fold(Told::default(), Told::and)
     }
 
-    async fn left_of(&self, target: &Target) -> Told {
-        let notices = &self.herald.notices;
-        let (waiting, parked) = futures::join!(
-            notices.waiting(&target.name, COUNTED_MAX),
-            notices.parked(&target.name, COUNTED_MAX)
-        );
+    async fn left_of(&self, name: &TargetName) -> Told {
+        let (notices, now) = (&self.herald.notices, self.deps.clock.now());
+        let (waiting, parked) =
+            futures::join!(notices.waiting(name, COUNTED_MAX), notices.parked(name, COUNTED_MAX));
         let mut left = Told::default();
         match waiting {
             Ok(lined) => {
-                let ages = lined.rows.iter().map(|row| self.clock.now().since(row.value.queued_at).as_secs());
-                (left.waiting, left.oldest_age_s) = (lined.rows.len(), ages.max().unwrap_or_default());
+                // What is queued for later does not wait yet.
+                let since = lined.rows.iter().map(|row| row.value.queued_at).filter(|since| *since <= now);
+                let ages: Vec<_> = since.map(|since| now.since(since).as_secs()).collect();
+                (left.waiting, left.oldest_age_s) = (ages.len(), ages.into_iter().max().unwrap_or_default());
             }
-            Err(error) => tracing::warn!(target.name = %target.name, %error, "could not count what waits"),
+            Err(error) => tracing::warn!(target.name = %name, %error, "could not count what waits"),
         }
         match parked {
             Ok(lined) => left.parked = lined.rows.len(),
-            Err(error) => {
-                tracing::warn!(target.name = %target.name, %error, "could not count what is parked")
-            }
+            Err(error) => tracing::warn!(target.name = %name, %error, "could not count what is parked"),
         }
         left
     }

@@ -32,7 +32,7 @@ fn deps(aws: &Aws, config: Config, home: RegionName) -> Deps<DynamoRows, SystemC
     let tables = &config.tables;
     let rows = |region: &Region, table: &str, index| aws.rows(region, table, index, LIMITS);
     let full = || config.regions.iter().filter(|r| r.is_full());
-    let heard = config.notifications.states();
+    let heard = config.told_states();
     let table = |r: &Region| WorksetTable::new(rows(r, &tables.worksets, "by-state")).telling(heard.clone());
     let worksets = |r: &Region| (r.name, table(r));
     let ledger = |r: &Region| (r.name, LedgerTable::new(rows(r, &tables.ledger, "by-due")));

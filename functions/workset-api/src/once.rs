@@ -121,7 +121,7 @@ impl<'a, R: Rows> Pen<'a, R> {
         request: &str,
     ) -> Self {
         let unkept = Self::unkept(request);
-        let is_told = !app.deps.config.notifications.states().is_empty();
+        let is_told = !app.deps.config.told_states().is_empty();
         let Some(key) = request.parse().ok().filter(|_| is_told) else { return unkept };
         let (tenant, owner) = (caller.tenant.clone(), request.to_owned());
         let name = CallName { tenant, operation: format!("DELETE /v1/worksets/{id}"), key };

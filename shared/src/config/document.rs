@@ -67,6 +67,7 @@ impl Config {
                 "targets": self.notifications.targets.iter().map(target).collect::<Vec<_>>(),
                 "attempts_max": self.notifications.attempts_max,
             },
+            "worksets": { "sentinels": self.sentinels },
             "capacity": { "lease_ttl": text(self.lease.ttl) },
             "monitoring": {
                 "enabled": self.metrics_interval.is_some(),

@@ -32,6 +32,7 @@ use crate::{
     endpoint, failover, health, lease, notify,
     region::{HealthCheck, Region, RegionName},
     replication, route, upload,
+    workset::{Export, State},
 };
 
 /// The variable that holds the document, or the path of its file; see [`Location`].
@@ -126,6 +127,8 @@ pub struct Config {
     pub replication: replication::Rules,
     /// Who is told of what happens.
     pub notifications: notify::Policy,
+    /// Where worksets show how they stand beside their data.
+    pub sentinels: Export,
     /// How long uploads hold their slots.
     pub lease: lease::Policy,
     /// Time between two metric lines; `None` when monitoring is off.
@@ -201,6 +204,7 @@ impl Config {
             state_folder: sections::state_folder(group),
             replication,
             notifications,
+            sentinels: group.choice("worksets.sentinels", &["off", "own", "any"]).unwrap_or_default(),
             lease: sections::lease(group),
             metrics_interval: sections::metrics_interval(group),
             api,
@@ -221,6 +225,24 @@ impl Config {
         let own = self.control_regions.iter().filter(move |name| **name == here);
         let others = self.control_regions.iter().filter(move |name| **name != here);
         own.chain(others).filter_map(|name| self.region(*name))
+    }
+
+    /// The states that somebody is told of, or that are shown, when a workset reaches one: what goes into the outbox.
+    pub fn told_states(&self) -> Vec<State> {
+        if self.sentinels.is_on() { State::ALL.to_vec() } else { self.notifications.states() }
+    }
+
+    /// The names under which it is kept what has yet to be told or shown.
+    pub fn listeners(&self) -> Vec<notify::TargetName> {
+        let targets = self.notifications.targets.iter().map(|target| target.name.clone());
+        targets.chain(self.shown_in()).collect()
+    }
+
+    /// Those of them under which lies what sentinels have yet to show: one a bucket, so that a region that is
+    /// down keeps no other's back, and one for buckets that are none of a region's.
+    pub fn shown_in(&self) -> Vec<notify::TargetName> {
+        let full = self.full_regions().map(|region| Some(region.name)).chain([None]);
+        full.filter(|_| self.sentinels.is_on()).map(notify::TargetName::of_sentinels).collect()
     }
 
     /// The regions that hold data, in the order of the document.

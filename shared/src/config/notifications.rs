@@ -37,6 +37,12 @@ fn targets(group: &mut Group, security: &endpoint::Policy) -> Vec<Target> {
         let words = [at.as_str(), &format!("{at}."), EXAMPLE];
         let read = group.item(item, words, TARGET_SETTINGS, entry.variable.as_deref(), |entry| {
             let target = target(entry, security)?;
+            if target.name.is_of_sentinels() {
+                entry.refuse(
+                    "name",
+                    "names that begin with `sentinels-` are those of `worksets.sentinels`, want another",
+                );
+            }
             if targets.iter().any(|other| other.name == target.name) {
                 entry.refuse(
                     "name",

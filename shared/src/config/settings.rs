@@ -123,6 +123,7 @@ pub const SETTINGS: &[Setting] = &[
     value("replication.relay", "cost", "Whether a copy may be sent on from the region that got it: `cost`, where that saves more than 5% of what sending each from its source costs, or `off`."),
     list("notifications.targets", Fallback::Value("[]"), "Who is told when a workset changes its state or the active region changes, at most 8; the settings of a target are in the fourth table."),
     value("notifications.attempts_max", "30", "Tries after which a notification that nobody takes is parked for an operator, 1 to 100. With the waits between them, 30 are about half a day."),
+    value("worksets.sentinels", "off", "Whether worksets show how they stand in their bucket, by objects such as `daylily.ready` beside their data: `off`; `own`, where the prefix lies below the tenant's name, as what it uploads through the API does; or `any`, wherever the workset says, for tenants that trust each other."),
     value("capacity.lease_ttl", "60s", "Time after which the slot of an upload that no longer renews its lease is free again, 10 s to 1 h."),
     value("monitoring.enabled", "true", "Whether metric lines are written."),
     value("monitoring.metrics_interval", "10s", "Time between two metric lines."),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     failover::{Moved, PastMove, Reason},
     time::Timestamp,
-    workset::{Event, State, Tenant, WorksetId},
+    workset::{Event, State, Tenant, WorksetId, keys},
 };
 
 /// What happened, as the `type` of the event says it.
@@ -55,6 +55,12 @@ pub struct Notice {
 /// The line of all moves of the active region.
 const FAILOVERS: &str = "failovers";
 
+/// What the line of a workset begins with.
+const WORKSET: &str = "workset#";
+
+/// What the lines of notices that are told once more begin with.
+const AGAIN: &str = "again#";
+
 impl Notice {
     /// The notice of a write that changed a workset's state.
     pub fn of_event(tenant: &Tenant, id: &WorksetId, event: &Event) -> Self {
@@ -71,7 +77,7 @@ impl Notice {
         Self {
             body: envelope.body(&name, &subject, data),
             id: name,
-            line: format!("workset#{tenant}#{id}"),
+            line: format!("{WORKSET}{}", keys::item(tenant, id)),
             order: format!("{version:020}#{region}#{mark:08x}"),
             what: What::WorksetState,
             state: Some(event.to),
@@ -100,6 +106,34 @@ impl Notice {
             "at_ms": moved.ended,
         });
         Self::of_failover(What::FailoverEnded, moved.epoch, moved.ended, data)
+    }
+
+    /// This notice of a workset once more at `due`, in a line of its own, so that what comes meanwhile does not wait for it.
+    #[must_use]
+    pub fn again(&self, due: Timestamp) -> Self {
+        let (id, line) = (self.first_id(), self.line.split_once(WORKSET).map_or("", |(_, item)| item));
+        let due = due.as_millis();
+        Self {
+            id: format!("{id}:again:{due}"),
+            line: format!("{AGAIN}{due}#{WORKSET}{line}"),
+            ..self.clone()
+        }
+    }
+
+    /// Whether [`again`](Self::again) made it.
+    pub fn is_again(&self) -> bool {
+        self.line.starts_with(AGAIN)
+    }
+
+    fn first_id(&self) -> &str {
+        self.id.split_once(":again:").map_or(&self.id, |(id, _)| id)
+    }
+
+    /// The workset that it is about, and the version that it came to; `None` for one about a move.
+    pub fn workset(&self) -> Option<(Tenant, WorksetId, u64)> {
+        let (_, item) = self.line.split_once(WORKSET)?;
+        let (tenant, id) = keys::parse_item(item)?;
+        Some((tenant, id, self.order.split('#').next()?.parse().ok()?))
     }
 
     fn of_failover(what: What, epoch: u64, at: Timestamp, data: Value) -> Self {
@@ -229,6 +263,25 @@ pub(crate) mod tests {
             assert_eq!(body["id"], notice.id);
             assert!(notice.id.bytes().all(|b| b.is_ascii_graphic() && b != b'.'), "{}", notice.id);
         }
+    }
+
+    #[test]
+    fn what_is_told_once_more_waits_in_a_line_of_its_own() {
+        let (tenant, id, event) = event();
+        let first = Notice::of_event(&tenant, &id, &event);
+        let due = |ms| Timestamp::from_millis(ms);
+        let (again, once_more) = (first.again(due(7)), first.again(due(7)).again(due(9)));
+        assert!(!first.is_again() && again.is_again() && once_more.is_again());
+        for notice in [&first, &again, &once_more] {
+            assert_eq!(notice.workset(), Some((tenant.clone(), id.clone(), event.version)));
+        }
+        assert_eq!(
+            (&*again.id, &*once_more.id),
+            (&*format!("{}:again:7", first.id), &*format!("{}:again:9", first.id))
+        );
+        assert!(again.line != first.line && again.line != once_more.line);
+        assert_eq!(once_more, first.again(due(9)));
+        assert_eq!(Notice::of_end(&moved()).workset(), None);
     }
 
     #[test]

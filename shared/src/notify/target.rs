@@ -19,6 +19,21 @@ pub struct TargetName(String);
 pub struct InvalidTarget;
 
 impl TargetName {
+    /// What the names of what sentinels have yet to show begin with.
+    const SENTINELS: &str = "sentinels-";
+
+    /// The name under which lies what sentinels have yet to show in the bucket of `region`; `None`: in
+    /// buckets that are no region's.
+    pub fn of_sentinels(region: Option<RegionName>) -> Self {
+        let place = region.map_or("elsewhere".to_owned(), |region| region.to_string());
+        Self(format!("{}{place}", Self::SENTINELS))
+    }
+
+    /// Whether it is such a name, which no target may have.
+    pub fn is_of_sentinels(&self) -> bool {
+        self.0.starts_with(Self::SENTINELS)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

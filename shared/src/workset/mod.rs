@@ -22,6 +22,7 @@ mod queue;
 mod record;
 mod register;
 mod retry;
+mod sentinel;
 mod state;
 mod transition;
 
@@ -38,5 +39,6 @@ pub use queue::{Depth, next_ready};
 pub use record::{Failure, Progress, Workset};
 pub use register::{Invalid, Problem, Registration, register};
 pub use retry::{DELAY_MAX, RETRIES_MAX, delay};
+pub use sentinel::{Changes, Export, Sentinel, changes};
 pub use state::{IllegalMove, State};
 pub use transition::{Refused, Report, Transition, report, transition};

@@ -84,7 +84,7 @@ fn entry(ports: &Ports, from: &str, region: LocalRegion) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gates::fault::Condition;
+    use crate::{cloud::listeners::Listeners, gates::fault::Condition};
 
     /// One gate for each pair and service, with ports of five digits.
     fn ports() -> Ports {
@@ -122,6 +122,19 @@ mod tests {
     fn the_document_fits_a_functions_variables() {
         let text = document(&ports(), "us-west-2", Access::Open).to_string();
         assert!(text.len() <= 3500, "{} characters", text.len());
+    }
+
+    #[test]
+    fn so_does_that_of_a_cloud_that_tells_and_functions_accept_it() {
+        let (ports, telling) = (ports(), Listeners { port: 65_535 });
+        let mut document = document(&ports, "us-west-2", Access::Open);
+        telling.add_to(&mut document, &ports, "us-west-2");
+        let text = document.to_string();
+        assert!(text.len() <= 3500, "{} characters", text.len());
+        assert_eq!(document["notifications"]["targets"][0]["url"], "http://127.0.0.1:65535/hook");
+        let with_sns = |region: &&Value| region["endpoints"]["sns"].is_string();
+        let regions = document["regions"].as_array().expect("a list");
+        assert_eq!(regions.iter().filter(with_sns).count(), 1, "where the topic lies");
     }
 
     #[test]

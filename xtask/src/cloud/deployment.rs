@@ -4,6 +4,7 @@ use super::{
     configuration::{Access, Ports, document},
     error::{CloudError, Doing},
     folder::{Folder, write_whole},
+    listeners::Listeners,
     record::{CloudRecord, Credentials, Endpoints, RegionRecord, SupervisorRecord, WitnessRecord},
     region::{ACCOUNT, LocalRegion, PRIMARY, REGIONS},
 };
@@ -30,7 +31,7 @@ pub fn deploy(
     folder: &Folder,
     supervisor: &SupervisorRecord,
     functions: &BTreeMap<String, PathBuf>,
-    access: Access,
+    (access, listeners): (Access, Option<Listeners>),
 ) -> Result<CloudRecord, CloudError> {
     let state = Gates::at(supervisor.control_port).state().doing("asking for the ports of the gates")?;
     let ports = Ports::of(&state.gates);
@@ -43,23 +44,37 @@ pub fn deploy(
         "work": folder.scratch(),
         "functions": functions,
         "global": { "region": PRIMARY, "parameters": {} },
-        "regions": REGIONS.map(|region| json!({ "name": region.name, "parameters": parameters(&ports, region, issuer.as_deref()) })),
+        "regions": REGIONS.map(|region| json!({ "name": region.name, "parameters": parameters(&ports, region, issuer.as_deref(), listeners) })),
     });
     let outputs = run(folder, &plan)?;
     let record = CloudRecord { issuer, ..record(folder, &ports, &outputs)? };
     // JSON is YAML, too.
-    write_whole(&folder.sealane_yaml(), &format!("{:#}\n", document(&ports, CLIENT, access)))?;
+    write_whole(&folder.sealane_yaml(), &format!("{:#}\n", told(&ports, CLIENT, access, listeners)))?;
     write_whole(&folder.cloud_json(), &format!("{:#}\n", json!(record)))?;
     Ok(record)
 }
 
+/// The configuration of `from`, with those whom it tells.
+fn told(ports: &Ports, from: &str, access: Access, listeners: Option<Listeners>) -> Value {
+    let mut document = document(ports, from, access);
+    if let Some(listeners) = listeners {
+        listeners.add_to(&mut document, ports, from);
+    }
+    document
+}
+
 /// The parameters of one region's stack.
-fn parameters(ports: &Ports, region: LocalRegion, issuer: Option<&str>) -> BTreeMap<String, String> {
+fn parameters(
+    ports: &Ports,
+    region: LocalRegion,
+    issuer: Option<&str>,
+    listeners: Option<Listeners>,
+) -> BTreeMap<String, String> {
     let access = if issuer.is_some() { Access::Tokens } else { Access::Open };
     let role = if region.is_witness() { "witness" } else { "full" };
     let fixed = [
         ("RegionRole", role.to_owned()),
-        ("Config", document(ports, region.name, access).to_string()),
+        ("Config", told(ports, region.name, access, listeners).to_string()),
         ("Authorizer", if issuer.is_some() { "JWT" } else { "OPEN" }.to_owned()),
         ("JwtIssuer", issuer.unwrap_or_default().to_owned()),
         ("JwtAudience", AUDIENCE.to_owned()),
@@ -68,7 +83,8 @@ fn parameters(ports: &Ports, region: LocalRegion, issuer: Option<&str>) -> BTree
     ];
     let others = REGIONS.iter().filter(|other| other.name != region.name).zip(1..);
     let watched = others.map(|(other, position)| (format!("Watched{position}"), other.name.to_owned()));
-    fixed.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(watched).collect()
+    let telling = listeners.into_iter().flat_map(Listeners::parameters);
+    fixed.into_iter().chain(telling).map(|(key, value)| (key.to_owned(), value)).chain(watched).collect()
 }
 
 /// Runs `deploy.py` and returns the outputs of the stacks.

@@ -15,6 +15,7 @@ pub mod deployment;
 pub mod error;
 pub mod folder;
 pub mod functions;
+pub mod listeners;
 pub mod record;
 pub mod region;
 pub mod supervisor;
@@ -25,6 +26,7 @@ use configuration::Access;
 use error::{CloudError, Doing};
 use folder::Folder;
 use functions::Binaries;
+use listeners::Listeners;
 use record::{CloudRecord, SupervisorRecord};
 use std::{
     fs::{File, OpenOptions},
@@ -112,6 +114,19 @@ pub fn up(
     access: Access,
     tell: &dyn Fn(&str),
 ) -> Result<Up, CloudError> {
+    up_telling(folder, binaries, (access, None), tell)
+}
+
+/// As [`up`], with a cloud that tells `listeners` of worksets.
+///
+/// # Errors
+/// As for [`up`].
+pub fn up_telling(
+    folder: &Folder,
+    binaries: &Binaries,
+    (access, listeners): (Access, Option<Listeners>),
+    tell: &dyn Fn(&str),
+) -> Result<Up, CloudError> {
     folder.create()?;
     let _only_one = lock(folder)?;
     if let Some(cloud) = Cloud::running(folder) {
@@ -132,7 +147,7 @@ pub fn up(
     tell("starting MiniStack and the gates");
     let supervisor = start(folder)?;
     tell("deploying the templates to 4 regions");
-    let deployed = deployment::deploy(folder, &supervisor, &functions, access);
+    let deployed = deployment::deploy(folder, &supervisor, &functions, (access, listeners));
     match deployed {
         Ok(record) => Ok(Up::Started(Cloud { folder: folder.clone(), record, supervisor })),
         Err(error) => {

@@ -11,7 +11,7 @@ use steps::Session;
 type Step = (&'static str, fn(&Session) -> Result<(), CloudError>);
 
 /// The steps, the quickest and those that everything else rests on first.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("the pure parts are built without AWS, network and runtime", Session::purity),
     ("unit, property and flow tests, and the templates of events", Session::workspace_tests),
     ("the documentation builds without a warning", Session::documentation),
@@ -21,6 +21,7 @@ const STEPS: [Step; 10] = [
     ("the templates keep their rules, and the rules catch planted mistakes", Session::infrastructure),
     ("a local cloud of its own comes up", Session::up),
     ("the contracts hold on the local cloud", Session::contracts),
+    ("others hear of worksets, by webhook and by topic", Session::notifications),
     ("a folder is shipped while a region goes away and comes back", Session::end_to_end),
 ];
 

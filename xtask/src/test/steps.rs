@@ -8,6 +8,7 @@ use crate::{
         error::{CloudError, Doing},
         folder::Folder,
         functions::{self, Binaries},
+        listeners::{Listeners, SECRET, SECRET_VARIABLE},
         venv,
     },
     demo::{self, Story, narrator::Narrator},
@@ -176,15 +177,33 @@ impl Session {
     pub fn contracts(&self) -> Result<(), CloudError> {
         let up = Cloud::running(&self.folder);
         let up = up.ok_or_else(|| failed("up", "the cloud of the step before is gone"))?;
+        self.run(self.tests_on(&up, &["contracts_local_cloud", "dead_letters_local_cloud"]))
+    }
+
+    /// Others hear of worksets from the functions: a webhook, which fails at first, and a topic of a fresh cloud.
+    ///
+    /// # Errors
+    /// When somebody does not hear, or hears what is not signed or out of order.
+    pub fn notifications(&self) -> Result<(), CloudError> {
+        cloud::down(&self.folder)?;
+        let binaries = Binaries::Found(self.programs()?);
+        let telling = (Access::Open, Some(Listeners::at_a_free_port()?));
+        let up = cloud::up_telling(&self.folder, &binaries, telling, &|_| {})?.cloud();
+        let mut tests = self.tests_on(&up, &["notifications_local_cloud"]);
+        tests.env(SECRET_VARIABLE, SECRET);
+        self.run(tests)
+    }
+
+    /// The tests of these names, which run on the cloud `up`.
+    fn tests_on(&self, up: &Cloud, names: &[&str]) -> Command {
         let keys = &up.record.credentials;
-        let mut cargo = self.cargo(&["test", "--workspace", "--locked", "--test", "contracts_local_cloud"]);
-        cargo
-            .args(["--test", "dead_letters_local_cloud", "--", "--ignored"])
-            .env(RECORD, self.folder.cloud_json());
+        let mut cargo = self.cargo(&["test", "--workspace", "--locked"]);
+        cargo.args(names.iter().flat_map(|name| ["--test", name]));
+        cargo.args(["--", "--ignored", "--nocapture"]).env(RECORD, self.folder.cloud_json());
         cargo.env("AWS_ACCESS_KEY_ID", &keys.access_key_id);
         cargo.env("AWS_SECRET_ACCESS_KEY", &keys.secret_access_key);
         cargo.env("AWS_EC2_METADATA_DISABLED", "true").env_remove("AWS_PROFILE");
-        self.run(cargo)
+        cargo
     }
 
     /// The demo's story with a smaller file, on a fresh cloud.

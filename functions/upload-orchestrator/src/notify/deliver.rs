@@ -8,8 +8,8 @@ use std::{
 use futures::{StreamExt as _, stream};
 use sealane::{
     checksum::Checksum,
-    notify::{Channel, Notice, Outcome, Queued, Stage, Target, judge, lanes, sns, webhook},
-    ports::{Address, Clock, Post, Posts, Rows},
+    notify::{Channel, Notice, Outcome, Queued, Stage, Target, TargetName, judge, lanes, sns, webhook},
+    ports::{Address, Clock, Objects, Post, Posts, Rows},
     store::Versioned,
 };
 
@@ -36,55 +36,99 @@ struct Tally {
     in_a_row: AtomicUsize,
 }
 
-impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
-    /// Tells `target` what is due.
-    pub(super) async fn deliver(&self, target: &Target) -> Told {
-        let lined = match self.herald.notices.waiting(&target.name, NOTICES_MAX).await {
+/// Who is told.
+pub(super) enum Listener<'a> {
+    /// A target of notifications.
+    Target(&'a Target),
+    /// A bucket, by what it holds.
+    Sentinels(TargetName),
+}
+
+impl Listener<'_> {
+    pub(super) const fn name(&self) -> &TargetName {
+        match self {
+            Self::Target(target) => &target.name,
+            Self::Sentinels(name) => name,
+        }
+    }
+}
+
+/// One try.
+pub(super) struct Tried {
+    pub(super) outcome: Outcome,
+    /// Tries after which the notice is parked.
+    pub(super) attempts_max: u32,
+}
+
+impl<O: Objects, R: Rows, P: Posts, C: Clock> Run<'_, O, R, P, C> {
+    /// Tells `listener` what is due.
+    pub(super) async fn deliver(&self, listener: &Listener<'_>) -> Told {
+        let name = listener.name();
+        let lined = match self.herald.notices.waiting(name, NOTICES_MAX).await {
             Ok(lined) => lined,
             Err(error) => {
-                tracing::warn!(target.name = %target.name, %error, "told nothing to a target");
+                tracing::warn!(target.name = %name, %error, "told nothing to a target");
                 return Told::default();
             }
         };
         for problem in &lined.unreadable {
-            tracing::error!(target.name = %target.name, error = problem, "passed over a notice");
+            tracing::error!(target.name = %name, error = problem, "passed over a notice");
         }
-        let now = self.clock.now();
+        let now = self.deps.clock.now();
         let due = lanes(lined.rows, |row| &row.value, |queued| queued.is_due(now));
-        if let (Channel::Webhook { secret_env, .. }, false) = (&target.channel, due.is_empty())
-            && self.herald.secrets.get(secret_env).is_none()
+        if !due.is_empty()
+            && let Some(variable) = self.lacks(listener)
         {
-            tracing::error!(target.name = %target.name, variable = secret_env, "told nothing: the variable holds no secret");
+            tracing::error!(target.name = %name, variable, "told nothing: the variable holds no secret");
             return Told::default();
         }
         let tally = Tally::default();
         let telling = stream::iter(due)
-            .for_each_concurrent(LINES_AT_ONCE, |lane| Box::pin(self.tell_lane(target, lane, &tally)));
+            .for_each_concurrent(LINES_AT_ONCE, |lane| Box::pin(self.tell_lane(listener, lane, &tally)));
         telling.await;
         let (told, failed) = (tally.told.into_inner(), tally.failed.into_inner());
         Told { told, failed, ..Told::default() }
     }
 
+    /// The variable that holds no secret, without which this listener is not told.
+    fn lacks<'b>(&self, listener: &'b Listener<'_>) -> Option<&'b str> {
+        match listener {
+            Listener::Target(Target { channel: Channel::Webhook { secret_env, .. }, .. }) => {
+                self.herald.secrets.get(secret_env).is_none().then_some(secret_env)
+            }
+            Listener::Target(Target { channel: Channel::Sns { .. }, .. }) | Listener::Sentinels(_) => None,
+        }
+    }
+
     /// Tells one line up to the first notice that is not heard. One that is parked holds nothing back.
-    async fn tell_lane(&self, target: &Target, lane: Vec<Versioned<Queued>>, tally: &Tally) {
+    async fn tell_lane(&self, listener: &Listener<'_>, lane: Vec<Versioned<Queued>>, tally: &Tally) {
         for row in lane {
             if self.is_over() || tally.in_a_row.load(Ordering::Relaxed) >= FAILURES_MAX {
                 return;
             }
-            let Some(post) = self.post(target, &row.value.notice) else { return };
-            let outcome = judge(&target.channel, &self.herald.posts.post(&post).await);
-            let stage = self.settle(target, &row, &outcome, tally).await;
+            let tried = match listener {
+                Listener::Target(target) => self.send(target, &row.value.notice).await,
+                Listener::Sentinels(name) => Some(self.show(name, &row.value).await),
+            };
+            let Some(tried) = tried else { return };
+            let stage = self.settle(listener.name(), &row, &tried, tally).await;
             if stage.is_none_or(|stage| stage == Stage::Waiting) {
                 return;
             }
         }
     }
 
+    async fn send(&self, target: &Target, notice: &Notice) -> Option<Tried> {
+        let post = self.post(target, notice)?;
+        let outcome = judge(&target.channel, &self.herald.posts.post(&post).await);
+        Some(Tried { outcome, attempts_max: self.deps.config.notifications.attempts_max })
+    }
+
     fn post(&self, target: &Target, notice: &Notice) -> Option<Post> {
         match &target.channel {
             Channel::Webhook { url, secret_env } => {
                 let secret = self.herald.secrets.get(secret_env)?;
-                Some(webhook::request(url, secret, notice, self.clock.now()))
+                Some(webhook::request(url, secret, notice, self.deps.clock.now()))
             }
             Channel::Sns { topic } => Some(Post {
                 to: Address::Topic(topic.clone()),
@@ -97,14 +141,14 @@ impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
     /// Notes what came of one try; `None` if somebody else tells this notice, or that could not be noted.
     async fn settle(
         &self,
-        target: &Target,
+        name: &TargetName,
         row: &Versioned<Queued>,
-        outcome: &Outcome,
+        Tried { outcome, attempts_max }: &Tried,
         tally: &Tally,
     ) -> Option<Stage> {
-        let now = self.clock.now();
+        let now = self.deps.clock.now();
         let seed = self.seed ^ Checksum::of(row.value.notice.id.as_bytes()).as_u64();
-        let next = row.value.clone().after(outcome, self.config.notifications.attempts_max, now, seed);
+        let next = row.value.clone().after(outcome, *attempts_max, now, seed);
         match outcome {
             Outcome::Told => {
                 tally.told.fetch_add(1, Ordering::Relaxed);
@@ -120,7 +164,7 @@ impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
             }
         }
         let why = next.why.as_deref().unwrap_or_default();
-        let (name, id) = (&target.name, &next.notice.id);
+        let id = &next.notice.id;
         match next.stage {
             Stage::Told => {}
             Stage::Waiting => {
@@ -130,7 +174,7 @@ impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
                 tracing::error!(target.name = %name, notice.id = id, attempts = next.attempts, why, "parked a notice");
             }
         }
-        match self.herald.notices.settle(&target.name, row, &next, now).await {
+        match self.herald.notices.settle(name, row, &next, now).await {
             Ok(()) => Some(next.stage),
             Err(error) => {
                 // It is told again, under the same id.

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, future::try_join_all, stream};
 use sealane::{
     failover::Record,
     notify::{Heard, Notice, Target, untold},
-    ports::{Clock, Posts, Rows, RowsError},
+    ports::{Clock, Objects, Posts, Rows, RowsError},
     store::Untold,
 };
 
@@ -27,11 +27,11 @@ const CALLS_MAX: usize = 100;
 /// Accounts of moves that are read; a target that is further behind hears of the newest.
 const ACCOUNTS_MAX: usize = 200;
 
-impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
+impl<O: Objects, R: Rows, P: Posts, C: Clock> Run<'_, O, R, P, C> {
     /// Queues the events of the outbox; whether there are more, and the round went well.
     pub(super) async fn queue_events(&self) -> bool {
         let worksets = &self.herald.worksets;
-        let before = self.clock.now().before(CALL_MAX).unwrap_or_default();
+        let before = self.deps.clock.now().before(CALL_MAX).unwrap_or_default();
         if let Err(error) = worksets.mend(before, CALLS_MAX).await {
             tracing::warn!(%error, "left the writes of calls that did not end to the next run");
         }
@@ -63,11 +63,12 @@ impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
     }
 
     async fn queue_event(&self, untold: &Untold) -> Result<(), RowsError> {
-        let now = self.clock.now();
+        let now = self.deps.clock.now();
         let notice = Notice::of_event(&untold.tenant, &untold.id, &untold.event);
         let hearing = self.targets().iter().filter(|target| target.hears(&untold.event));
         let queueing = hearing.map(|target| self.herald.notices.queue(&target.name, notice.clone(), now));
         try_join_all(queueing).await?;
+        self.queue_sentinels(untold, &notice).await?;
         self.herald.worksets.strike(untold).await
     }
 
@@ -92,7 +93,7 @@ impl<R: Rows, P: Posts, C: Clock> Run<'_, R, P, C> {
         let accounts = self.herald.control.moves(ACCOUNTS_MAX).await?;
         let (news, next) = untold(record, &accounts, heard);
         for notice in news {
-            notices.queue(&target.name, notice, self.clock.now()).await?;
+            notices.queue(&target.name, notice, self.deps.clock.now()).await?;
         }
         if next != heard {
             notices.note(&target.name, old.as_ref(), next).await?;

@@ -55,6 +55,17 @@ pub struct Script {
     pub on_read: Hook,
     /// What happens once, just before a copy in parts is completed.
     pub before_completion: Hook,
+    /// What happens once, just before the call of this number.
+    at_call: Mutex<Option<(usize, Meanwhile)>>,
+}
+
+/// What somebody else does between two calls.
+struct Meanwhile(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 /// A call into the test.
@@ -73,6 +84,17 @@ impl Script {
         *self.next.lock().unwrap() = Some((self.calls.load(SeqCst) + at, fault));
     }
 
+    /// Lets `happen` come just before the call number `at`, counted from now.
+    pub fn meanwhile(&self, at: usize, happen: impl FnOnce() + Send + 'static) {
+        let number = self.calls.load(SeqCst) + at;
+        *self.at_call.lock().unwrap() = Some((number, Meanwhile(Box::new(happen))));
+    }
+
+    /// Whether nothing is planned to come meanwhile.
+    pub fn came(&self) -> bool {
+        self.at_call.lock().unwrap().is_none()
+    }
+
     /// Whether the planned fault has happened.
     pub fn happened(&self) -> bool {
         self.next.lock().unwrap().is_none()
@@ -85,9 +107,17 @@ impl Script {
 
     pub fn heal(&self) {
         *self.next.lock().unwrap() = None;
+        *self.at_call.lock().unwrap() = None;
     }
 
     fn step(&self) -> Option<Fault> {
+        let mut planned = self.at_call.lock().unwrap();
+        let due = planned.as_ref().is_some_and(|(at, _)| *at <= self.calls.load(SeqCst));
+        let meanwhile = planned.take_if(|_| due);
+        drop(planned);
+        if let Some((_, Meanwhile(happen))) = meanwhile {
+            happen();
+        }
         let number = self.calls.fetch_add(1, SeqCst);
         let mut next = self.next.lock().unwrap();
         let (_, fault) = next.filter(|(at, _)| *at == number)?;

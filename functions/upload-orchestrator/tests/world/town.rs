@@ -15,7 +15,7 @@ use sealane::{
     ports::{Address, Clock as _, Post, PostAnswer, PostError, Posts},
     store::{ControlTable, Held, NoticeTable, WorksetTable},
     time::Timestamp,
-    workset::{By, State, Transition, register, transition},
+    workset::{By, Lease, State, Transition, register, transition},
 };
 use serde_json::{Value, json};
 use upload_orchestrator::{Herald, Invocation, Reply, RunError, run_and_tell};
@@ -34,6 +34,30 @@ pub const OPS: &str = r#"{"name": "ops", "kind": "sns", "topic_arn": "arn:aws:sn
 
 /// What was heard: where, under which id, and what.
 pub type Heard = (String, String, String);
+
+/// Who makes the write of this number, at the primary region's API, ten seconds after the one before.
+pub fn by(number: u64) -> By {
+    By {
+        actor: "ada".parse().unwrap(),
+        region: region(ALL[0]),
+        at: Timestamp::from_millis(number * 10_000),
+        request: format!("request-{number}"),
+        epoch: Some(1),
+    }
+}
+
+/// Moves the workset `id` to `state`.
+pub fn moved(table: &WorksetTable<MemoryRows>, id: &str, state: State, by: &By) {
+    let (tenant, id) = ("lab".parse().unwrap(), id.parse().unwrap());
+    let held = table.get(&tenant, &id).now_or_never().unwrap().unwrap().unwrap();
+    let mut change = Transition::to(state);
+    if state == State::Error {
+        let failure = json!({"to": "error", "error": {"category": "transient", "details": "no reads"}});
+        change = serde_json::from_value(failure).unwrap();
+    }
+    let (workset, last) = transition(&held.workset, change, by, 0).unwrap();
+    table.replace(&held, &Held { workset, last }).now_or_never().unwrap().unwrap();
+}
 
 /// Everybody who is told.
 #[derive(Debug, Clone, Default)]
@@ -107,10 +131,16 @@ pub struct Town {
 impl Town {
     /// A town whose first region is active and in which these targets, in JSON, are told.
     pub fn telling(targets: &str) -> Self {
+        Self::of(targets, "off")
+    }
+
+    /// As [`telling`](Self::telling), where buckets show as `sentinels` says how worksets stand.
+    pub fn of(targets: &str, sentinels: &str) -> Self {
         let mut world = World::new();
         let regions: Vec<_> = ALL.iter().map(|name| json!({"name": name, "bucket": bucket(name)})).collect();
         let document = format!(
-            r#"{{"primary_region": "{}", "regions": {}, "notifications": {{"targets": {targets}, "attempts_max": 4}}}}"#,
+            r#"{{"primary_region": "{}", "regions": {}, "worksets": {{"sentinels": "{sentinels}"}},
+                "notifications": {{"targets": {targets}, "attempts_max": 4}}}}"#,
             ALL[0],
             Value::from(regions)
         );
@@ -129,7 +159,7 @@ impl Town {
     }
 
     pub fn table(&self) -> WorksetTable<MemoryRows> {
-        let states = self.world.config.notifications.states();
+        let states = self.world.config.told_states();
         WorksetTable::new(self.worksets.replica()).telling(states)
     }
 
@@ -139,38 +169,29 @@ impl Town {
 
     fn by(&mut self) -> By {
         self.clockwork += 1;
-        By {
-            actor: "ada".parse().unwrap(),
-            region: region(ALL[0]),
-            at: Timestamp::from_millis(self.clockwork),
-            request: format!("request-{}", self.clockwork),
-            epoch: Some(1),
-        }
+        by(self.clockwork)
     }
 
     /// Registers a workset and moves it through these states.
     pub fn walk(&mut self, id: &str, states: &[State]) {
-        let request = json!({"id": id, "bucket": "my-bucket", "prefix": "p/"});
+        self.register(id, "my-bucket", "p/");
+        for state in states {
+            self.moves(id, *state);
+        }
+    }
+
+    /// Registers a workset whose data lies there.
+    pub fn register(&mut self, id: &str, bucket: &str, prefix: &str) {
+        let request = json!({"id": id, "bucket": bucket, "prefix": prefix});
         let request = serde_json::from_value(request).unwrap();
         let (workset, last) = register(request, "lab".parse().unwrap(), &self.by()).unwrap();
-        let mut held = Held { workset, last };
-        self.table().create(&held).now_or_never().unwrap().unwrap();
-        for state in states {
-            held = self
-                .table()
-                .get(&held.workset.tenant, &held.workset.id)
-                .now_or_never()
-                .unwrap()
-                .unwrap()
-                .unwrap();
-            let mut change = Transition::to(*state);
-            if *state == State::Error {
-                let failure = json!({"to": "error", "error": {"category": "data", "details": "no reads"}});
-                change = serde_json::from_value(failure).unwrap();
-            }
-            let (workset, last) = transition(&held.workset, change, &self.by(), 0).unwrap();
-            self.table().replace(&held, &Held { workset, last }).now_or_never().unwrap().unwrap();
-        }
+        self.table().create(&Held { workset, last }).now_or_never().unwrap().unwrap();
+    }
+
+    /// Moves a workset to another state.
+    pub fn moves(&mut self, id: &str, state: State) {
+        let by = self.by();
+        moved(&self.table(), id, state, &by);
     }
 
     fn swap(&self, old: Option<&Record>, new: &Record) {
@@ -218,10 +239,28 @@ impl Town {
         ControlTable::new(vec![self.control.clone()]).record().now_or_never().unwrap().unwrap().unwrap()
     }
 
+    /// Has somebody take the lock of a workset for an hour.
+    pub fn lock(&self, id: &str) {
+        let control = ControlTable::new(vec![self.control.clone()]);
+        let (tenant, id) = ("lab".parse().unwrap(), id.parse().unwrap());
+        let row = control.lock(&tenant, &id).now_or_never().unwrap().unwrap();
+        let now = self.world.orchestrator(ALL[0]).clock.now();
+        let slot = row.slot.acquire(State::Ready, "ada".parse().unwrap(), Lease::default(), now).unwrap();
+        control.swap_lock(&tenant, &id, &row, slot, ("w", now)).now_or_never().unwrap().unwrap();
+    }
+
+    /// The orchestrator of `here` at its tick, apart from this town: it goes by the same tables and buckets.
+    pub fn other(&self, here: &str) -> impl FnOnce() -> bool + Send + 'static {
+        let (deps, herald) = (self.world.orchestrator(here), self.herald());
+        let deadline = deps.clock.now().after(Duration::from_secs(900));
+        let invocation = Invocation { owner: "other".to_owned(), seed: 7, deadline };
+        move || run_and_tell(&deps, &herald, &invocation, &tick()).now_or_never().is_some()
+    }
+
     fn herald(&self) -> Herald<Faulty<MemoryRows>, Faulty<Receivers>> {
         let faulty =
             |rows: &MemoryRows| Faulty { inner: rows.replica(), script: Arc::clone(&self.world.script) };
-        let states = self.world.config.notifications.states();
+        let states = self.world.config.told_states();
         Herald {
             worksets: WorksetTable::new(faulty(&self.worksets)).telling(states),
             notices: NoticeTable::new(faulty(&self.worksets)),

@@ -91,15 +91,19 @@ struct Place {
 
 impl Place {
     fn new(targets: &str) -> Self {
-        let document =
-            format!("{}, notifications: {{targets: {targets}}}}}", DOCUMENT.strip_suffix('}').unwrap());
+        Self::of(&format!("notifications: {{targets: {targets}}}"))
+    }
+
+    /// A region with this setting.
+    fn of(setting: &str) -> Self {
+        let document = format!("{}, {setting}}}", DOCUMENT.strip_suffix('}').unwrap());
         let config = Config::read(Some(&document), std::iter::empty()).unwrap();
         let (west, clock, table) =
             (WEST.parse::<RegionName>().unwrap(), SharedClock::default(), Deadly::default());
         let control = ControlTable::new(vec![Deadly::default()]);
         control.swap(None, &Record::first(west, Timestamp::default())).now_or_never().unwrap().unwrap();
         clock.set(Timestamp::from_millis(1_000_000));
-        let worksets = WorksetTable::new(table.clone()).telling(config.notifications.states());
+        let worksets = WorksetTable::new(table.clone()).telling(config.told_states());
         let api = router(Deps {
             config: config.clone(),
             home: west,
@@ -140,7 +144,7 @@ impl Place {
 
     /// The versions that the outbox holds, once who tells has looked after calls that did not end.
     fn outbox(&self) -> Vec<u64> {
-        let table = WorksetTable::new(self.table.rows.clone()).telling(self.config.notifications.states());
+        let table = WorksetTable::new(self.table.rows.clone()).telling(self.config.told_states());
         let now = self.clock.now().after(Duration::from_secs(180));
         table.mend(now, 100).now_or_never().unwrap().unwrap();
         let waiting = table.untold(None, 100).now_or_never().unwrap().unwrap();
@@ -191,6 +195,18 @@ fn a_writer_that_dies_at_any_write_leaves_nothing_untold() {
         }
     }
     assert!(deaths > 40, "{deaths}");
+}
+
+/// What is to be shown in a bucket goes into the outbox, though nobody else is told.
+#[test]
+fn what_sentinels_are_to_show_is_in_the_outbox() {
+    for (setting, versions) in [("own", vec![1, 2, 3, 4, 5]), ("off", vec![])] {
+        let place = Place::of(&format!("worksets: {{sentinels: {setting}}}"));
+        for (method, target, body) in life() {
+            assert!(place.call(method, target, &body).unwrap() < 300, "{method} {target}");
+        }
+        assert_eq!(place.outbox(), versions, "{setting}");
+    }
 }
 
 /// Telling others costs a call no request, but for `DELETE`, which keeps no record of its call otherwise.

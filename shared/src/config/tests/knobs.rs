@@ -40,7 +40,7 @@ const TOPIC: (&str, &str) = (
     "[{name: lims, kind: sns, topic_arn: 'arn:aws:sns:us-west-2:123456789012:my-topic'}]",
 );
 
-pub(super) const KNOBS: [Knob; 100] = [
+pub(super) const KNOBS: [Knob; 101] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -94,6 +94,7 @@ pub(super) const KNOBS: [Knob; 100] = [
     knob("replication.relay", "off"),
     knob("notifications.targets", WEBHOOK),
     knob("notifications.attempts_max", "12"),
+    knob("worksets.sentinels", "own"),
     knob("capacity.lease_ttl", "90s"),
     knob("monitoring.enabled", "false"),
     knob("monitoring.metrics_interval", "60s"),

@@ -112,4 +112,11 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
          {name: ops, kind: sns, topic_arn: 'arn:aws:sns:us-west-2:123456789012:b'}]",
         "`notifications.targets[1].name` is `ops`: another target is called so, want a name of its own: rows are kept by it",
     ),
+    (
+        "notifications.targets",
+        "[{name: sentinels-x, kind: sns, topic_arn: 'arn:aws:sns:us-west-2:123456789012:a'}]",
+        "`notifications.targets[0].name` is `sentinels-x`: names that begin with `sentinels-` are those of \
+         `worksets.sentinels`, want another",
+    ),
+    ("worksets.sentinels", "on", "`worksets.sentinels` is `on`: want one of `off`, `own`, `any`"),
 ];

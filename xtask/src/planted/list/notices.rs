@@ -3,13 +3,15 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 5] = [
+pub(super) const FAULTS: [Planted; 7] = [
     Planted {
         name: "struck-out-before-it-is-queued",
         mistake: "an event leaves the outbox before it is queued for those who hear of it",
         file: "functions/upload-orchestrator/src/notify/gather.rs",
-        find: "        try_join_all(queueing).await?;\n        self.herald.worksets.strike(untold).await",
-        put: "        self.herald.worksets.strike(untold).await?;\n        try_join_all(queueing).await.map(drop)",
+        find: "        try_join_all(queueing).await?;\n        self.queue_sentinels(untold, &notice).await?;\n        \
+               self.herald.worksets.strike(untold).await",
+        put: "        self.herald.worksets.strike(untold).await?;\n        try_join_all(queueing).await?;\n        \
+              self.queue_sentinels(untold, &notice).await",
         suite: Suite::Orchestrator,
         tests: &["whatever_a_run_dies_at_everything_is_told"],
     },
@@ -17,9 +19,11 @@ pub(super) const FAULTS: [Planted; 5] = [
         name: "told-before-it-is-sent",
         mistake: "a notice is noted as heard before it is sent",
         file: "functions/upload-orchestrator/src/notify/deliver.rs",
-        find: "let outcome = judge(&target.channel, &self.herald.posts.post(&post).await);",
-        put: "let _ = self.settle(target, &row, &Outcome::Told, tally).await;\n            \
-              let outcome = judge(&target.channel, &self.herald.posts.post(&post).await);",
+        find: "                Listener::Target(target) => self.send(target, &row.value.notice).await,",
+        put: "                Listener::Target(target) => {\n                    \
+              let told = Tried { outcome: Outcome::Told, attempts_max: 1 };\n                    \
+              let _ = self.settle(listener.name(), &row, &told, tally).await;\n                    \
+              self.send(target, &row.value.notice).await\n                }",
         suite: Suite::Orchestrator,
         tests: &["whatever_a_run_dies_at_everything_is_told"],
     },
@@ -49,5 +53,23 @@ pub(super) const FAULTS: [Planted; 5] = [
         put: "Err(error) => return Outcome::Refused { why: error.to_string() },",
         suite: Suite::Rules,
         tests: &["who_may_hear_later_is_told_again_and_nobody_else"],
+    },
+    Planted {
+        name: "sentinels-looked-at-once",
+        mistake: "what a run leaves in a bucket that was late and died is not looked at again",
+        file: "functions/upload-orchestrator/src/notify/sentinels.rs",
+        find: "if !queued.notice.is_again() || seen.shown.contains(&Sentinel::Lock) {",
+        put: "if seen.shown.contains(&Sentinel::Lock) {",
+        suite: Suite::Orchestrator,
+        tests: &["a_run_that_is_late_leaves_nothing_of_an_earlier_state"],
+    },
+    Planted {
+        name: "sentinels-copied",
+        mistake: "a sentinel is copied to regions where nobody takes it away",
+        file: "functions/upload-orchestrator/src/deps.rs",
+        find: "self.config.sentinels.is_on() && Sentinel::is_key(key)",
+        put: "!self.config.sentinels.is_on() && Sentinel::is_key(key)",
+        suite: Suite::Orchestrator,
+        tests: &["sentinels_are_not_copied_and_without_the_setting_they_are_objects_like_any"],
     },
 ];
