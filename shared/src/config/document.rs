@@ -45,6 +45,7 @@ impl Config {
                 "worksets": self.tables.worksets,
                 "ledger": self.tables.ledger,
             },
+            "worksets": { "consistency": self.worksets_consistency },
             "health": {
                 "degraded_latency": text(self.health.degraded_latency),
                 "voters_min": self.health.voters_min,

@@ -8,6 +8,8 @@ use sealane::{
     workset::State,
 };
 
+use super::Seen;
+
 /// A promise that was broken, with what shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Broken {
@@ -135,6 +137,22 @@ pub enum Broken {
         /// The state that it led to.
         to: State,
     },
+    /// A move of strongly consistent worksets did not say that nothing is lost.
+    LossNotRuledOut {
+        /// The epoch that began.
+        epoch: u64,
+        /// The bound; `None`: that it is not known.
+        told: Option<Duration>,
+    },
+    /// A version of a strongly consistent workset was written twice.
+    Collided {
+        /// The workset.
+        id: String,
+        /// The version.
+        version: u64,
+    },
+    /// A read of a strongly consistent workset showed less than had been acknowledged before.
+    StaleRead(Seen),
     /// Code under test, or the world around it, panicked.
     Panicked {
         /// Who, and with what words.
@@ -160,6 +178,9 @@ impl Broken {
             | Self::HeldTwice { .. }
             | Self::WroteWithoutItsLock { .. }
             | Self::IllegalMove { .. }
+            | Self::LossNotRuledOut { .. }
+            | Self::Collided { .. }
+            | Self::StaleRead(_)
             | Self::Panicked { .. } => false,
         }
     }
@@ -210,6 +231,18 @@ impl fmt::Display for Broken {
             }
             Self::IllegalMove { id, version, to } => {
                 write!(f, "version {version} of {id} became {to}, which does not follow")
+            }
+            Self::LossNotRuledOut { epoch, told } => {
+                write!(f, "epoch {epoch} told {told:?} as the bound of what is lost of strong worksets")
+            }
+            Self::Collided { id, version } => {
+                write!(f, "version {version} of {id} was written twice in a strong table")
+            }
+            Self::StaleRead(Seen { id, wrote, read, at }) => {
+                write!(
+                    f,
+                    "{id} was read as version {read:?} at {at:?}, after version {wrote} was acknowledged"
+                )
             }
             Self::Panicked { who } => write!(f, "{who}"),
         }

@@ -12,6 +12,7 @@ mod history;
 mod oracle;
 mod outcome;
 mod percentile;
+mod strong;
 mod traffic;
 mod truth;
 
@@ -22,5 +23,6 @@ pub use history::{Deed, Entry, Told, judge_history};
 pub use oracle::{DETECTION_MAX, bounds_unknown, false_moves, judge, missing_writes};
 pub use outcome::Outcome;
 pub use percentile::{Spread, nearest_rank};
+pub use strong::Seen;
 pub use traffic::{Asked, Wanted, moved_after};
 pub use truth::{Extent, Outage, Truth};
