@@ -56,6 +56,16 @@ pub(crate) fn full_region(
     find(&config.regions, argument, name, " that holds data", Region::is_full)
 }
 
+/// The configured region `name`, which has to have a replica of the worksets.
+pub(crate) fn worksets_region(
+    config: &Config,
+    argument: &'static str,
+    name: &str,
+) -> Result<RegionName, UnknownRegion> {
+    let with: Vec<RegionName> = config.workset_regions().map(|region| region.name).collect();
+    find(&config.regions, argument, name, " with a replica of the worksets", |r| with.contains(&r.name))
+}
+
 /// Each of `names`, which have to hold data.
 pub(crate) fn full_regions(
     config: &Config,
@@ -133,6 +143,17 @@ mod tests {
         assert!(region(&config(), "--tried", "us-east-2").is_ok());
         let error = full_region(&config(), "--prefer", "us-east-2").unwrap_err().to_string();
         assert!(error.contains("that holds data (want one of `us-west-2`)"), "{error}");
+    }
+
+    #[test]
+    fn strong_worksets_are_read_where_they_have_a_replica() {
+        let document = "{primary_region: us-west-2, worksets: {consistency: strong}, regions: [{name: us-west-2, bucket: a}, \
+            {name: us-east-1, bucket: b}, {name: eu-west-1, bucket: c}]}";
+        let config = Config::read(Some(document), std::iter::empty()).unwrap();
+        assert!(worksets_region(&config, "--region", "us-east-1").is_ok());
+        let error = worksets_region(&config, "--region", "eu-west-1").unwrap_err().to_string();
+        let wanted = "with a replica of the worksets (want one of `us-west-2`, `us-east-1`)";
+        assert!(error.contains(wanted), "{error}");
     }
 
     #[test]

@@ -123,7 +123,12 @@ fn lags(region: &Region, regions: &[Region], outlook: &Outlook) -> Option<String
         None => format!("{} not known", from.name),
     });
     let late: Vec<_> = late.collect();
-    (region.is_full() && !late.is_empty()).then(|| format!("writes arrive here from {}", late.join(", ")))
+    let in_step = |other: &Region| outlook.verdicts.are_in_step(other.name, region.name);
+    let told = match regions.iter().any(|other| other.name != region.name && in_step(other)) {
+        true => "worksets are strongly consistent: no write arrives here late".to_owned(),
+        false => format!("writes arrive here from {}", late.join(", ")),
+    };
+    (region.is_full() && !late.is_empty()).then_some(told)
 }
 
 fn cell(seen: Seen) -> Cell {
@@ -247,6 +252,17 @@ mod tests {
         assert!(told[0].words[0].contains("falls after 3 bad probes in a row at a majority"), "{told:?}");
         let witness = told[2].words.join("\n");
         assert!(!witness.contains("object_write") && !witness.contains("writes arrive"), "{witness}");
+    }
+
+    #[test]
+    fn of_strong_worksets_it_is_said_that_nothing_is_late() {
+        let (regions, mut outlook) = judged(true);
+        let full = regions.iter().filter(|region| region.is_full()).map(|region| region.name);
+        outlook.verdicts = outlook.verdicts.in_step(full);
+        let told = explanation(&regions, &outlook, Timestamp::from_millis(10));
+        let words = "worksets are strongly consistent: no write arrives here late";
+        let said: Vec<_> = told.iter().map(|region| region.words.iter().any(|line| line == words)).collect();
+        assert_eq!(said, [true, true, false], "a witness reads no worksets");
     }
 
     #[test]

@@ -26,6 +26,15 @@ const BY_STATE: &str = "by-state";
 /// Health and control are read by key alone.
 const NO_INDEX: &str = "none";
 
+/// Which replica tells what a region has of the worksets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Its own, or any that holds the same truth.
+    Any,
+    /// Its own, whatever others hold.
+    Itself,
+}
+
 /// Where a command runs, and what it can reach from there.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -95,14 +104,21 @@ impl World {
         self.rows(region, &self.config.tables.ledger, BY_DUE)
     }
 
-    /// The worksets as `region` has them.
-    pub(crate) fn worksets_of(&self, region: &Region) -> WorksetTable<DynamoRows> {
-        WorksetTable::new(self.rows(region, &self.config.tables.worksets, BY_STATE))
+    /// The worksets as `region` has them, or as that region's replica alone tells them.
+    pub(crate) fn worksets_of(&self, region: &Region, by: By) -> WorksetTable<DynamoRows> {
+        match by {
+            By::Any => WorksetTable::through(self.workset_rows(region)),
+            By::Itself => WorksetTable::new(self.rows(region, &self.config.tables.worksets, BY_STATE)),
+        }
     }
 
     /// What others are told, as `region` has it.
     pub(crate) fn notices_of(&self, region: &Region) -> NoticeTable<DynamoRows> {
-        NoticeTable::new(self.rows(region, &self.config.tables.worksets, BY_STATE))
+        NoticeTable::through(self.workset_rows(region))
+    }
+
+    fn workset_rows(&self, region: &Region) -> Vec<DynamoRows> {
+        self.aws.worksets(&self.config, (region.name, self.here), BY_STATE, Limits::CALL)
     }
 
     /// The bucket of each region that holds data.

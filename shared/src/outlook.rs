@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub use writer::NoWriter;
 
 use crate::{
-    config::Config,
+    config::{Config, Consistency},
     failover::{Pin, Pins, Record},
     health::{Echo, Freshness, Observation, Policy, Seen, Verdicts, View, judge},
     ports::{Rows, RowsError},
@@ -190,6 +190,10 @@ pub fn weigh(
     let verdicts = judge(&judged, &config.regions, &config.health, memory.verdicts.as_ref());
     let verdicts = verdicts.aged(ages(rows, memory, now), now);
     let verdicts = remember_losses(verdicts, &mut memory.arrived, now);
+    let verdicts = match config.worksets_consistency {
+        Consistency::Eventual => verdicts,
+        Consistency::Strong => verdicts.in_step(config.full_regions().map(|region| region.name)),
+    };
     memory.verdicts = Some(verdicts.clone());
     verdicts
 }
@@ -329,6 +333,23 @@ mod tests {
         assert_eq!(look(7, 20, Lag::default()), Some(s(21)), "nothing has arrived at the new sandbox");
         assert_eq!(look(8, 30, told(40)), Some(s(31)), "a poorer proof takes nothing back");
         assert_eq!(look(9, 40, told(2)), Some(s(12)));
+    }
+
+    /// The rows of nobody's measuring: with one truth there is nothing to measure.
+    #[test]
+    fn strong_worksets_are_never_late_and_lose_nothing() {
+        let strong = DOCUMENT.replacen('{', r#"{"worksets": {"consistency": "strong"}, "#, 1);
+        let [west, east, europe] = ["us-west-2", "us-east-1", "eu-west-1"].map(|name| name.parse().unwrap());
+        let now = Timestamp::from_millis(1_000);
+        let look = |document: &str| {
+            let config = Config::read(Some(document), std::iter::empty()).unwrap();
+            let verdicts = weigh(&config, &rows(&config, 5), &mut Memory::of(east), Trust::Advancing, now);
+            [(west, east), (east, west), (west, europe), (europe, west)]
+                .map(|(from, to)| (verdicts.lag(from, to), verdicts.loss_max(from, to, now)))
+        };
+        let zero = Some(Duration::ZERO);
+        assert_eq!(look(&strong), [(zero, zero); 4], "a region without a replica reads the same truth");
+        assert_eq!(look(DOCUMENT), [(None, None); 4]);
     }
 
     #[test]

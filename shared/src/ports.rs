@@ -123,7 +123,8 @@ pub enum RowsError {
     /// The condition did not hold: another writer was first. Read again and decide anew.
     #[error("the row changed since it was read")]
     Conflict,
-    /// The table asked to slow down; nothing took effect.
+    /// The table asked to slow down, or another region is at the same row of a strongly consistent
+    /// table; nothing took effect.
     #[error("table `{table}` throttled the call")]
     Throttled {
         /// The table, with its region.

@@ -11,12 +11,13 @@ use std::{
 };
 
 /// Ways in which code names a table, and the variable that carries the name.
-const USES: [(&str, &str); 6] = [
+const USES: [(&str, &str); 7] = [
     ("tables.health", "SEALANE_TABLES_HEALTH"),
     ("tables.control", "SEALANE_TABLES_CONTROL"),
     (".control(&config, ", "SEALANE_TABLES_CONTROL"),
     (".control(config, ", "SEALANE_TABLES_CONTROL"),
     ("tables.worksets", "SEALANE_TABLES_WORKSETS"),
+    (".worksets(config, ", "SEALANE_TABLES_WORKSETS"),
     ("tables.ledger", "SEALANE_TABLES_LEDGER"),
 ];
 

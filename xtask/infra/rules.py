@@ -407,6 +407,33 @@ def only_calls_end(template: Template) -> Problems:
             yield f"`{name}` has the time to live {ends}: want {wanted}"
 
 
+def worksets_differ_in_consistency_alone(template: Template) -> Problems:
+    """Either worksets table may be made: of one shape, never both, the strong one where control lies."""
+    tables = dict(template.of_type(GLOBAL_TABLE))
+    if "StrongWorksetsTable" not in tables:
+        return
+    eventual, strong = tables["WorksetsTable"], tables["StrongWorksetsTable"]
+    apart = {
+        "MultiRegionConsistency",
+        "GlobalTableWitnesses",
+        "TimeToLiveSpecification",
+        "Replicas",
+    }
+    for name in sorted((eventual.keys() | strong.keys()) - apart):
+        if eventual.get(name) != strong.get(name):
+            yield f"`{name}` of the two worksets tables differs: want one for both"
+    for name in ("MultiRegionConsistency", "GlobalTableWitnesses", "Replicas"):
+        if strong.get(name) != tables["ControlTable"].get(name):
+            yield f"`{name}` of `StrongWorksetsTable` is not that of `ControlTable`"
+    wanted = {"WorksetsTable": "eventual", "StrongWorksetsTable": "strong"}
+    for table, word in wanted.items():
+        condition = template.body.get("Conditions", {}).get(
+            template.resources[table].get("Condition")
+        )
+        if condition != {"Fn::Equals": [{"Ref": "WorksetsConsistency"}, word]}:
+            yield f"`{table}` is not made exactly where `WorksetsConsistency` is `{word}`"
+
+
 def replicas_are_regions(template: Template, home: str) -> Problems:
     """Replicas are known regions, once each, and the stack's own region `home` is one of them."""
     for name, table in template.of_type(GLOBAL_TABLE):
@@ -493,6 +520,7 @@ EVERYWHERE = (
     tables_are_safe,
     keys_are_defined,
     only_calls_end,
+    worksets_differ_in_consistency_alone,
 )
 
 

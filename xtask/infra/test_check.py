@@ -344,6 +344,31 @@ class PlantedMistakes(unittest.TestCase):
 
         self.caught(SHARED, edit, "want None")
 
+    def test_worksets_tables_of_two_shapes(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            r["StrongWorksetsTable"]["GlobalSecondaryIndexes"][0]["IndexName"] = "by-mood"
+
+        self.caught(SHARED, edit, "`GlobalSecondaryIndexes` of the two worksets tables differs")
+
+    def test_strong_worksets_that_end(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            ends = {"AttributeName": "ttl", "Enabled": True}
+            r["StrongWorksetsTable"]["TimeToLiveSpecification"] = ends
+
+        self.caught(SHARED, edit, "`StrongWorksetsTable` has the time to live")
+
+    def test_strong_worksets_that_lie_elsewhere_than_control(self) -> None:
+        def edit(r: dict[str, dict[str, Any]]) -> None:
+            r["StrongWorksetsTable"]["Replicas"].pop()
+
+        self.caught(SHARED, edit, "`Replicas` of `StrongWorksetsTable` is not that of")
+
+    def test_two_worksets_tables_at_once(self) -> None:
+        template = SHARED.copy()
+        del template.resources["WorksetsTable"]["Condition"]
+        found = list(rules.worksets_differ_in_consistency_alone(template))
+        self.assertEqual(1, len(found), found)
+
 
 class PlantedRegions(unittest.TestCase):
     def found(self, edit: Edit, home: str = "us-west-2") -> str:

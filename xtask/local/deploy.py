@@ -158,8 +158,13 @@ def replicate(aws, template, parameters):
             return text
         return of
 
+    def is_made(resource):
+        condition = template.get("Conditions", {}).get(resource.get("Condition"))
+        one, other = condition["Fn::Equals"] if condition else (None, None)
+        return value(one) == value(other)
+
     for resource in template["Resources"].values():
-        if resource["Type"] != "AWS::DynamoDB::GlobalTable":
+        if resource["Type"] != "AWS::DynamoDB::GlobalTable" or not is_made(resource):
             continue
         table = value(resource["Properties"]["TableName"])
         wanted = [value(replica["Region"]) for replica in resource["Properties"]["Replicas"]]

@@ -14,7 +14,11 @@ use sealane::{
 };
 
 use super::Whose;
-use crate::{fault::Fault, named, world::World};
+use crate::{
+    fault::Fault,
+    named,
+    world::{By, World},
+};
 
 /// The names of the chains in the control table.
 const ORDERS: &str = "orders";
@@ -37,7 +41,7 @@ impl Chains {
     /// Reads what `whose` asks for, and the worksets `extra` whether or not they are listed.
     pub(super) async fn read(whose: Whose, config: Config, extra: &[WorksetId]) -> Result<Self, Fault> {
         let Whose { tenant, workset, region } = whose;
-        let forced = region.map(|name| named::full_region(&config, "--region", &name)).transpose()?;
+        let forced = region.map(|name| named::worksets_region(&config, "--region", &name)).transpose()?;
         let world = World::connect(config).await;
         let control = world.control();
         let mut chains = Self { tenant: tenant.clone(), ..Self::default() };
@@ -52,7 +56,7 @@ impl Chains {
         let active = record.as_ref().map_or(world.config.primary_region, |record| record.active);
         chains.active.extend(record.map(|record| (record.epoch, record.active)));
         let Some(region) = world.config.region(forced.unwrap_or(active)) else { return Ok(chains) };
-        let table = world.worksets_of(region);
+        let table = world.worksets_of(region, if forced.is_some() { By::Itself } else { By::Any });
         let read = chains.worksets(&table, &tenant, workset.map_or(Only::All(extra), Only::One)).await;
         read.map_err(|source| Fault::Read { what: "the worksets", source })?;
         Ok(chains)

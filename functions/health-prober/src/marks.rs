@@ -1,10 +1,12 @@
 //! Marks in the data's table: written where the others are, looked for here.
 //!
 //! A full region's prober asks how late the data of each other full region arrives
-//! in its own replica. A witness has no replica of the data and measures nothing.
+//! in its own replica. A witness has no replica of the data and measures nothing, and where the
+//! replicas are strongly consistent nothing is late, so that nobody does.
 
 use futures::future::join_all;
 use sealane::{
+    config::Consistency,
     health::{Mark, SHARDS},
     ports::{Clock, Rows},
     region::RegionName,
@@ -28,7 +30,11 @@ pub(crate) fn errands<D, R, C: Clock>(
     due: &Wanted<'_>,
     number: u64,
 ) -> Vec<Errand> {
-    if deps.data.is_none() {
+    let is_late = match deps.config.worksets_consistency {
+        Consistency::Eventual => deps.data.is_some(),
+        Consistency::Strong => false,
+    };
+    if !is_late {
         return Vec::new();
     }
     let began = deps.clock.now();

@@ -75,7 +75,11 @@ fn score(status: Status) -> Option<f64> {
     }
 }
 
+/// Nothing between regions in step: a metric is something that was measured.
 fn lag(here: RegionName, from: RegionName, verdicts: &Verdicts, now: Timestamp) -> Option<String> {
+    if verdicts.are_in_step(from, here) {
+        return None;
+    }
     let lag = verdicts.lag(from, here)?;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of lag fit a double")]
     let metric = Metric { name: "ReplicationLag", unit: Unit::Milliseconds, value: millis(lag) as f64 };

@@ -71,7 +71,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let config = Config::read(Some(DOCUMENT), std::iter::empty()).unwrap();
+        Self::of(DOCUMENT)
+    }
+
+    fn of(document: &str) -> Self {
+        let config = Config::read(Some(document), std::iter::empty()).unwrap();
         let health = MemoryRows::default();
         let replicas = config.regions.iter().map(|r| (r.name, health.replica())).collect();
         let (control, data, cloud) = (MemoryRows::default(), MemoryRows::default(), Cloud::default());
@@ -189,6 +193,28 @@ async fn a_lost_region_is_left_and_taken_back() {
     let away = &control.moves(2).await.unwrap()[1];
     assert!(away.loss_max_ms.is_some_and(|ms| (1_000..60_000).contains(&ms)), "{away}");
     assert!(took("verifying") <= 10, "{back}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_strong_worksets_nobody_writes_marks_and_no_return_waits_for_one() {
+    let world = World::of(&DOCUMENT.replacen('{', r#"{"worksets": {"consistency": "strong"}, "#, 1));
+    let start = Instant::now();
+    let mut probers: Vec<_> = OBSERVERS.iter().map(|here| world.prober(here, start)).collect();
+    probers[0].0.print = printed;
+    round(&mut probers).await;
+    world.cut("us-west-2".parse().unwrap(), true);
+    round(&mut probers).await;
+    world.cut("us-west-2".parse().unwrap(), false);
+    probers.push(world.prober("us-west-2", start));
+    for _ in 0..5 {
+        round(&mut probers).await;
+    }
+    let control = ControlTable::new(vec![world.control.clone()]);
+    let moves = control.moves(2).await.unwrap();
+    let told: Vec<_> = moves.iter().map(|m| (m.to.as_str(), m.lag_ms, m.loss_max_ms)).collect();
+    assert_eq!(told, [("us-west-2", Some(0), Some(0)), ("us-east-1", Some(0), Some(0))]);
+    assert_eq!(world.data.all(), []);
+    assert!(lines_with(&["RegionHealth"]) > 0 && lines_with(&["ReplicationLag"]) == 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,10 +59,11 @@ fn herald(aws: &Aws, config: &Config, home: &Region) -> Herald<DynamoRows, HttpP
     for variable in missing {
         tracing::error!(variable, "a variable holds no secret of a webhook");
     }
-    let rows = || aws.rows(home, &config.tables.worksets, "by-state", Limits::CALL);
+    let own = (home.name, home.name);
+    let rows = || aws.worksets(config, own, "by-state", Limits::CALL);
     Herald {
-        worksets: WorksetTable::new(rows()).telling(config.told_states()),
-        notices: NoticeTable::new(rows()),
+        worksets: WorksetTable::through(rows()).telling(config.told_states()),
+        notices: NoticeTable::through(rows()),
         control: aws.control(config, home.name, Limits::CALL),
         posts: aws.posts(config, Limits { attempt: TRY_MAX, ..Limits::CALL }.once()),
         secrets,

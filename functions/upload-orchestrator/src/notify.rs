@@ -40,7 +40,7 @@ const COUNTED_MAX: usize = 1_000;
 /// Everything that telling works with, from one invocation to the next.
 #[derive(Debug)]
 pub struct Herald<R, P> {
-    /// The worksets through this region's replica, with the states that somebody is told of.
+    /// The worksets as this region reaches them, with the states that somebody is told of.
     pub worksets: WorksetTable<R>,
     /// What each target is told, in the same table.
     pub notices: NoticeTable<R>,

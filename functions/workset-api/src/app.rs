@@ -12,7 +12,7 @@ use std::{
 
 use futures::lock::Mutex;
 use sealane::{
-    config::Config,
+    config::{Config, Consistency},
     health::{Answer, Ejections, Passive, PassivePolicy},
     outlook::{Memory, NoWriter, Outlook, outlook},
     ports::{Clock, Rows, RowsError},
@@ -41,7 +41,7 @@ pub struct Deps<R, C> {
     pub config: Config,
     /// The region that this API runs in.
     pub home: RegionName,
-    /// The replica of the worksets table in every full region.
+    /// The replica of the worksets table in every region that has one.
     pub worksets: BTreeMap<RegionName, WorksetTable<R>>,
     /// The replica of the ledger in every full region.
     pub ledger: BTreeMap<RegionName, LedgerTable<R>>,
@@ -56,12 +56,23 @@ pub struct Deps<R, C> {
 /// The state of the router.
 pub(crate) struct App<R, C> {
     pub(crate) deps: Deps<R, C>,
+    /// The worksets through any of their replicas, nearest first, where all of them hold one truth.
+    one_truth: Option<WorksetTable<R>>,
     last: Mutex<Last>,
     requests: AtomicU64,
     /// What this process met in the replicas that it read.
     passive: sync::Mutex<Passive>,
     budgets: RetryBudgets,
     pub(crate) buckets: Buckets,
+}
+
+/// What of a table was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Rows by their keys.
+    Rows,
+    /// Its index.
+    Index,
 }
 
 /// The last look, and what is remembered for the next.
@@ -77,16 +88,32 @@ impl<R, C> fmt::Debug for App<R, C> {
     }
 }
 
-impl<R, C: Clock> App<R, C> {
+impl<R: Rows + Clone, C: Clock> App<R, C> {
     pub(crate) fn new(deps: Deps<R, C>) -> Self {
+        let one_truth = match deps.config.worksets_consistency {
+            Consistency::Eventual => None,
+            Consistency::Strong => {
+                let near = deps.config.worksets_from(deps.home).into_iter();
+                Some(WorksetTable::joined(near.filter_map(|region| deps.worksets.get(&region.name))))
+            }
+        };
         Self {
             deps,
+            one_truth,
             last: Mutex::default(),
             requests: AtomicU64::new(0),
             passive: sync::Mutex::default(),
             budgets: RetryBudgets::default(),
             buckets: Buckets::default(),
         }
+    }
+}
+
+impl<R, C: Clock> App<R, C> {
+    /// The worksets as `region` has them, to decide and write by: through its own replica, or through
+    /// any where all of them hold one truth.
+    pub(crate) fn worksets_of(&self, region: RegionName) -> Option<&WorksetTable<R>> {
+        self.one_truth.as_ref().or_else(|| self.deps.worksets.get(&region))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -142,14 +169,35 @@ impl<R, C: Clock> App<R, C> {
 
     /// The full region of that name.
     pub(crate) fn known(&self, name: &str) -> Result<RegionName, Problem> {
-        let named = self.full_regions().find(|r| r.name.as_str() == name);
-        named.map(|r| r.name).ok_or_else(|| {
-            let names: Vec<_> = self.full_regions().map(|r| format!("`{}`", r.name)).collect();
-            let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
-            let detail = format!("`{shown}` is not a region here (want one of {})", names.join(", "));
-            Problem::new(Kind::UnknownRegion, detail)
-        })
+        named(name, self.full_regions(), "is not a region here")
     }
+
+    /// The region of that name, which has to have a replica of the worksets.
+    pub(crate) fn replica_named(&self, name: &str) -> Result<RegionName, Problem> {
+        let config = &self.deps.config;
+        match config.worksets_consistency {
+            Consistency::Eventual => self.known(name),
+            Consistency::Strong => {
+                let used = |r: &&Region| config.enabled || r.name == config.primary_region;
+                named(name, config.workset_regions().filter(used), "has no replica of the worksets")
+            }
+        }
+    }
+}
+
+/// The region of that `name` among `regions`, or that it `is_not` one of them.
+fn named<'a>(
+    name: &str,
+    regions: impl Iterator<Item = &'a Region>,
+    is_not: &str,
+) -> Result<RegionName, Problem> {
+    let regions: Vec<RegionName> = regions.map(|region| region.name).collect();
+    regions.iter().find(|region| region.as_str() == name).copied().ok_or_else(|| {
+        let names: Vec<_> = regions.iter().map(|region| format!("`{region}`")).collect();
+        let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
+        let detail = format!("`{shown}` {is_not} (want one of {})", names.join(", "));
+        Problem::new(Kind::UnknownRegion, detail)
+    })
 }
 
 impl<R: Rows, C: Clock> App<R, C> {
@@ -172,8 +220,11 @@ impl<R: Rows, C: Clock> App<R, C> {
     }
 
     /// Looks at the regions if nobody has for a while. A read does this beside itself: it needs the
-    /// look for nothing but to say how stale its answer may be.
+    /// look for nothing but to say how stale its answer may be, and for nothing at all of one truth.
     pub(crate) async fn glance(&self) {
+        if self.one_truth.is_some() {
+            return;
+        }
         let now = self.now();
         let looked = self.last.lock().await.looked.as_ref().map(|(at, _)| *at);
         if looked.is_none_or(|at| now.since(at) >= GLANCE_EVERY) {
@@ -181,9 +232,15 @@ impl<R: Rows, C: Clock> App<R, C> {
         }
     }
 
-    /// How far the replica of `region` may be behind the writes; `None`: not known. By the last look,
-    /// which is not renewed for this.
-    pub(crate) async fn staleness(&self, region: RegionName) -> Option<Duration> {
+    /// How far what was read of `part` in the replica of `region` may be behind the writes; `None`: not
+    /// known. By the last look, which is not renewed for this.
+    pub(crate) async fn staleness(&self, region: RegionName, part: Part) -> Option<Duration> {
+        match (&self.one_truth, part) {
+            (Some(_), Part::Rows) => return Some(Duration::ZERO),
+            // Its index follows by itself, in every region, and nobody says how late.
+            (Some(_), Part::Index) => return None,
+            (None, Part::Rows | Part::Index) => {}
+        }
         let guard = self.last.lock().await;
         let (at, looked) = guard.looked.as_ref()?;
         let age = self.now().since(*at);

@@ -1,9 +1,10 @@
 //! The HTTPS API of one region: worksets, and what the system thinks of its regions.
 //!
 //! Reads ask this region's replica first and the others when it does not answer;
-//! writes go to the replica of the active primary and to no other. An outage is a
-//! 503 that says when to come back, never a 404 and never an empty list. Who the
-//! caller is comes from the gateway's authorizer and from nowhere else.
+//! writes go to the replica of the active primary and to no other, or to the nearest
+//! that answers where all hold one truth. An outage is a 503 that says when to come back,
+//! never a 404 and never an empty list. Who the caller is comes from the gateway's
+//! authorizer and from nowhere else.
 
 mod app;
 mod caller;

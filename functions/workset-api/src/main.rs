@@ -41,7 +41,7 @@ fn deps(aws: &Aws, config: Config, home: RegionName) -> Deps<DynamoRows, SystemC
     watched.sort_by_key(own_first);
     Deps {
         home,
-        worksets: full().map(worksets).collect::<BTreeMap<_, _>>(),
+        worksets: config.workset_regions().map(worksets).collect::<BTreeMap<_, _>>(),
         ledger: full().map(ledger).collect::<BTreeMap<_, _>>(),
         health: watched.into_iter().map(|r| HealthTable::new(rows(r, &tables.health, ""))).collect(),
         control: aws.control(&config, home, LIMITS),

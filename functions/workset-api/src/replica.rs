@@ -1,4 +1,4 @@
-//! Asking replicas: this region's own first, then the others as a route ranks them.
+//! Asking replicas: this region's own or else the nearest, then the others as a route ranks them.
 
 use std::{collections::BTreeMap, future::Future};
 
@@ -58,8 +58,9 @@ where
     F: Future<Output = Result<A, RowsError>>,
 {
     let home = app.deps.home;
+    let nearest = nearest(app, tables);
     // A replica that was silent lately is not waited for again, but stays the last resort.
-    let near = forced.or_else(|| (!app.shuns(home)).then_some(home));
+    let near = forced.or_else(|| nearest.iter().copied().find(|region| !app.shuns(*region)));
     let mut silent = None;
     if let Some(near) = near
         && let Some(answer) = one(app, tables, near, &question, &mut silent).await?
@@ -68,9 +69,9 @@ where
     }
     // The others are ranked only when they are needed: that takes a look at the tables.
     let others = if forced.is_none() { others(app, near).await } else { Vec::new() };
-    for region in others {
+    for region in others.into_iter().filter(|region| tables.contains_key(region)) {
         if let Some(answer) = one(app, tables, region, &question, &mut silent).await? {
-            if region != home {
+            if nearest.first() != Some(&region) {
                 tracing::warn!(region.asked = %home, region.served = %region, "read from another region");
             }
             return Ok((region, answer));
@@ -79,11 +80,22 @@ where
     // Nobody else may be asked, so the replica that was passed over is, whatever it did lately.
     if near.is_none()
         && silent.is_none()
-        && let Some(answer) = one(app, tables, home, &question, &mut silent).await?
+        && let Some(last) = nearest.first().copied()
+        && let Some(answer) = one(app, tables, last, &question, &mut silent).await?
     {
-        return Ok((home, answer));
+        return Ok((last, answer));
     }
     Err(silent.unwrap_or_else(|| Problem::new(Kind::Unavailable, "no replica answered".to_owned())))
+}
+
+/// This region if it has a replica, or else those that have one, nearest first.
+fn nearest<R, C, T>(app: &App<R, C>, tables: &BTreeMap<RegionName, T>) -> Vec<RegionName> {
+    let home = app.deps.home;
+    if tables.contains_key(&home) {
+        return vec![home];
+    }
+    let near = app.deps.config.worksets_from(home).into_iter().map(|region| region.name);
+    near.filter(|name| tables.contains_key(name)).collect()
 }
 
 /// The answer of one region; `None` when there is none, and why in `silent`.

@@ -77,7 +77,7 @@ pub(crate) async fn ready<R: Rows, C: Clock>(
 ) -> Result<Json<Live>, Problem> {
     let deps = &app.deps;
     let worksets = async {
-        let table = deps.worksets.get(&deps.home)?;
+        let table = app.worksets_of(deps.home)?;
         // Any key will do: what counts is that the replica says whether it has it.
         let (tenant, id) = ("sealane".parse::<Tenant>().ok()?, "ready".parse::<WorksetId>().ok()?);
         Some(table.get(&tenant, &id).await.map(drop))

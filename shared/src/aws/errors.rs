@@ -13,7 +13,9 @@ pub(super) enum Failure {
     Condition,
     /// There is no such thing.
     Missing,
-    /// Nothing took effect; slow down.
+    /// Nothing took effect; slow down. Also that of two regions which write one item at once this one
+    /// gives way, where the table is strongly consistent: that is no lost condition yet, since the other
+    /// write may fail its own.
     Throttled,
     /// No answer, or a server error: it may have taken effect.
     NoAnswer(Silence),

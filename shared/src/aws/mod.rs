@@ -237,6 +237,19 @@ impl Aws {
         ControlTable::new(config.control_from(here).map(rows).collect())
     }
 
+    /// The replicas of the worksets table by which a caller in `here` works on them as `region` has them,
+    /// nearest first.
+    pub fn worksets(
+        &self,
+        config: &Config,
+        (region, here): (RegionName, RegionName),
+        index: &'static str,
+        limits: Limits,
+    ) -> Vec<DynamoRows> {
+        let regions = config.worksets_of(region, here).into_iter();
+        regions.map(|region| self.rows(region, &config.tables.worksets, index, limits)).collect()
+    }
+
     fn dynamodb(&self, region: &Region, limits: Limits) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk)
             .region(SdkRegion::new(region.name.to_string()))

@@ -1,6 +1,6 @@
 //! The checks between settings and the list of regions.
 
-use super::{Api, known, regions::Listed, sections::copies_key, values::Group};
+use super::{Api, Consistency, known, regions::Listed, sections::copies_key, values::Group};
 use crate::{
     failover::{self, Mode},
     health,
@@ -69,6 +69,33 @@ pub(super) fn control_regions(
         group.refuse(key, remedy);
     }
     names
+}
+
+/// A strong worksets table has its replicas where the control table has them, so there they have to fit.
+pub(super) fn strong_worksets(
+    group: &mut Group,
+    consistency: Consistency,
+    control_regions: &[RegionName],
+    primary: Option<RegionName>,
+) {
+    let key = "worksets.consistency";
+    match consistency {
+        Consistency::Eventual => {}
+        Consistency::Strong if control_regions.len() < 2 => {
+            let remedy = "want two or three `control_regions` for its replicas, in one set of strongly consistent \
+                          replicas (MRSC), or `eventual`";
+            group.refuse_pair(key, "control_regions", remedy.to_owned());
+        }
+        Consistency::Strong => {
+            if let Some(primary) = primary.filter(|primary| !control_regions.contains(primary)) {
+                let remedy = format!(
+                    "want the primary region (`{primary}`) among `control_regions`, since the replicas lie there, \
+                     or `eventual`"
+                );
+                group.refuse_pair(key, "control_regions", remedy);
+            }
+        }
+    }
 }
 
 /// The primary, and the full regions that can hold a strongly consistent replica beside it.

@@ -45,6 +45,7 @@ impl Config {
                 "worksets": self.tables.worksets,
                 "ledger": self.tables.ledger,
             },
+            "worksets": { "consistency": self.worksets_consistency, "sentinels": self.sentinels },
             "health": {
                 "degraded_latency": text(self.health.degraded_latency),
                 "voters_min": self.health.voters_min,
@@ -67,7 +68,6 @@ impl Config {
                 "targets": self.notifications.targets.iter().map(target).collect::<Vec<_>>(),
                 "attempts_max": self.notifications.attempts_max,
             },
-            "worksets": { "sentinels": self.sentinels },
             "capacity": { "lease_ttl": text(self.lease.ttl) },
             "monitoring": {
                 "enabled": self.metrics_interval.is_some(),

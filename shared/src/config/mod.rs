@@ -13,6 +13,7 @@ mod notifications;
 mod problem;
 mod reference;
 mod regions;
+mod replicas;
 mod rules;
 mod sections;
 mod settings;
@@ -24,6 +25,7 @@ use std::{path::PathBuf, time::Duration};
 
 pub use problem::{Problem, Problems};
 pub use reference::reference;
+pub use replicas::Consistency;
 pub use settings::{
     Fallback, PREFIX, REGION_SETTINGS, RULE_SETTINGS, SETTINGS, Setting, Shape, TARGET_SETTINGS,
 };
@@ -68,7 +70,7 @@ pub struct Tables {
     pub health: String,
     /// The assignment of the active primary, moves, pins and locks: an MRSC global table.
     pub control: String,
-    /// Worksets and their history.
+    /// Worksets and their history; see [`Consistency`].
     pub worksets: String,
     /// Copies owed and paid.
     pub ledger: String,
@@ -113,6 +115,8 @@ pub struct Config {
     pub control_regions: Vec<RegionName>,
     /// The names of the tables.
     pub tables: Tables,
+    /// How the replicas of the worksets table agree.
+    pub worksets_consistency: Consistency,
     /// How verdicts are reached.
     pub health: health::Policy,
     /// How regions are selected.
@@ -181,6 +185,8 @@ impl Config {
         let listed = regions::regions(group, check, &security);
         let primary = checks::primary(group, &listed);
         let control_regions = checks::control_regions(group, &listed, primary);
+        let worksets_consistency = sections::worksets_consistency(group);
+        checks::strong_worksets(group, worksets_consistency, &control_regions, primary);
         let (health, upload) = (sections::health(group), sections::upload(group));
         let load_balancing = sections::load_balancing(group);
         let preferred = &load_balancing.preferred_regions;
@@ -197,6 +203,7 @@ impl Config {
             regions: listed.regions,
             control_regions,
             tables: sections::tables(group),
+            worksets_consistency,
             health,
             load_balancing,
             failover,

@@ -7,7 +7,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Api, Tables,
+    Api, Consistency, Tables,
     values::{DURATION_MAX, DURATION_MIN, Group},
 };
 use crate::{
@@ -50,6 +50,10 @@ const WANT_TABLE: &str = "want a DynamoDB table name: 3 to 255 letters, digits, 
 fn is_table_name(text: &str) -> bool {
     (3..=255).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+pub(super) fn worksets_consistency(group: &mut Group) -> Consistency {
+    group.choice("worksets.consistency", &Consistency::NAMES).unwrap_or_default()
 }
 
 /// The health check of `group`; `inherited` stands where it says nothing.

@@ -79,6 +79,7 @@ pub const SETTINGS: &[Setting] = &[
     value("tables.control", "sealane-control", "Table of the assignment of the active primary, moves, pins and locks."),
     value("tables.worksets", "sealane-worksets", "Table of worksets and their history."),
     value("tables.ledger", "sealane-ledger", "Table of the copies owed and paid."),
+    value("worksets.consistency", "eventual", "How the replicas of the worksets table agree, settled when it is made. `eventual`: one in every full region; writes go to the active region's, and a failover may lose the last of them. `strong`: one in each of `control_regions`, which hold one truth; no failover loses an acknowledged write, and each one takes a round trip to another region."),
     value("health_check.enabled", "true", "Whether regions are probed; a region may say otherwise for itself, as for the next four."),
     value("health_check.interval", "10s", "Time between the starts of two probes, 5 s to 60 s."),
     value("health_check.timeout", "2s", "Time after which one probe counts as failed; below the interval."),

@@ -25,6 +25,7 @@ pub struct Verdicts {
     panics: BTreeSet<Capability>,
     ages: BTreeMap<RegionName, Duration>,
     losses: BTreeMap<(RegionName, RegionName), Duration>,
+    in_step: BTreeSet<RegionName>,
     reached: Option<Timestamp>,
 }
 
@@ -58,6 +59,7 @@ pub fn judge(
         verdicts,
         ages: BTreeMap::new(),
         losses: BTreeMap::new(),
+        in_step: BTreeSet::new(),
         reached: None,
     }
 }
@@ -119,8 +121,11 @@ impl Verdicts {
 
     /// How late what region `from` writes arrives in region `to`, by `to`'s own
     /// observer; `None` when that observer is silent, in doubt, or could not read
-    /// both sides. Not known is not caught up.
+    /// both sides. Not known is not caught up. Zero between regions [in step](Self::in_step).
     pub fn lag(&self, from: RegionName, to: RegionName) -> Option<Duration> {
+        if self.are_in_step(from, to) {
+            return Some(Duration::ZERO);
+        }
         self.lags.get(&(from, to))?.behind()
     }
 
@@ -128,6 +133,9 @@ impl Verdicts {
     /// oldest of what `to` still lacks: what would be lost with `from`. `None` when
     /// `to`'s observer has never said, or nobody can tell how old its row is.
     pub fn loss_max(&self, from: RegionName, to: RegionName, now: Timestamp) -> Option<Duration> {
+        if self.are_in_step(from, to) {
+            return Some(Duration::ZERO);
+        }
         let then = self.losses.get(&(from, to)).copied().or_else(|| self.loss_told(from, to))?;
         Some(then.saturating_add(now.since(self.reached?)))
     }
@@ -140,6 +148,18 @@ impl Verdicts {
     fn loss_told(&self, from: RegionName, to: RegionName) -> Option<Duration> {
         let told = self.lags.get(&(from, to))?.loss_max()?;
         Some(told.saturating_add(*self.ages.get(&to)?))
+    }
+
+    /// These verdicts where all of `regions` share one strongly consistent truth: nothing that one of
+    /// them acknowledged is late in another, or lost with it, and nobody has to measure that.
+    #[must_use]
+    pub fn in_step(self, regions: impl IntoIterator<Item = RegionName>) -> Self {
+        Self { in_step: regions.into_iter().collect(), ..self }
+    }
+
+    /// Whether both regions share one strongly consistent truth.
+    pub fn are_in_step(&self, one: RegionName, other: RegionName) -> bool {
+        self.in_step.contains(&one) && self.in_step.contains(&other)
     }
 
     /// These verdicts with the bounds of what may be lost that the reader knows by all its looks.

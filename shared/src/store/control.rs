@@ -1,22 +1,11 @@
 //! The control table: the record of the active primary, past moves, pins, and what operators ordered.
 //!
-//! The table is strongly consistent across regions, so any replica serves any
-//! call; on an outage of one the next is asked. An unanswered write may have
-//! taken effect: it is read back before it is judged.
+//! The table is strongly consistent across regions, so any of its [`Replicas`] serves any
+//! call. An unanswered write may have taken effect: it is read back before it is judged.
 
 mod orders;
 
-use std::{
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
-
-use futures::stream::{self, StreamExt as _};
-
-use super::{decode, encode, unreadable};
+use super::{Replicas, decode, encode, unreadable};
 use crate::{
     audit::Link,
     failover::{Moved, Pin, Record},
@@ -35,9 +24,6 @@ const PINS_MAX: usize = 100;
 
 /// Rows asked for at once.
 const PAGE: usize = 500;
-
-/// No replica has answered lately.
-const NOBODY: usize = usize::MAX;
 
 /// An append-only list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,70 +49,27 @@ impl Listing {
 }
 
 /// The control table through the replicas that this caller can ask.
-///
-/// Reads go to one replica at a time while it is known to answer. A caller that knows of none, as
-/// in a sandbox that has just begun, asks all at once and takes the first answer: in an outage
-/// sandboxes begin in numbers, and each would wait for the timeouts of the region that is gone.
 #[derive(Debug, Clone)]
 pub struct ControlTable<R> {
-    replicas: Vec<R>,
-    /// The replica that answered last and so is asked first: while one is silent, each
-    /// call to it costs its whole timeout, and a move takes several calls. [`NOBODY`] before.
-    first: Arc<AtomicUsize>,
+    rows: Replicas<R>,
 }
 
 impl<R: Rows> ControlTable<R> {
     /// The table behind `replicas`, asked in this order. At least one.
     pub fn new(replicas: Vec<R>) -> Self {
-        Self { replicas, first: Arc::new(AtomicUsize::new(NOBODY)) }
+        Self { rows: Replicas::new(replicas) }
     }
 
     /// The same table through other clients of its `replicas`, in the same order and number. What
     /// either learns of which one answers, both know.
     #[must_use]
     pub fn through<S>(&self, replicas: Vec<S>) -> ControlTable<S> {
-        ControlTable { replicas, first: Arc::clone(&self.first) }
+        ControlTable { rows: self.rows.through(replicas) }
     }
 
     /// How many replicas can be asked.
     pub const fn replicas(&self) -> usize {
-        self.replicas.len()
-    }
-
-    /// The replicas, the one that answered last first.
-    fn in_order(&self) -> impl Iterator<Item = (usize, &R)> {
-        let (count, first) = (self.replicas.len(), self.known().unwrap_or_default());
-        (0..count).map(move |i| (first + i) % count).map(|i| (i, &self.replicas[i]))
-    }
-
-    fn known(&self) -> Option<usize> {
-        Some(self.first.load(Ordering::Relaxed)).filter(|first| *first != NOBODY)
-    }
-
-    /// The first answer of `calls`, one to each replica in order: they are made one after the
-    /// other while a replica is known to answer, and else at once.
-    async fn first_answer<T, F>(&self, calls: Vec<F>) -> Result<T, RowsError>
-    where
-        F: Future<Output = (usize, Result<T, RowsError>)>,
-    {
-        let at_once = if self.known().is_some() { 1 } else { calls.len().max(1) };
-        let mut answers = pin!(stream::iter(calls).buffer_unordered(at_once));
-        let mut silent = no_replica();
-        while let Some((number, answer)) = answers.next().await {
-            match answer {
-                Err(error) if error.is_outage() => silent = error,
-                answer => {
-                    self.answered(number);
-                    return answer;
-                }
-            }
-        }
-        self.answered(NOBODY);
-        Err(silent)
-    }
-
-    fn answered(&self, replica: usize) {
-        self.first.store(replica, Ordering::Relaxed);
+        self.rows.len()
     }
 
     /// The record; `None` before the first decision.
@@ -170,12 +113,12 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn moves(&self, limit: usize) -> Result<Vec<Moved>, RowsError> {
-        self.rows(MOVES, true, limit).await?.iter().map(decode).collect()
+        self.all(MOVES, true, limit).await?.iter().map(decode).collect()
     }
 
     /// Every row of a list, oldest first.
     pub(super) async fn whole(&self, listing: Listing) -> Result<Vec<Row>, RowsError> {
-        self.rows(listing.partition(), false, usize::MAX).await
+        self.all(listing.partition(), false, usize::MAX).await
     }
 
     /// Every pin, expired ones too.
@@ -183,7 +126,7 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn pins(&self) -> Result<Vec<Pin>, RowsError> {
-        let rows = self.rows(PINS, false, PINS_MAX).await?;
+        let rows = self.all(PINS, false, PINS_MAX).await?;
         let pins = rows.iter().map(decode::<Option<Pin>>).collect::<Result<Vec<_>, _>>()?;
         Ok(pins.into_iter().flatten().collect())
     }
@@ -205,13 +148,12 @@ impl<R: Rows> ControlTable<R> {
     }
 
     pub(super) async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
-        let calls = self.in_order().map(|(number, replica)| async move { (number, replica.read(key).await) });
-        self.first_answer(calls.collect()).await
+        self.rows.read(key).await
     }
 
     /// Up to `limit` rows of a partition, over as many pages as they come in: a page is cut at
     /// 1 MB, so a short one, or even an empty one, is not the end.
-    async fn rows(&self, partition: &str, newest_first: bool, limit: usize) -> Result<Vec<Row>, RowsError> {
+    async fn all(&self, partition: &str, newest_first: bool, limit: usize) -> Result<Vec<Row>, RowsError> {
         let (mut rows, mut from) = (Vec::new(), None);
         while rows.len() < limit {
             let wanted = (limit - rows.len()).min(PAGE);
@@ -232,33 +174,16 @@ impl<R: Rows> ControlTable<R> {
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, RowsError> {
-        let calls = self.in_order().map(|(number, replica)| async move {
-            (number, replica.list(partition, newest_first, from, limit).await)
-        });
-        self.first_answer(calls.collect()).await
+        self.rows.list(partition, newest_first, from, limit).await
     }
 
     pub(super) async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
-        let mut silent = no_replica();
-        let mut in_doubt = false;
-        for (number, replica) in self.in_order() {
-            match replica.write(row, when).await {
-                // After a silence, here or inside the client, a refusal may be that of our own write.
-                Err(RowsError::Conflict) => return self.read_back(row).await,
-                Err(error) if error.is_outage() => {
-                    // That one replica throttled the call says nothing of what another did with it.
-                    if !in_doubt {
-                        in_doubt = matches!(error, RowsError::NoAnswer { .. });
-                        silent = error;
-                    }
-                }
-                answer => {
-                    self.answered(number);
-                    return answer;
-                }
-            }
+        match self.rows.write(row, when).await {
+            // After a silence, here or inside the client, a refusal may be that of our own write.
+            Err(RowsError::Conflict) => self.read_back(row).await,
+            Err(error @ RowsError::NoAnswer { .. }) => self.read_back(row).await.map_err(|_| error),
+            answer => answer,
         }
-        if in_doubt && self.read_back(row).await.is_ok() { Ok(()) } else { Err(silent) }
     }
 
     async fn read_back(&self, row: &Row) -> Result<(), RowsError> {
@@ -266,13 +191,6 @@ impl<R: Rows> ControlTable<R> {
             Some(held) if held == *row => Ok(()),
             Some(_) | None => Err(RowsError::Conflict),
         }
-    }
-}
-
-fn no_replica() -> RowsError {
-    RowsError::Refused {
-        table: "control".to_owned(),
-        source: "`control_regions` names no region that can be asked".into(),
     }
 }
 
@@ -353,85 +271,6 @@ mod tests {
         near.cut(true);
         assert_eq!(table.record().await.unwrap(), Some(first.clone()));
         table.swap(Some(&first), &next(&first)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_silent_replica_is_asked_once_and_then_last() {
-        let near = MemoryRows::default();
-        let table = ControlTable::new(vec![near.clone(), near.replica()]);
-        near.cut(true);
-        table.record().await.unwrap();
-        assert_eq!(table.in_order().map(|(number, _)| number).collect::<Vec<_>>(), [1, 0]);
-    }
-
-    /// A replica that never says anything when there is none.
-    struct Line(Option<MemoryRows>);
-
-    impl Line {
-        async fn rows(&self) -> &MemoryRows {
-            match &self.0 {
-                Some(rows) => rows,
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    impl Rows for Line {
-        async fn read(&self, key: &Key) -> Result<Option<Row>, RowsError> {
-            self.rows().await.read(key).await
-        }
-
-        async fn write(&self, row: &Row, when: When) -> Result<(), RowsError> {
-            self.rows().await.write(row, when).await
-        }
-
-        async fn list(
-            &self,
-            partition: &str,
-            newest_first: bool,
-            from: Option<&Cursor>,
-            limit: usize,
-        ) -> Result<Page, RowsError> {
-            self.rows().await.list(partition, newest_first, from, limit).await
-        }
-
-        async fn list_index(
-            &self,
-            partition: &str,
-            up_to: Option<&str>,
-            from: Option<&Cursor>,
-            limit: usize,
-        ) -> Result<Page, RowsError> {
-            self.rows().await.list_index(partition, up_to, from, limit).await
-        }
-    }
-
-    #[tokio::test]
-    async fn who_knows_no_replica_that_answers_waits_for_none_that_does_not() {
-        let table = ControlTable::new(vec![Line(None), Line(Some(MemoryRows::default()))]);
-        assert_eq!(table.record().await.unwrap(), None);
-        assert_eq!(table.pins().await.unwrap(), []);
-    }
-
-    #[tokio::test]
-    async fn while_a_replica_is_known_to_answer_no_other_is_asked() {
-        let near = MemoryRows::default();
-        let table = ControlTable::new(vec![near.clone(), near.replica()]);
-        table.record().await.unwrap();
-        assert_eq!(table.known(), Some(0), "the nearest, of two that answer at once");
-        near.cut(true);
-        table.record().await.unwrap();
-        assert_eq!(table.known(), Some(1));
-    }
-
-    #[tokio::test]
-    async fn what_one_client_learns_of_a_silent_replica_the_other_knows() {
-        let near = MemoryRows::default();
-        let table = ControlTable::new(vec![near.clone(), near.replica()]);
-        let other = table.through(vec![near.clone(), near.replica()]);
-        near.cut(true);
-        table.record().await.unwrap();
-        assert_eq!(other.in_order().map(|(number, _)| number).collect::<Vec<_>>(), [1, 0]);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod ledger;
 mod locks;
 mod marks;
 mod notices;
+mod replicas;
 mod tickets;
 mod trail;
 mod worksets;
@@ -27,6 +28,7 @@ pub use ledger::{Due, LedgerTable, Walked};
 pub use locks::LockRow;
 pub use marks::MarksTable;
 pub use notices::{Lined, NoticeTable};
+pub use replicas::Replicas;
 pub use trail::Trail;
 pub use worksets::{
     Conflict, Conflicts, Count, Filter, Held, History, Listed, Untold, Waiting, WorksetTable, WriteError,

@@ -1,7 +1,7 @@
 //! What each target is told, in the worksets table: a row a notice and target, in the index while it
 //! waits or is parked. The table drops a notice some time after it was heard.
 
-use super::{Versioned, encode, versioned};
+use super::{Replicas, Versioned, encode, versioned};
 use crate::{
     notify::{Heard, KEPT_FOR, Notice, Queued, Stage, TargetName},
     ports::{Cursor, Key, Row, Rows, RowsError, When},
@@ -26,16 +26,21 @@ pub struct Lined {
     pub more: bool,
 }
 
-/// Notices and how far they have come, through one region's replica.
+/// Notices and how far they have come, through the replicas of the worksets table.
 #[derive(Debug, Clone)]
 pub struct NoticeTable<R> {
-    rows: R,
+    rows: Replicas<R>,
 }
 
 impl<R: Rows> NoticeTable<R> {
     /// The table behind `rows`, which is that of the worksets.
-    pub const fn new(rows: R) -> Self {
-        Self { rows }
+    pub fn new(rows: R) -> Self {
+        Self::through(vec![rows])
+    }
+
+    /// The same behind `replicas`, nearest first. More than one only where they are strongly consistent.
+    pub fn through(replicas: Vec<R>) -> Self {
+        Self { rows: Replicas::new(replicas) }
     }
 
     /// Queues a notice for a target, unless it was queued before, whatever became of it.

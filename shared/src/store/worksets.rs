@@ -27,7 +27,7 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{decode, encode, unreadable};
+use super::{Replicas, decode, encode, unreadable};
 use crate::{
     audit::{Link, content},
     ports::{self, Key, Row, Rows, RowsError, When},
@@ -93,18 +93,37 @@ pub enum WriteError {
     Failed(RowsError),
 }
 
-/// The worksets table through one region's replica.
+/// The worksets table through one region's replica, or through any of those that hold one truth.
 #[derive(Debug, Clone)]
 pub struct WorksetTable<R> {
-    rows: R,
+    rows: Replicas<R>,
     /// The states that somebody is told of when a workset reaches one.
     heard: Vec<State>,
 }
 
 impl<R: Rows> WorksetTable<R> {
     /// The table behind `rows`.
-    pub const fn new(rows: R) -> Self {
-        Self { rows, heard: Vec::new() }
+    pub fn new(rows: R) -> Self {
+        Self::through(vec![rows])
+    }
+
+    /// The table behind `replicas`, nearest first. More than one only where they are strongly consistent.
+    pub fn through(replicas: Vec<R>) -> Self {
+        Self { rows: Replicas::new(replicas), heard: Vec::new() }
+    }
+
+    /// The table behind the replicas of all `tables`, which hold one truth and tell of the same states.
+    #[must_use]
+    pub fn joined<'a>(tables: impl IntoIterator<Item = &'a Self>) -> Self
+    where
+        R: Clone + 'a,
+    {
+        let (mut replicas, mut heard) = (Vec::new(), Vec::new());
+        for table in tables {
+            replicas.extend(table.rows.iter().cloned());
+            heard.clone_from(&table.heard);
+        }
+        Self::through(replicas).telling(heard)
     }
 
     /// The same table for writers of which somebody is told: what brings a workset into one of `states`
@@ -123,8 +142,8 @@ impl<R: Rows> WorksetTable<R> {
         row.as_ref().map(decode).transpose()
     }
 
-    /// The replica.
-    pub(super) const fn rows(&self) -> &R {
+    /// The replicas.
+    pub(super) const fn rows(&self) -> &Replicas<R> {
         &self.rows
     }
 

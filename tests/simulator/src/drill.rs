@@ -42,7 +42,13 @@ pub fn runs(scenarios: &[Scenario], count: usize) -> Vec<Run> {
 
 /// Makes one run, telling `trace` what happens. A panic is an outcome like any other.
 pub fn make(run: Run, trace: &Trace) -> Outcome {
-    caught(run, trace, || live(run, trace))
+    caught(run, trace, || live(run, &run.scenario.settings(), trace))
+}
+
+/// The same with every table of the worksets eventual, whatever the functions are told: what strong
+/// ones promise has to be seen broken.
+pub fn make_on_eventual_tables(run: Run, trace: &Trace) -> Outcome {
+    caught(run, trace, || live(run, &Value::Null, trace))
 }
 
 /// The outcome of `life`, or of the panic that ended it.
@@ -54,7 +60,7 @@ fn caught(run: Run, trace: &Trace, life: impl FnOnce() -> Outcome) -> Outcome {
 }
 
 #[expect(clippy::expect_used, reason = "without a runtime there is nothing to report")]
-fn live(run: Run, trace: &Trace) -> Outcome {
+fn live(run: Run, tables: &Value, trace: &Trace) -> Outcome {
     // What the functions and clients draw for themselves comes from this thread's generator.
     fastrand::seed(run.seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,11 +68,12 @@ fn live(run: Run, trace: &Trace) -> Outcome {
         .start_paused(true)
         .build()
         .expect("a runtime with a paused clock needs nothing that can be missing");
-    let config = cloud::config(&Value::Null);
+    let config = cloud::config(&run.scenario.settings());
+    let tables = cloud::config(tables);
     let dice = Dice::new(run.seed).fork(run.scenario.name());
     let plan = run.scenario.plan(&config, &dice);
     let (evidence, panics) = runtime.block_on(async {
-        let cloud = Cloud::traced(dice.clone().fork("cloud").below(u64::MAX), &config, trace.clone());
+        let cloud = Cloud::traced(dice.clone().fork("cloud").below(u64::MAX), &tables, trace.clone());
         let evidence = world::live(&cloud, &config, &plan, &dice).await;
         (evidence, cloud.panics())
     });

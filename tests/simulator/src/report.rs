@@ -245,6 +245,10 @@ fn bars(figures: &BTreeMap<Scenario, Figures>, violations: usize) -> Vec<Bar> {
             | Scenario::StaleAlarmStorm
             | Scenario::OperatorPin
             | Scenario::Registry => {}
+            Scenario::RegistryStrong => {
+                bar("writes_left_behind", 0, count(found.writes_left_behind));
+                bar("rpo_unknown", 0, count(found.rpo_unknown));
+            }
         }
     }
     bars

@@ -67,7 +67,7 @@ kinds! {
         "A move to that state needs a field that is missing, or cannot have one that was sent.";
     /// The region is not one of the configured ones.
     UnknownRegion = "unknown-region", BAD_REQUEST, None, "the region is not configured",
-        "Name one of the full regions, which the detail lists.";
+        "Name one of the regions that the detail lists: the full ones, or those with a replica where not all have one.";
     /// The body is not declared as JSON.
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, None, "the body is not declared as JSON",
         "Send `content-type: application/json`.";

@@ -129,7 +129,7 @@ struct Desk<'a, R, C, O> {
     app: &'a App<R, C>,
     buckets: &'a BTreeMap<RegionName, O>,
     caller: &'a Caller,
-    /// The region whose replica takes the writes.
+    /// The region that takes the writes.
     primary: RegionName,
     table: &'a WorksetTable<R>,
 }
@@ -137,7 +137,7 @@ struct Desk<'a, R, C, O> {
 impl<'a, R: Rows, C: Clock, O: Uploads> Desk<'a, R, C, O> {
     async fn open(app: &'a App<R, C>, buckets: &'a Buckets<O>, caller: &'a Caller) -> Result<Self, Problem> {
         let primary = app.primary().await?;
-        let table = app.deps.worksets.get(&primary).ok_or_else(|| misconfigured(primary))?;
+        let table = app.worksets_of(primary).ok_or_else(|| misconfigured(primary))?;
         Ok(Self { app, buckets: &buckets.0, caller, primary, table })
     }
 

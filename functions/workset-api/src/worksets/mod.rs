@@ -59,9 +59,9 @@ where
         .route("/v1/worksets/{id}/lock/break", post(locks::break_lock::<R, C>))
 }
 
-/// The replica that takes the writes.
-fn replica<R, C>(app: &App<R, C>, region: RegionName) -> Result<&WorksetTable<R>, Problem> {
-    app.deps.worksets.get(&region).ok_or_else(|| {
+/// The table to write in while `region` takes the writes.
+fn replica<R, C: Clock>(app: &App<R, C>, region: RegionName) -> Result<&WorksetTable<R>, Problem> {
+    app.worksets_of(region).ok_or_else(|| {
         let detail = format!("`{region}` takes the writes and is not a full region of this configuration");
         Problem::new(Kind::Misconfigured, detail)
     })

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Shared, missing};
 use crate::{
-    app::App,
+    app::{App, Part},
     caller::Reads,
     etag::{self, IfNoneMatch},
     extract::{Id, Params, page_limit},
@@ -101,7 +101,7 @@ pub(crate) async fn show<R: Rows, C: Clock>(
     let (served_by, held) = read?;
     let Held { workset, .. } = held.ok_or_else(|| missing(&id))?;
     let (tag, known) = (etag::of(&workset), tags.is_some_and(|tags| tags.hold(&workset)));
-    let staleness_ms = app.staleness(served_by).await.map(millis);
+    let staleness_ms = app.staleness(served_by, Part::Rows).await.map(millis);
     let mut reply = Served { served_by, body: One { staleness_ms, workset } }.into_response();
     if known {
         reply = (StatusCode::NOT_MODIFIED, ()).into_response();
@@ -140,7 +140,7 @@ pub(crate) async fn list<R: Rows, C: Clock>(
     let (read, ()) = join!(read, app.glance());
     let (served_by, listed) = read?;
     let next = listed.next.map(|cursor| cursor.to_string());
-    let staleness_ms = app.staleness(served_by).await.map(millis);
+    let staleness_ms = app.staleness(served_by, Part::Index).await.map(millis);
     Ok(Served { served_by, body: Many { staleness_ms, worksets: listed.worksets, next } })
 }
 
@@ -161,7 +161,7 @@ pub(crate) async fn events<R: Rows, C: Clock>(
     let last = history.events.last().filter(|_| history.more);
     let body = Events {
         collisions: collisions(&history.events).iter().map(|group| group[0].version).collect(),
-        staleness_ms: app.staleness(served_by).await.map(millis),
+        staleness_ms: app.staleness(served_by, Part::Rows).await.map(millis),
         next: last.map(|event| event.place().to_string()),
         events: history.events,
     };
@@ -261,5 +261,5 @@ pub(crate) fn forced<R, C: Clock>(
     app: &App<R, C>,
     region: Option<&str>,
 ) -> Result<Option<RegionName>, Problem> {
-    region.map(|name| app.known(name)).transpose()
+    region.map(|name| app.replica_named(name)).transpose()
 }

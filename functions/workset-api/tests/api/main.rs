@@ -14,6 +14,7 @@ mod once;
 mod outages;
 mod registry;
 mod status;
+mod strong;
 mod told;
 mod uploads;
 mod worksets;

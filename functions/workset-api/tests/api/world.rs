@@ -61,6 +61,8 @@ impl Clock for SharedClock {
 pub(crate) struct World {
     /// The API of us-east-1, on the same tables.
     pub(crate) east: Router,
+    /// The API of eu-west-1, likewise.
+    pub(crate) europe: Router,
     pub(crate) worksets: BTreeMap<&'static str, MemoryRows>,
     pub(crate) ledger: BTreeMap<&'static str, MemoryRows>,
     pub(crate) health: MemoryRows,
@@ -138,7 +140,10 @@ impl World {
             let deps = Deps {
                 config: config.clone(),
                 home: name(home),
-                worksets: worksets.iter().map(|(r, d)| (name(r), WorksetTable::new(d.clone()))).collect(),
+                worksets: config
+                    .workset_regions()
+                    .map(|r| (r.name, WorksetTable::new(worksets[r.name.as_str()].clone())))
+                    .collect(),
                 ledger: ledger.iter().map(|(r, d)| (name(r), LedgerTable::new(d.clone()))).collect(),
                 health: vec![HealthTable::new(health.clone())],
                 control: ControlTable::new(vec![control.clone()]),
@@ -146,8 +151,8 @@ impl World {
             };
             router_with_uploads(deps, buckets(&config, &cloud, &troubles))
         };
-        let (router, east) = (api(WEST), api(EAST));
-        let world = Self { east, worksets, ledger, health, control, router, cloud, troubles, clock };
+        let (router, east, europe) = (api(WEST), api(EAST), api(EU));
+        let world = Self { east, europe, worksets, ledger, health, control, router, cloud, troubles, clock };
         world.at(1_795_166_130_512);
         world
     }

@@ -40,7 +40,7 @@ const TOPIC: (&str, &str) = (
     "[{name: lims, kind: sns, topic_arn: 'arn:aws:sns:us-west-2:123456789012:my-topic'}]",
 );
 
-pub(super) const KNOBS: [Knob; 101] = [
+pub(super) const KNOBS: [Knob; 102] = [
     knob("enabled", "false"),
     knob("primary_region", "us-east-1"),
     knob("account_id", "'012345678901'"),
@@ -50,6 +50,7 @@ pub(super) const KNOBS: [Knob; 101] = [
     knob("tables.control", "other-control"),
     knob("tables.worksets", "other-worksets"),
     knob("tables.ledger", "other-ledger"),
+    knob("worksets.consistency", "strong"),
     knob("health_check.enabled", "false"),
     knob("health_check.interval", "6s"),
     knob("health_check.timeout", "1500ms"),

@@ -73,6 +73,11 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
          this one",
     ),
     (
+        "worksets.consistency",
+        "linear",
+        "`worksets.consistency` is `linear`: want one of `eventual`, `strong`",
+    ),
+    (
         "health_check.timeout",
         "10s",
         "`health_check.timeout` is `10s`: want a timeout (`10s`) below the interval (`10s`)",

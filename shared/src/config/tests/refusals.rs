@@ -70,6 +70,24 @@ fn a_list_that_is_no_yaml_is_blamed_on_its_variable() {
 }
 
 #[test]
+fn strong_worksets_want_replicas_in_several_control_regions_and_in_the_primary() {
+    let strong = with(BASE, "worksets.consistency", "strong");
+    let alone = "`worksets.consistency` is `strong`: want two or three `control_regions` for its replicas, in one \
+                 set of strongly consistent replicas (MRSC), or `eventual`";
+    assert_eq!(lines(read(&with(&strong, "control_regions", "[us-west-2]"))), alone);
+    // The default finds no other full region beside this one.
+    assert_eq!(lines(read(&with(&strong, "primary_region", "eu-west-1"))), alone);
+    let elsewhere = with(&strong, "control_regions", "[us-east-1, us-east-2]");
+    assert_eq!(
+        lines(read(&elsewhere)),
+        "`worksets.consistency` is `strong`: want the primary region (`us-west-2`) among `control_regions`, \
+         since the replicas lie there, or `eventual`"
+    );
+    let apart = with(&strong, "control_regions", "[us-west-2, eu-west-1]");
+    assert!(lines(read(&apart)).starts_with("`control_regions` is"), "one problem for one mistake");
+}
+
+#[test]
 fn a_document_that_is_no_map_is_one_problem_beside_what_is_missing() {
     let message = lines(read("- us-west-2"));
     assert!(message.starts_with("`document` is `[\"us-west-2\"]`: want a map of settings"), "{message}");

@@ -50,7 +50,7 @@ impl<R: Rows> ControlTable<R> {
     /// # Errors
     /// When no replica answers.
     pub async fn orders(&self, limit: usize) -> Result<Vec<Ordered>, RowsError> {
-        self.rows(ORDERS, true, limit).await?.iter().map(decode).collect()
+        self.all(ORDERS, true, limit).await?.iter().map(decode).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use sealane::{
-    config::Config,
+    config::{Config, Consistency as Said},
     ports::{Key, Row},
     region::RegionName,
 };
@@ -382,13 +382,20 @@ impl Tables {
         let eventual = |name: &String, index, replicas: &[RegionName]| {
             (name.clone(), Table::new(name, Consistency::Eventual, index, replicas, &dice))
         };
-        let strong = Consistency::Strong { members };
-        let control = Table::new(&names.control, strong, None, &config.control_regions, &dice);
+        let strong = |name: &String, index| {
+            let strong = Consistency::Strong { members: members.clone() };
+            (name.clone(), Table::new(name, strong, index, &config.control_regions, &dice))
+        };
+        let by_state = Some("by-state");
+        let worksets = match config.worksets_consistency {
+            Said::Eventual => eventual(&names.worksets, by_state, &full),
+            Said::Strong => strong(&names.worksets, by_state),
+        };
         Self(BTreeMap::from([
             eventual(&names.health, None, &all),
-            eventual(&names.worksets, Some("by-state"), &full),
+            worksets,
             eventual(&names.ledger, Some("by-due"), &full),
-            (names.control.clone(), control),
+            strong(&names.control, None),
         ]))
     }
 

@@ -84,6 +84,7 @@ mod tests {
             unreplicated: BTreeMap::new(),
             shown: Shown::default(),
             entries: Vec::new(),
+            reads: Vec::new(),
             histories: BTreeMap::new(),
         }
     }

@@ -8,6 +8,8 @@ use sealane::{
     region::{Capability, RegionName},
 };
 
+use super::Seen;
+
 /// A promise that was broken, with what shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Broken {
@@ -95,6 +97,22 @@ pub enum Broken {
     },
     /// What workers were told of worksets does not fit together.
     Misfit(Misfit),
+    /// A move of strongly consistent worksets did not say that nothing is lost.
+    LossNotRuledOut {
+        /// The epoch that began.
+        epoch: u64,
+        /// The bound; `None`: that it is not known.
+        told: Option<Duration>,
+    },
+    /// A version of a strongly consistent workset was written twice.
+    Collided {
+        /// The workset.
+        id: String,
+        /// The version.
+        version: u64,
+    },
+    /// A read of a strongly consistent workset showed less than had been acknowledged before.
+    StaleRead(Seen),
     /// Code under test, or the world around it, panicked.
     Panicked {
         /// Who, and with what words.
@@ -117,6 +135,9 @@ impl Broken {
             | Self::LostWrite { .. }
             | Self::FalseVerdict { .. }
             | Self::Misfit(_)
+            | Self::LossNotRuledOut { .. }
+            | Self::Collided { .. }
+            | Self::StaleRead(_)
             | Self::Panicked { .. } => false,
         }
     }
@@ -157,6 +178,18 @@ impl fmt::Display for Broken {
                 write!(f, "epoch {epoch} told {told:?} as the bound of what is lost, and it was {truth:?}")
             }
             Self::Misfit(misfit) => write!(f, "{misfit}"),
+            Self::LossNotRuledOut { epoch, told } => {
+                write!(f, "epoch {epoch} told {told:?} as the bound of what is lost of strong worksets")
+            }
+            Self::Collided { id, version } => {
+                write!(f, "version {version} of {id} was written twice in a strong table")
+            }
+            Self::StaleRead(Seen { id, wrote, read, at }) => {
+                write!(
+                    f,
+                    "{id} was read as version {read:?} at {at:?}, after version {wrote} was acknowledged"
+                )
+            }
             Self::Panicked { who } => write!(f, "{who}"),
         }
     }

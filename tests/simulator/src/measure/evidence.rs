@@ -12,7 +12,7 @@ use sealane::{
     workset::Event,
 };
 
-use super::{Asked, Entry, Truth};
+use super::{Asked, Entry, Seen, Truth};
 
 /// The record as the control table held it from one moment on.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +88,8 @@ pub struct Evidence {
     pub shown: Shown,
     /// What workers did with worksets, and what they were told.
     pub entries: Vec<Entry>,
+    /// What workers read right after a write, where it has to be there.
+    pub reads: Vec<Seen>,
     /// The history of each workset, as the active region's replica had it at the end.
     pub histories: BTreeMap<String, Vec<Event>>,
     /// By observer: when its row was written, in order.

@@ -45,6 +45,7 @@ fn quiet() -> Evidence {
         unreplicated: BTreeMap::new(),
         shown: Shown::default(),
         entries: Vec::new(),
+        reads: Vec::new(),
         histories: BTreeMap::new(),
         spoke: BTreeMap::new(),
     }

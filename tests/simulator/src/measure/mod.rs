@@ -11,6 +11,7 @@ pub mod expect;
 mod oracle;
 mod outcome;
 mod percentile;
+mod strong;
 mod traffic;
 mod truth;
 
@@ -20,6 +21,7 @@ pub use evidence::{Acknowledged, Evidence, Ruled, Shown, Switch, Written};
 pub use oracle::{DETECTION_MAX, bounds_unknown, false_moves, judge, missing_writes};
 pub use outcome::Outcome;
 pub use percentile::{Spread, nearest_rank};
+pub use strong::Seen;
 pub use traffic::{Asked, Wanted, moved_after};
 pub use truth::{Extent, Outage, Truth};
 

@@ -11,7 +11,10 @@ use sealane::{
     region::RegionName,
 };
 
-use super::{Acknowledged, Broken, Evidence, Switch};
+use super::{
+    Acknowledged, Broken, Evidence, Switch,
+    strong::{is_strong, judge_strong},
+};
 
 /// Longest time that a dead region may go unnoticed: the bar of detection. A move into
 /// a region that has been down for less is bad luck, for longer a broken promise.
@@ -33,6 +36,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Broken> {
     broken.extend(lost_writes(evidence));
     broken.extend(judge_history(&evidence.entries, &evidence.histories).into_iter().map(Broken::Misfit));
     broken.extend(bounds_below_truth(evidence));
+    broken.extend(judge_strong(evidence));
     broken.extend(evidence.shown.early.map(|(at, capability)| Broken::FalseVerdict { at, capability }));
     broken
 }
@@ -130,10 +134,10 @@ fn pin_overruled(evidence: &Evidence, switch: &Switch<'_>) -> Option<Broken> {
 }
 
 /// Writes that the region active at the end does not hold, other than those that the
-/// account of a move off their region covers with its bound.
+/// account of a move off their region covers with its bound. Nothing excuses a strong table.
 fn lost_writes(evidence: &Evidence) -> Vec<Broken> {
     missing_writes(evidence)
-        .filter(|ack| !is_covered(evidence, ack))
+        .filter(|ack| is_strong(evidence) || !is_covered(evidence, ack))
         .map(|ack| Broken::LostWrite { id: ack.id.clone(), region: ack.region, at: ack.answered })
         .collect()
 }
@@ -159,7 +163,7 @@ fn is_covered(evidence: &Evidence, ack: &Acknowledged) -> bool {
 
 /// How old the oldest write may be, at most, that the move has lost: by its account, or by the record
 /// while there is none yet. `None`: that it is not known.
-fn bound(evidence: &Evidence, switch: &Switch<'_>) -> Option<Duration> {
+pub(super) fn bound(evidence: &Evidence, switch: &Switch<'_>) -> Option<Duration> {
     let told = match evidence.account(switch.record.epoch) {
         Some(account) => account.loss_max_ms,
         None => switch.record.underway.as_ref().and_then(|u| u.loss_max_ms),

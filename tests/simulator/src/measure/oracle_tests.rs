@@ -11,7 +11,7 @@ use sealane::{
 };
 
 use super::*;
-use crate::measure::{Extent, Outage, Ruled, Shown, Truth, Written};
+use crate::measure::{Extent, Outage, Ruled, Seen, Shown, Truth, Written};
 
 const DOCUMENT: &str = r#"{"primary_region": "us-west-2", "regions": [
     {"name": "us-west-2", "bucket": "west"}, {"name": "us-east-1", "bucket": "east"},
@@ -82,6 +82,7 @@ fn good() -> Evidence {
         unreplicated: BTreeMap::from([(2, s(10))]),
         shown: Shown { seen: Some(s(47)), detected: Some(s(48)), ..Shown::default() },
         entries: Vec::new(),
+        reads: Vec::new(),
         histories: BTreeMap::new(),
         spoke: BTreeMap::new(),
     }
@@ -232,4 +233,64 @@ fn a_move_off_a_region_that_was_up_is_false() {
     assert_eq!(false_moves(&run), 1);
     run.truth.outages.clear();
     assert_eq!(false_moves(&run), 1);
+}
+
+/// The same run on strongly consistent worksets, whose account says that nothing is lost.
+fn good_and_strong() -> Evidence {
+    let mut run = good();
+    let document = DOCUMENT.replacen('{', r#"{"worksets": {"consistency": "strong"}, "#, 1);
+    run.config = Config::read(Some(&document), std::iter::empty()).unwrap();
+    run.records[1].record = moved(&run.records[0].record, Some(0));
+    run.unreplicated = BTreeMap::from([(2, Duration::ZERO)]);
+    run.reads = vec![Seen { id: "a".to_owned(), wrote: 2, read: Some(2), at: s(61) }];
+    run
+}
+
+#[test]
+fn nothing_excuses_a_write_that_a_strong_table_lost() {
+    assert_eq!(judge(&good_and_strong()), []);
+    let mut run = good_and_strong();
+    run.held.get_mut(&east()).unwrap().remove("a");
+    run.acknowledged[0] = acknowledged("a", west(), s(49));
+    assert!(matches!(only(&run), Broken::LostWrite { .. }), "the region that was left has it");
+}
+
+#[test]
+fn a_move_of_strong_worksets_that_rules_no_loss_out_is_found() {
+    for told in [None, Some(11_000)] {
+        let mut run = good_and_strong();
+        run.records[1].record = moved(&run.records[0].record, told);
+        let told = told.map(Duration::from_millis);
+        assert_eq!(only(&run), Broken::LossNotRuledOut { epoch: 2, told });
+    }
+}
+
+#[test]
+fn a_version_that_was_written_twice_is_found_in_a_strong_table_only() {
+    let by = |region| sealane::workset::By {
+        actor: "ada".parse().unwrap(),
+        region,
+        at: Timestamp::default(),
+        request: String::new(),
+        epoch: None,
+    };
+    let event = |region| {
+        let request = serde_json::json!({"id": "run-1", "bucket": "my-bucket", "prefix": "p"});
+        let request = serde_json::from_value(request).unwrap();
+        sealane::workset::register(request, "lab".parse().unwrap(), &by(region)).unwrap().1
+    };
+    let histories = BTreeMap::from([("run-1".to_owned(), vec![event(west()), event(east())])]);
+    let mut run = good_and_strong();
+    run.histories.clone_from(&histories);
+    assert_eq!(only(&run), Broken::Collided { id: "run-1".to_owned(), version: 1 });
+    assert_eq!(judge(&Evidence { histories, ..good() }), []);
+}
+
+#[test]
+fn a_read_of_less_than_was_acknowledged_is_found() {
+    for read in [Some(1), None] {
+        let mut run = good_and_strong();
+        run.reads[0].read = read;
+        assert!(matches!(only(&run), Broken::StaleRead(_)), "{read:?}");
+    }
 }

@@ -11,6 +11,7 @@ mod troubles;
 use std::{fmt, str::FromStr, time::Duration};
 
 use sealane::{config::Config, region::RegionName};
+use serde_json::{Value, json};
 
 pub use plan::{Act, Crowd, Must, Plan, Slot, Timed, Watched};
 
@@ -54,11 +55,13 @@ pub enum Scenario {
     Failback,
     /// Workers share worksets and their locks while regions are lost, cut off and come back.
     Registry,
+    /// The same on worksets whose replicas are strongly consistent.
+    RegistryStrong,
 }
 
 impl Scenario {
     /// Every scenario, in the order of the report.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RegionLoss,
         Self::ServiceLoss,
         Self::SickObserver,
@@ -75,6 +78,7 @@ impl Scenario {
         Self::OperatorPin,
         Self::Failback,
         Self::Registry,
+        Self::RegistryStrong,
     ];
 
     /// The name on the command line and in the report.
@@ -96,6 +100,7 @@ impl Scenario {
             Self::OperatorPin => "operator_pin",
             Self::Failback => "failback",
             Self::Registry => "registry",
+            Self::RegistryStrong => "registry_strong",
         }
     }
 
@@ -113,12 +118,36 @@ impl Scenario {
             | Self::StaleAlarmStorm
             | Self::OperatorPin
             | Self::Failback
-            | Self::Registry => true,
+            | Self::Registry
+            | Self::RegistryStrong => true,
             Self::SickObserver
             | Self::Loss1Pct
             | Self::Loss30PctOneObserver
             | Self::SlowRegion
             | Self::DnsEmpty => false,
+        }
+    }
+
+    /// What its configuration has besides the defaults.
+    pub fn settings(self) -> Value {
+        match self {
+            Self::RegistryStrong => json!({"worksets": {"consistency": "strong"}}),
+            Self::RegionLoss
+            | Self::ServiceLoss
+            | Self::SickObserver
+            | Self::Loss1Pct
+            | Self::Loss30PctOneObserver
+            | Self::Flapping20s
+            | Self::Partition
+            | Self::Skew5min
+            | Self::LagPaused
+            | Self::TwoControllers
+            | Self::SlowRegion
+            | Self::DnsEmpty
+            | Self::StaleAlarmStorm
+            | Self::OperatorPin
+            | Self::Failback
+            | Self::Registry => Value::Null,
         }
     }
 
@@ -141,7 +170,7 @@ impl Scenario {
             Self::StaleAlarmStorm => troubles::stale_alarms(&mut cast),
             Self::OperatorPin => outages::pinned_loss(&mut cast),
             Self::Failback => outages::failback(&mut cast),
-            Self::Registry => outages::shared_worksets(&mut cast),
+            Self::Registry | Self::RegistryStrong => outages::shared_worksets(&mut cast),
         };
         if self.takes_noise() && cast.dice.chance(NOISY_PERCENT) {
             plan.acts.insert(0, noise(&mut cast.dice));

@@ -142,7 +142,7 @@ fn deps(home: &Home) -> Deps<DynamoRows, SimClock> {
     watched.sort_by_key(|r| r.name != *here);
     Deps {
         home: *here,
-        worksets: config.full_regions().map(worksets).collect(),
+        worksets: config.workset_regions().map(worksets).collect(),
         ledger: config.full_regions().map(ledger).collect(),
         health: watched.into_iter().map(|r| HealthTable::new(rows(r, &tables.health, ""))).collect(),
         control: aws.control(config, *here, LIMITS),

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::measure::{Acknowledged, Asked, Entry, Ruled, Shown, Truth};
+use crate::measure::{Acknowledged, Asked, Entry, Ruled, Seen, Shown, Truth};
 
 /// The notes of one run, which everyone in it adds to.
 #[derive(Debug, Default)]
@@ -10,6 +10,7 @@ pub(super) struct Log {
     pub(super) asked: RefCell<Vec<Asked>>,
     pub(super) acknowledged: RefCell<Vec<Acknowledged>>,
     pub(super) entries: RefCell<Vec<Entry>>,
+    pub(super) reads: RefCell<Vec<Seen>>,
     pub(super) rulings: RefCell<Vec<Ruled>>,
     pub(super) truth: RefCell<Truth>,
     pub(super) shown: Cell<Shown>,

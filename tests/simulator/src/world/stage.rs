@@ -211,6 +211,7 @@ impl Stage {
             asked: self.log.asked.take(),
             acknowledged,
             entries,
+            reads: self.log.reads.take(),
             histories,
             held: self.config.full_regions().map(|r| held(r.name)).collect(),
             unreplicated: self.kept.unreplicated.take(),

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
 };
 use aws_smithy_types::body::SdkBody;
-use sealane::{aws::Limits, workset::State};
+use sealane::{aws::Limits, config::Consistency, workset::State};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -18,7 +18,7 @@ use super::{Stage, writers::nearest};
 use crate::{
     cloud::Place,
     dice::Dice,
-    measure::{Deed, Entry, Told},
+    measure::{Deed, Entry, Seen, Told},
 };
 
 /// Worksets that all workers know by name.
@@ -191,7 +191,26 @@ impl Worker {
             heard,
             write,
         });
+        if let (Told::Done(_), Some(version)) = (told, answer["workset"]["version"].as_u64()) {
+            self.look_elsewhere(answer["workset"]["id"].as_str().unwrap_or_default(), version).await;
+        }
         (told, answer)
+    }
+
+    /// Reads at the farthest API what was acknowledged as this version, where every replica must have it.
+    async fn look_elsewhere(&self, id: &str, wrote: u64) {
+        let is_strong = self.stage.config.worksets_consistency == Consistency::Strong;
+        let Some(api) = self.apis.last().filter(|_| is_strong) else { return };
+        let answer = self.heard(api, &format!("/v1/worksets/{id}"), None).await;
+        let read = match answer {
+            Some((200, body)) if body["staleness_ms"] == 0 => body["workset"]["version"].as_u64(),
+            Some((404, _)) => None,
+            // Nothing was promised.
+            Some(_) | None => return,
+        };
+        let seen = Seen { id: id.to_owned(), wrote, read, at: self.stage.cloud.now() };
+        self.stage.note(format_args!("worker {} read {seen:?}", self.number));
+        self.stage.log.reads.borrow_mut().push(seen);
     }
 
     async fn settle(&self, path: &str, key: &str, body: &str, until: Duration) -> (Told, Answer) {
@@ -214,13 +233,19 @@ impl Worker {
         (Told::Unknown, (0, Value::Null))
     }
 
-    /// One answer; `None`: there was none.
     async fn ask(&self, api: &str, path: &str, key: &str, body: &str) -> Option<Answer> {
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST").ok()?;
+        self.heard(api, path, Some((key, body))).await
+    }
+
+    /// The answer to a call with its key and its body, or to a read; `None`: there was none.
+    async fn heard(&self, api: &str, path: &str, call: Option<(&str, &str)>) -> Option<Answer> {
+        let mut request = HttpRequest::new(call.map_or_else(SdkBody::empty, |(_, body)| SdkBody::from(body)));
         request.set_uri(format!("{api}{path}")).ok()?;
-        request.headers_mut().insert("content-type", "application/json");
-        request.headers_mut().insert("idempotency-key", key.to_owned());
+        if let Some((key, _)) = call {
+            request.set_method("POST").ok()?;
+            request.headers_mut().insert("content-type", "application/json");
+            request.headers_mut().insert("idempotency-key", key.to_owned());
+        }
         let answer = self.connector.call(request).await.ok()?;
         let status = answer.status().as_u16();
         // A gateway whose function died has no problem to tell.

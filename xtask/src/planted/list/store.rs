@@ -3,7 +3,7 @@
 use super::super::{Planted, suite::Suite};
 
 /// The faults.
-pub(super) const FAULTS: [Planted; 17] = [
+pub(super) const FAULTS: [Planted; 20] = [
     Planted {
         name: "swap-without-version",
         mistake: "the record is replaced whatever the table holds",
@@ -26,8 +26,8 @@ pub(super) const FAULTS: [Planted; 17] = [
         name: "own-write-not-recognised",
         mistake: "the refusal of a write that was carried out is taken for a lost race",
         file: "shared/src/store/control.rs",
-        find: "Err(RowsError::Conflict) => return self.read_back(row).await,",
-        put: "Err(RowsError::Conflict) => return Err(RowsError::Conflict),",
+        find: "Err(RowsError::Conflict) => self.read_back(row).await,",
+        put: "Err(RowsError::Conflict) => Err(RowsError::Conflict),",
         suite: Suite::Rules,
         tests: &["a_refusal_after_a_lost_answer_may_be_ones_own_success"],
     },
@@ -35,8 +35,8 @@ pub(super) const FAULTS: [Planted; 17] = [
         name: "unanswered-taken-for-failed",
         mistake: "a write whose answer was lost is called failed without a look",
         file: "shared/src/store/control.rs",
-        find: "if in_doubt && self.read_back(row).await.is_ok()",
-        put: "if in_doubt && self.replicas.is_empty() && self.read_back(row).await.is_ok()",
+        find: "self.read_back(row).await.map_err(|_| error)",
+        put: "Err(error)",
         suite: Suite::Rules,
         tests: &["a_swap_whose_answer_was_lost_is_read_back"],
     },
@@ -44,10 +44,37 @@ pub(super) const FAULTS: [Planted; 17] = [
         name: "unanswered-taken-for-done",
         mistake: "a write that nobody answered is called done",
         file: "shared/src/store/control.rs",
-        find: "if in_doubt && self.read_back(row).await.is_ok()",
-        put: "if in_doubt",
+        find: "self.read_back(row).await.map_err(|_| error)",
+        put: "self.read_back(row).await.or(Err(error)).or(Ok(()))",
         suite: Suite::Rules,
         tests: &["a_swap_that_never_arrived_is_not_called_done"],
+    },
+    Planted {
+        name: "silent-replica-ends-a-write",
+        mistake: "a strong table is not written while its nearest replica is silent",
+        file: "shared/src/store/replicas.rs",
+        find: "        for (number, replica) in self.in_order() {",
+        put: "        for (number, replica) in self.in_order().take(1) {",
+        suite: Suite::Rules,
+        tests: &["every_call_goes_on_through_the_other_replica"],
+    },
+    Planted {
+        name: "throttled-after-a-silence",
+        mistake: "a write that may have taken effect at a silent replica is called throttled",
+        file: "shared/src/store/replicas.rs",
+        find: "if !matches!(silent, RowsError::NoAnswer { .. }) {",
+        put: "if number < usize::MAX {",
+        suite: Suite::Rules,
+        tests: &["a_write_that_may_have_taken_effect_is_never_called_refused_for_good"],
+    },
+    Planted {
+        name: "strong-worksets-wait-for-marks",
+        mistake: "the lag of strong worksets is asked of marks that nobody writes",
+        file: "shared/src/outlook.rs",
+        find: "Consistency::Strong => verdicts.in_step(config.full_regions().map(|region| region.name)),",
+        put: "Consistency::Strong => verdicts,",
+        suite: Suite::Rules,
+        tests: &["strong_worksets_are_never_late_and_lose_nothing"],
     },
     Planted {
         name: "account-after-the-move",
