@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn strong_worksets_are_read_where_they_have_a_replica() {
-        let document = "{primary_region: us-west-2, worksets: {consistency: strong}, regions: [{name: us-west-2, bucket: a}, \
-            {name: us-east-1, bucket: b}, {name: eu-west-1, bucket: c}]}";
+        let document = "{primary_region: us-west-2, worksets: {consistency: strong}, regions: [{name: us-west-2, bucket: bucket-a}, \
+            {name: us-east-1, bucket: bucket-b}, {name: eu-west-1, bucket: bucket-c}]}";
         let config = Config::read(Some(document), std::iter::empty()).unwrap();
         assert!(worksets_region(&config, "--region", "us-east-1").is_ok());
         let error = worksets_region(&config, "--region", "eu-west-1").unwrap_err().to_string();
