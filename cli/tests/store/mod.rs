@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
@@ -29,7 +29,35 @@ pub(crate) struct State {
     /// After this many reads every further one is refused with 500.
     pub(crate) reads_left: Option<usize>,
     pub(crate) flips_bits: bool,
+    /// The next answers that break off.
+    pub(crate) cuts: Vec<Cut>,
     serial: u64,
+}
+
+/// What is asked of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Put,
+    Part,
+    Complete,
+    Get,
+    Other,
+}
+
+/// Where an answer breaks off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    StatusLine,
+    Body,
+}
+
+/// One answer that breaks off, whose connection is closed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) ask: Ask,
+    pub(crate) place: Place,
+    /// Whether the store does what it is asked.
+    pub(crate) carries_out: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -104,7 +132,14 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
     let mut writer = stream;
     while let Some(asked) = read(&mut reader) {
         let is_head = asked.method == "HEAD";
-        let answer = act(&asked, state);
+        let cut = taken(&mut state.lock().unwrap(), asked.ask());
+        let answer = match cut {
+            Some(Cut { carries_out: false, .. }) => pretended(),
+            _ => act(&asked, state),
+        };
+        if let Some(Cut { place, .. }) = cut {
+            return break_off(writer, &answer, place);
+        }
         let mut text = format!("HTTP/1.1 {} X\r\n", answer.status);
         for (name, value) in &answer.headers {
             text += &format!("{name}: {value}\r\n");
@@ -117,6 +152,42 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
             return;
         }
     }
+}
+
+impl Asked {
+    fn ask(&self) -> Ask {
+        let has = |name: &str| self.query.contains_key(name);
+        match self.method.as_str() {
+            "PUT" if has("partNumber") => Ask::Part,
+            "PUT" => Ask::Put,
+            "POST" if has("uploadId") => Ask::Complete,
+            "GET" if self.query.keys().all(|name| name == "versionId" || name == "x-id") => Ask::Get,
+            _ => Ask::Other,
+        }
+    }
+}
+
+/// The next cut of answers of this kind.
+fn taken(state: &mut State, ask: Ask) -> Option<Cut> {
+    let next = state.cuts.iter().position(|cut| cut.ask == ask)?;
+    Some(state.cuts.remove(next))
+}
+
+/// How an answer begins that would say that all is well.
+fn pretended() -> Answer {
+    Answer { status: 200, headers: vec![("etag".to_owned(), "\"e\"".to_owned())], body: Vec::new() }
+}
+
+/// Sends as much of an answer as a connection that breaks lets through.
+fn break_off(mut writer: &TcpStream, answer: &Answer, place: Place) {
+    let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = answer.body.len() + 1;
+    let whole = format!("HTTP/1.1 {} X\r\n{headers}content-length: {length}\r\n\r\n", answer.status);
+    let sent = match place {
+        Place::StatusLine => writer.write_all(b"HTTP/1.1 20"),
+        Place::Body => writer.write_all(whole.as_bytes()).and_then(|()| writer.write_all(&answer.body)),
+    };
+    sent.and_then(|()| writer.shutdown(Shutdown::Both)).ok();
 }
 
 fn read(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
