@@ -27,7 +27,7 @@ fn a_write_whose_answer_breaks_off_is_looked_up_or_repeated_and_never_called_don
             let receipt: Value = serde_json::from_str(&stdout).unwrap();
             assert_eq!(receipt["outcome"], "complete", "{cut:?}: {receipt}");
             stage.assert_holds("run.bin", &file);
-            let version = &stage.stores[0].state().objects["run.bin"].version;
+            let version = stage.stores[0].state().objects["run.bin"].version.clone();
             let copies = receipt["copies"].as_array().unwrap();
             let named = copies.iter().find(|copy| copy["region"] == "us-west-2").unwrap();
             assert_eq!(named["version_id"], version.as_str(), "{cut:?}");

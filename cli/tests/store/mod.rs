@@ -29,6 +29,12 @@ pub(crate) struct State {
     /// After this many reads every further one is refused with 500.
     pub(crate) reads_left: Option<usize>,
     pub(crate) flips_bits: bool,
+    /// Keys of the objects that were put whole, in the order of their arrival.
+    pub(crate) puts: Vec<String>,
+    /// After this many of them every further one is kept waiting.
+    pub(crate) puts_max: Option<usize>,
+    /// Puts that are kept waiting now.
+    pub(crate) waiting: usize,
     /// The next answers that break off.
     pub(crate) cuts: Vec<Cut>,
     serial: u64,
@@ -242,6 +248,8 @@ fn act(asked: &Asked, shared: &Mutex<State>) -> Answer {
     let (upload, part) = (query("uploadId"), query("partNumber").and_then(|n| n.parse::<u32>().ok()));
     if part.is_some() {
         stall(shared);
+    } else if asked.method == "PUT" {
+        hold_up(shared);
     }
     let mut state = shared.lock().unwrap();
     state.serial += 1;
@@ -285,6 +293,7 @@ fn act(asked: &Asked, shared: &Mutex<State>) -> Answer {
         }
         ("PUT", None, _) => {
             note_headers(&mut state, asked);
+            state.puts.push(asked.key.clone());
             store(&mut state, &asked.key, asked.body.clone(), kept(asked))
         }
         ("GET", None, _) if asked.query.contains_key("uploads") => uploads(&state, asked),
@@ -309,9 +318,20 @@ fn uploads(state: &State, asked: &Asked) -> Answer {
 
 /// Keeps a part waiting for as long as the store is told to.
 fn stall(shared: &Mutex<State>) {
+    wait_while(shared, |state| state.stalls_after.is_some_and(|after| state.arrived.len() >= after));
+}
+
+/// Keeps a put waiting for as long as the store is told to.
+fn hold_up(shared: &Mutex<State>) {
+    shared.lock().unwrap().waiting += 1;
+    wait_while(shared, |state| state.puts_max.is_some_and(|most| state.puts.len() >= most));
+    shared.lock().unwrap().waiting -= 1;
+}
+
+fn wait_while(shared: &Mutex<State>, waits: impl Fn(&State) -> bool) {
     loop {
         let state = shared.lock().unwrap();
-        if state.stalls_after.is_none_or(|after| state.arrived.len() < after) {
+        if !waits(&state) {
             return;
         }
         drop(state);
