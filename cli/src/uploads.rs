@@ -9,7 +9,8 @@ use sealane::{
     ports::{Objects, OpenUpload},
     region::RegionName,
     time::{Human, InvalidDuration, Timestamp, parse_duration},
-    transport::{Entry, Journals, tidy},
+    transport::{BatchEntry, BatchFile, Entry, Journals, tidy},
+    upload::Record,
 };
 use serde::Serialize;
 
@@ -42,9 +43,9 @@ enum Command {
         #[arg(long, default_value = "")]
         prefix: String,
     },
-    /// Give up an upload that was stopped, or old multipart uploads that nobody here knows
+    /// Give up an upload or a batch that was stopped, or old multipart uploads that nobody here knows
     Abort {
-        /// The id of an upload that was stopped here
+        /// The id of an upload or a batch that was stopped here
         #[arg(required_unless_present = "older_than", conflicts_with_all = ["older_than", "prefix", "yes"])]
         id: Option<String>,
         /// Multipart uploads that began at least this long ago, such as `48h`, and are not in a journal here
@@ -84,7 +85,7 @@ enum Standing {
 
 /// What is unfinished in one region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Line {
+pub(crate) struct Line {
     upload_id: Option<String>,
     standing: Standing,
     source: Option<PathBuf>,
@@ -93,6 +94,23 @@ struct Line {
     /// The multipart upload; `None` where none was begun, or its name was never heard.
     multipart: Option<String>,
     begun_ms: Timestamp,
+    /// Of a batch: how many of its files have their receipts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<Share>,
+}
+
+/// How much of a batch is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct Share {
+    shipped: u64,
+    files: u64,
+}
+
+impl Line {
+    /// Whether something of it may be in a bucket still.
+    pub(crate) fn is_left(&self) -> bool {
+        self.standing != Standing::Aborted
+    }
 }
 
 /// Everything that is unfinished.
@@ -112,14 +130,20 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
     match args.command {
         Command::List { prefix } => {
             let (open, answered) = open(&World::connect(config).await.buckets(), &prefix).await;
-            let lines = joined(&entries, &open, &prefix);
+            let (batches, odd) = journals.batches()?;
+            warn(&odd.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let batches = batches.iter().map(of_batch_entry).filter(|line| line.key.starts_with(&prefix));
+            let lines = batches.chain(joined(&entries, &open, &prefix)).collect();
             console.show(&Report { lines, now: World::now() })?;
             Ok(if answered { Exit::Done } else { Exit::Unknown })
         }
         Command::Abort { id: Some(id), .. } => {
             let buckets = World::connect(config).await.buckets();
-            let lines = abort_one(&journals, &id, &buckets).await?;
-            let left = lines.iter().any(|line| line.standing != Standing::Aborted);
+            let lines = match journals.resume_batch(&id)? {
+                Some((file, shipped)) => abort_batch(&journals, file, shipped.len() as u64, &buckets).await?,
+                None => abort_one(&journals, &id, &buckets).await?,
+            };
+            let left = lines.iter().any(Line::is_left);
             console.show(&Report { lines, now: World::now() })?;
             Ok(if left { Exit::Failed } else { Exit::Done })
         }
@@ -131,7 +155,7 @@ pub(crate) async fn run(args: Args, config: Config, console: Console) -> Result<
             if !yes && !lines.is_empty() {
                 note("nothing was given up (say `--yes` to give these up)");
             }
-            let left = yes && lines.iter().any(|line| line.standing != Standing::Aborted);
+            let left = yes && lines.iter().any(Line::is_left);
             console.show(&Report { lines, now: World::now() })?;
             Ok(if left || !answered { Exit::Failed } else { Exit::Done })
         }
@@ -173,6 +197,7 @@ fn joined(entries: &[Entry], open: &[(RegionName, OpenUpload)], prefix: &str) ->
                 region: Some(*region),
                 multipart: Some(upload.clone()),
                 begun_ms: *begun,
+                batch: None,
             });
         }
     }
@@ -190,12 +215,59 @@ fn of_journal(Entry { record, running }: &Entry) -> Vec<Line> {
         region,
         multipart,
         begun_ms,
+        batch: None,
     };
     if record.regions.is_empty() {
         return vec![line(None, None, record.begun)];
     }
     let of = record.regions.iter();
     of.map(|(region, begun)| line(Some(*region), begun.upload.clone(), begun.at)).collect()
+}
+
+/// The line of a batch.
+fn of_batch_entry(BatchEntry { record, shipped, running }: &BatchEntry) -> Line {
+    let name = || record.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Line {
+        upload_id: Some(record.batch_id.clone()),
+        standing: if *running { Standing::Running } else { Standing::Stopped },
+        source: Some(record.path.clone()),
+        key: format!("{}/", record.key.as_ref().map_or_else(name, |key| key.as_str().to_owned())),
+        region: None,
+        multipart: None,
+        begun_ms: record.begun,
+        batch: Some(Share { shipped: *shipped, files: record.files }),
+    }
+}
+
+/// What stopped runs of a batch began of its files of several parts.
+pub(crate) fn of_batch(journals: &Journals, batch_id: &str) -> Result<Vec<Record>, Fault> {
+    let of_batch = |entry: &Entry| {
+        let rest = entry.record.upload_id.strip_prefix(batch_id);
+        !entry.running && rest.is_some_and(|rest| rest.starts_with('-'))
+    };
+    let (entries, _) = journals.list()?;
+    Ok(entries.into_iter().filter(of_batch).map(|entry| entry.record).collect())
+}
+
+/// Gives up what a batch began, and forgets it when nothing of that is left. What it has shipped stays.
+async fn abort_batch<O: Objects>(
+    journals: &Journals,
+    file: BatchFile,
+    shipped: u64,
+    buckets: &BTreeMap<RegionName, O>,
+) -> Result<Vec<Line>, Fault> {
+    let mut lines = Vec::new();
+    for Record { upload_id, .. } in of_batch(journals, &file.record().batch_id)? {
+        lines.extend(abort_one(journals, &upload_id, buckets).await?);
+    }
+    let record = file.record().clone();
+    let mut line = of_batch_entry(&BatchEntry { record, shipped, running: false });
+    if !lines.iter().any(Line::is_left) {
+        file.close()?;
+        line.standing = Standing::Aborted;
+    }
+    lines.insert(0, line);
+    Ok(lines)
 }
 
 /// Those of the lines that no journal names and that are old enough. What the store's clock says
@@ -221,7 +293,7 @@ async fn abort_all<O: Objects>(buckets: &BTreeMap<RegionName, O>, lines: Vec<Lin
 }
 
 /// Gives up one upload that was stopped, and forgets it when nothing of it is left.
-async fn abort_one<O: Objects>(
+pub(crate) async fn abort_one<O: Objects>(
     journals: &Journals,
     id: &str,
     buckets: &BTreeMap<RegionName, O>,
@@ -263,7 +335,10 @@ impl fmt::Display for Report {
                 standing.to_owned(),
                 or_dash(line.region.map(|region| region.to_string())),
                 format!("{} ago", Human(seconds)),
-                line.key.clone(),
+                match line.batch {
+                    Some(Share { shipped, files }) => format!("{} ({shipped} of {files} files)", line.key),
+                    None => line.key.clone(),
+                },
                 or_dash(line.multipart.clone()),
             ]);
         }

@@ -14,34 +14,77 @@ use sealane::{
     region::RegionName,
     retry::RetryBudgets,
     time::Timestamp,
-    transport::{Gate, Journal, Journals, Leases, Means, Order, Progress, Rates, Source, Unkept, ship_with},
+    transport::{
+        BatchFile, Gate, Journal, Journals, Leases, Means, Order, Progress, Rates, Source, Unkept, ship_with,
+    },
     units::ByteSize,
     upload::{Batch, ObjectKey, Reason, Receipt, Unshipped},
 };
 use tokio::sync::Mutex;
 
-use super::{Args, Job, job};
-use crate::{console::Console, exit::Exit, fault::Fault, signals, state, telling::Telling};
+use super::{
+    Args, Job,
+    batch::{self, Earlier},
+    job,
+};
+use crate::{console::Console, exit::Exit, fault::Fault, signals, telling::Telling};
 
 /// Small files in flight at once unless `--jobs` says otherwise.
 const JOBS: u16 = 16;
 
-/// Ships each file of a folder and prints the receipts.
-pub(super) async fn run(args: Args, config: Config, console: Console) -> Result<Exit, Fault> {
-    let journals = state::journals(args.state_folder.as_deref(), &config);
+/// What came of one file: its place in the folder, its key, and its receipt.
+pub(super) type Done = (usize, String, Result<Receipt, Fault>);
+
+/// Ships each file of a folder, but for those that an earlier run has shipped, and prints the receipts.
+pub(super) async fn run(
+    args: Args,
+    config: Config,
+    console: Console,
+    journals: &Journals,
+    earlier: Option<Earlier>,
+) -> Result<Exit, Fault> {
     let job = Job::planned(args.path(), &args, config).await?;
-    let objects = objects(&job, args.keys(&job.source)?)?;
+    let ids = earlier.as_ref().map_or_else(|| job.order.upload_id.clone(), |earlier| earlier.ids(&job));
+    let objects = objects(&job, args.keys(&job.source)?, &ids)?;
     let plan_of = |(_, order): &(Source, Order)| (order.key.clone(), order.plan.clone());
     let plans: BTreeMap<_, _> = objects.iter().map(plan_of).collect();
-    let batch = sent(&job, &args, &journals, objects, console).await?;
-    let batch = explained(batch, &job);
+    let (mut shipped, mut lacking) = match &earlier {
+        Some(earlier) => earlier.split(objects),
+        None => (Vec::new(), objects.into_iter().enumerate().collect()),
+    };
+    let gone = earlier.as_ref().map(|earlier| earlier.gone(&plans)).unwrap_or_default();
+    let log = match earlier {
+        Some(Earlier { file, .. }) => {
+            batch::take_up(journals, file.record(), &job, &mut lacking).await?;
+            Some(file)
+        }
+        None => args.begun_batch(journals, &job),
+    };
+    shipped.extend(sent(&job, &args, (journals, log.as_ref()), lacking, console).await?);
+    shipped.sort_by_key(|(place, ..)| *place);
+    let id = log.as_ref().map_or(ids, |log| log.record().batch_id.clone());
+    let batch = summed_up(id, shipped, gone);
     console.show(&batch)?;
     args.receipt.map(|file| super::keep(&batch, file)).transpose()?;
+    batch::ended(log, &batch);
     let of_receipt =
         |receipt: &Receipt| super::exit(receipt, plans.get(&receipt.key).unwrap_or(&job.order.plan));
     let exits = batch.receipts.iter().map(of_receipt);
     let lost = (!batch.unshipped.is_empty()).then_some(Exit::Failed);
     Ok(exits.chain(lost).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::Done))
+}
+
+/// The batch of what came of its files. What was shipped of files that are gone by now comes last.
+fn summed_up(id: String, done: Vec<Done>, gone: Vec<Receipt>) -> Batch {
+    let (mut receipts, mut unshipped) = (Vec::new(), Vec::new());
+    for (_, key, one) in done {
+        match one {
+            Ok(receipt) => receipts.push(receipt),
+            Err(fault) => unshipped.push(Unshipped { key, reason: fault.on_one_line() }),
+        }
+    }
+    receipts.extend(gone);
+    Batch::of(id, receipts, unshipped)
 }
 
 /// Which of several exits is the one to tell.
@@ -55,15 +98,10 @@ const fn severity(exit: Exit) -> u8 {
     }
 }
 
-fn explained(batch: Batch, job: &Job) -> Batch {
-    let receipts = batch.receipts.into_iter().map(|receipt| receipt.explaining(job.left_out())).collect();
-    Batch { receipts, ..batch }
-}
-
 /// Each file with its order; the rules may send each elsewhere.
-fn objects(job: &Job, keys: Vec<ObjectKey>) -> Result<Vec<(Source, Order)>, Fault> {
+fn objects(job: &Job, keys: Vec<ObjectKey>, ids: &str) -> Result<Vec<(Source, Order)>, Fault> {
     let one = |(number, ((_, source), key)): (usize, ((String, Source), ObjectKey))| {
-        Ok((source, job.order_of(key, format!("{}-{number}", job.order.upload_id))?))
+        Ok((source, job.order_of(key, format!("{ids}-{number}"))?))
     };
     job.source.each().into_iter().zip(keys).enumerate().map(one).collect()
 }
@@ -72,15 +110,17 @@ fn objects(job: &Job, keys: Vec<ObjectKey>) -> Result<Vec<(Source, Order)>, Faul
 async fn sent(
     job: &Job,
     args: &Args,
-    journals: &Journals,
-    objects: Vec<(Source, Order)>,
+    (journals, log): (&Journals, Option<&BatchFile>),
+    objects: Vec<(usize, (Source, Order))>,
     console: Console,
-) -> Result<Batch, Fault> {
-    let (world, id) = (&job.world, job.order.upload_id.clone());
-    let telling = Telling::new(console.is_json(), job.source.totals().size);
-    let holder = format!("sealane upload {}", job.order.key.as_str());
-    let leases = Leases::new(&world.config, world.leases(), &SystemClock, &id, &holder, args.bandwidth);
+) -> Result<Vec<Done>, Fault> {
+    let world = &job.world;
+    let size = objects.iter().map(|(_, (source, _))| source.totals().size.0).sum();
+    let telling = Telling::new(console.is_json(), ByteSize(size));
+    let (id, holder) = (&job.order.upload_id, format!("sealane upload {}", job.order.key.as_str()));
+    let leases = Leases::new(&world.config, world.leases(), &SystemClock, id, &holder, args.bandwidth);
     let doors = Doors { gate: &leases, began: SystemClock.now(), entered: Mutex::default() };
+    let explained = |receipt: Receipt| receipt.without_leases(leases.without()).explaining(job.left_out());
     let shared = Shared {
         job,
         doors: &doors,
@@ -88,6 +128,8 @@ async fn sent(
         rates: job.rates(args.bandwidth),
         telling: &telling,
         shipped: Mutex::default(),
+        log,
+        explained: &explained,
     };
     let jobs = usize::from(args.jobs.unwrap_or(JOBS));
     let done = tokio::select! {
@@ -96,19 +138,12 @@ async fn sent(
         () = signals::stop() => {
             telling.clear();
             leases.give_all_back().await;
-            return Err(Fault::Stopped { resume: None });
+            return Err(Fault::Stopped { resume: log.map(|log| log.record().batch_id.clone()) });
         }
     };
     telling.clear();
     doors.leave(&*shared.shipped.lock().await).await;
-    let (mut receipts, mut unshipped) = (Vec::new(), Vec::new());
-    for (key, one) in done {
-        match one {
-            Ok(receipt) => receipts.push(receipt.without_leases(leases.without())),
-            Err(fault) => unshipped.push(Unshipped { key, reason: fault.on_one_line() }),
-        }
-    }
-    Ok(Batch::of(id, receipts, unshipped))
+    Ok(done)
 }
 
 /// What the uploads of one batch share.
@@ -120,20 +155,24 @@ struct Shared<'a, G> {
     telling: &'a Telling,
     /// Bytes that each region has whole.
     shipped: Mutex<BTreeMap<RegionName, ByteSize>>,
+    /// Where each file is noted that came to its receipt.
+    log: Option<&'a BatchFile>,
+    /// Says in a receipt what only this run knows.
+    explained: &'a dyn Fn(Receipt) -> Receipt,
 }
 
 impl<G: Gate> Shared<'_, G> {
-    /// Every object, in order: first those of several parts, one after the other, then the small ones.
+    /// Every object: first those of several parts, one after the other, then the small ones.
     async fn all(
         &self,
         journals: &Journals,
-        objects: Vec<(Source, Order)>,
+        objects: Vec<(usize, (Source, Order))>,
         jobs: usize,
-    ) -> Vec<(String, Result<Receipt, Fault>)> {
+    ) -> Vec<Done> {
         let buckets = self.job.world.buckets();
         let ship = async |(place, (source, order)): (usize, (Source, Order))| {
             let (key, large) = (order.key.as_str().to_owned(), is_large(&source, &order));
-            let journal = large.then(|| job::begun(journals, &order, &source)).flatten();
+            let journal = large.then(|| job::taken_up(journals, &order, &source)).flatten();
             let kept: &dyn Journal = journal.as_ref().map_or(&Unkept, |journal| journal);
             let means = Means { gate: self.doors, budgets: &self.budgets, rates: &self.rates, journal: kept };
             let size = source.totals().size;
@@ -149,13 +188,17 @@ impl<G: Gate> Shared<'_, G> {
             let receipt = ship_with(&means, &source, &buckets, &order, &progress, &SystemClock).await;
             let regions = std::mem::take(&mut *held(&verified));
             self.count(regions, size).await;
+            let receipt = receipt.map(self.explained);
+            if let (Ok(receipt), Some(log)) = (&receipt, self.log) {
+                log.note(source.print(), receipt, SystemClock.now());
+            }
             if let (Ok(receipt), Some(journal)) = (&receipt, journal) {
                 job::ended(journal, receipt);
             }
             (place, key, receipt.map_err(Fault::from))
         };
         let (large, small): (Vec<_>, Vec<_>) =
-            objects.into_iter().enumerate().partition(|(_, (source, order))| is_large(source, order));
+            objects.into_iter().partition(|(_, (source, order))| is_large(source, order));
         let mut done = Vec::new();
         for one in large {
             done.push(ship(one).await);
@@ -163,8 +206,7 @@ impl<G: Gate> Shared<'_, G> {
         done.extend(
             stream::iter(small.into_iter().map(&ship)).buffer_unordered(jobs).collect::<Vec<_>>().await,
         );
-        done.sort_by_key(|(place, ..)| *place);
-        done.into_iter().map(|(_, key, receipt)| (key, receipt)).collect()
+        done
     }
 
     /// Tells of the bytes that regions have whole by now.

@@ -112,16 +112,13 @@ impl Job {
         journals: &Journals,
         config: Config,
     ) -> Result<Self, Fault> {
-        let Record { upload_id, key, plan, part_size, classes, source: was, .. } = journal.record();
+        let Record { upload_id, source: was, .. } = journal.record();
         let source = Source::open(&was.path)?;
         if let Some(detail) = was.difference(&source.identity()) {
             return Err(Fault::SourceChanged { path: was.path, detail, upload_id });
         }
         note(&format!("going on with {}", journal.record()));
-        let Plan { copies, min_copies, allow_degraded, .. } = plan;
-        let policy =
-            Policy { copies, min_copies: Some(min_copies), allow_degraded, part_size, ..config.upload };
-        let order = Order { upload_id, key, plan, policy, classes, seed: seed() };
+        let order = order_by(journal.record(), config.upload);
         let spool = Spool::at(&was.path, journals.folder());
         let world = World::connect(config).await;
         Ok(Self { world, source, order, journal: Some(journal), placed: None, data_in: None, spool })
@@ -169,8 +166,24 @@ pub(super) fn ended(journal: JournalFile, receipt: &Receipt) -> bool {
     receipt.outcome.is_success()
 }
 
+/// The order of an upload that an earlier run began.
+pub(super) fn order_by(record: Record, policy: Policy) -> Order {
+    let Record { upload_id, key, plan, part_size, classes, .. } = record;
+    let Plan { copies, min_copies, allow_degraded, .. } = plan;
+    let policy = Policy { copies, min_copies: Some(min_copies), allow_degraded, part_size, ..policy };
+    Order { upload_id, key, plan, policy, classes, seed: seed() }
+}
+
 fn seed() -> u64 {
     Uuid::new_v4().as_u64_pair().0
+}
+
+/// The journal of an upload, fresh or taken up. One that cannot be kept stops nothing, and is told of.
+pub(super) fn taken_up(journals: &Journals, order: &Order, source: &Source) -> Option<JournalFile> {
+    match journals.resume(&order.upload_id) {
+        Ok(Some(journal)) => Some(journal),
+        Ok(None) | Err(_) => begun(journals, order, source),
+    }
 }
 
 /// The journal of a fresh upload. One that cannot be kept stops nothing, and is told of.

@@ -1,5 +1,6 @@
 //! `sealane upload`: ships a file or a folder to several regions at once.
 
+mod batch;
 mod each;
 mod estimate;
 mod job;
@@ -93,13 +94,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DAYS", requires = "access")]
     keep_days: Option<u32>,
 
-    /// Go on with an upload that was stopped: the one of this id, else the newest of PATH, else the only one
+    /// Go on with an upload, or with `--each` a batch, that was stopped: the one of this id, else the newest of PATH, else the only one
     #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     #[arg(conflicts_with_all = ["copies", "min_copies", "strategy", "prefer", "session", "storage_class", "access"])]
     resume: Option<String>,
 
     /// Ship each file of a folder as an object of its own, below the key as a prefix, with one receipt for all
-    #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
+    #[arg(long, conflicts_with = "dry_run")]
     each: bool,
 
     /// Small files in flight at once with `--each` [default: 16]
@@ -125,17 +126,18 @@ pub(crate) struct Args {
 
 /// Ships what `args` name and prints the receipt.
 pub(crate) async fn run(mut args: Args, mut config: Config, console: Console) -> Result<Exit, Fault> {
+    let journals = state::journals(args.state_folder.as_deref(), &config);
+    let batch = args.earlier_batch(&journals)?;
     args.settle(&mut config)?;
     if let Some(file) = &args.receipt {
         writable(file)?;
     }
     if args.each {
-        return each::run(args, config, console).await;
+        return each::run(args, config, console, &journals, batch).await;
     }
     if args.dry_run {
         return estimate::run(&args, config, console).await;
     }
-    let journals = state::journals(args.state_folder.as_deref(), &config);
     spool::sweep(&journals);
     let earlier = args.resume.as_deref().map(|id| args.earlier(&journals, id)).transpose()?.flatten();
     let job = match earlier {
@@ -201,22 +203,36 @@ impl Args {
         }
         let (entries, odd) = journals.list()?;
         warn(&odd.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let path =
-            self.path.as_deref().map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
-        let mut fit = entries.into_iter().filter(|entry| {
+        let path = self.followed();
+        let fit = entries.into_iter().filter(|entry| {
             let record = &entry.record;
             let of_path = path.as_deref().is_none_or(|path| record.is_of(path));
             !entry.running && of_path && self.key.as_ref().is_none_or(|key| *key == record.key)
         });
-        let (newest, others) = (fit.next_back(), fit.count());
+        let newest = self.newest(fit, "upload that was stopped")?;
+        Ok(newest.map(|entry| journals.resume(&entry.record.upload_id)).transpose()?.flatten())
+    }
+
+    /// The path that was named, from the root on.
+    fn followed(&self) -> Option<PathBuf> {
+        self.path.as_deref().map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+    }
+
+    /// The last of what fits, if it is the only one or of a path that was named.
+    fn newest<T>(
+        &self,
+        mut fit: impl DoubleEndedIterator<Item = T>,
+        what: &'static str,
+    ) -> Result<Option<T>, Fault> {
+        let (newest, others, named) = (fit.next_back(), fit.count(), self.path.is_some());
         match newest {
-            Some(entry) if path.is_some() || others == 0 => Ok(journals.resume(&entry.record.upload_id)?),
-            Some(_) => Err(Fault::ManyToResume { count: others + 1 }),
-            None if path.is_some() => {
+            Some(_) if !named && others > 0 => Err(Fault::ManyToResume { count: others + 1 }),
+            None if !named => Err(Fault::NothingToResume { what: what.to_owned() }),
+            None => {
                 note("nothing of it was stopped: it is shipped from its beginning");
                 Ok(None)
             }
-            None => Err(Fault::NothingToResume { what: "upload that was stopped".to_owned() }),
+            found => Ok(found),
         }
     }
 

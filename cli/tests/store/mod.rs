@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
@@ -29,7 +29,41 @@ pub(crate) struct State {
     /// After this many reads every further one is refused with 500.
     pub(crate) reads_left: Option<usize>,
     pub(crate) flips_bits: bool,
+    /// Keys of the objects that were put whole, in the order of their arrival.
+    pub(crate) puts: Vec<String>,
+    /// After this many of them every further one is kept waiting.
+    pub(crate) puts_max: Option<usize>,
+    /// Puts that are kept waiting now.
+    pub(crate) waiting: usize,
+    /// The next answers that break off.
+    pub(crate) cuts: Vec<Cut>,
     serial: u64,
+}
+
+/// What is asked of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Put,
+    Part,
+    Complete,
+    Get,
+    Other,
+}
+
+/// Where an answer breaks off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    StatusLine,
+    Body,
+}
+
+/// One answer that breaks off, whose connection is closed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) ask: Ask,
+    pub(crate) place: Place,
+    /// Whether the store does what it is asked.
+    pub(crate) carries_out: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -104,7 +138,14 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
     let mut writer = stream;
     while let Some(asked) = read(&mut reader) {
         let is_head = asked.method == "HEAD";
-        let answer = act(&asked, state);
+        let cut = taken(&mut state.lock().unwrap(), asked.ask());
+        let answer = match cut {
+            Some(Cut { carries_out: false, .. }) => pretended(),
+            _ => act(&asked, state),
+        };
+        if let Some(Cut { place, .. }) = cut {
+            return break_off(writer, &answer, place);
+        }
         let mut text = format!("HTTP/1.1 {} X\r\n", answer.status);
         for (name, value) in &answer.headers {
             text += &format!("{name}: {value}\r\n");
@@ -117,6 +158,42 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
             return;
         }
     }
+}
+
+impl Asked {
+    fn ask(&self) -> Ask {
+        let has = |name: &str| self.query.contains_key(name);
+        match self.method.as_str() {
+            "PUT" if has("partNumber") => Ask::Part,
+            "PUT" => Ask::Put,
+            "POST" if has("uploadId") => Ask::Complete,
+            "GET" if self.query.keys().all(|name| name == "versionId" || name == "x-id") => Ask::Get,
+            _ => Ask::Other,
+        }
+    }
+}
+
+/// The next cut of answers of this kind.
+fn taken(state: &mut State, ask: Ask) -> Option<Cut> {
+    let next = state.cuts.iter().position(|cut| cut.ask == ask)?;
+    Some(state.cuts.remove(next))
+}
+
+/// How an answer begins that would say that all is well.
+fn pretended() -> Answer {
+    Answer { status: 200, headers: vec![("etag".to_owned(), "\"e\"".to_owned())], body: Vec::new() }
+}
+
+/// Sends as much of an answer as a connection that breaks lets through.
+fn break_off(mut writer: &TcpStream, answer: &Answer, place: Place) {
+    let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = answer.body.len() + 1;
+    let whole = format!("HTTP/1.1 {} X\r\n{headers}content-length: {length}\r\n\r\n", answer.status);
+    let sent = match place {
+        Place::StatusLine => writer.write_all(b"HTTP/1.1 20"),
+        Place::Body => writer.write_all(whole.as_bytes()).and_then(|()| writer.write_all(&answer.body)),
+    };
+    sent.and_then(|()| writer.shutdown(Shutdown::Both)).ok();
 }
 
 fn read(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
@@ -171,6 +248,8 @@ fn act(asked: &Asked, shared: &Mutex<State>) -> Answer {
     let (upload, part) = (query("uploadId"), query("partNumber").and_then(|n| n.parse::<u32>().ok()));
     if part.is_some() {
         stall(shared);
+    } else if asked.method == "PUT" {
+        hold_up(shared);
     }
     let mut state = shared.lock().unwrap();
     state.serial += 1;
@@ -214,6 +293,7 @@ fn act(asked: &Asked, shared: &Mutex<State>) -> Answer {
         }
         ("PUT", None, _) => {
             note_headers(&mut state, asked);
+            state.puts.push(asked.key.clone());
             store(&mut state, &asked.key, asked.body.clone(), kept(asked))
         }
         ("GET", None, _) if asked.query.contains_key("uploads") => uploads(&state, asked),
@@ -238,9 +318,20 @@ fn uploads(state: &State, asked: &Asked) -> Answer {
 
 /// Keeps a part waiting for as long as the store is told to.
 fn stall(shared: &Mutex<State>) {
+    wait_while(shared, |state| state.stalls_after.is_some_and(|after| state.arrived.len() >= after));
+}
+
+/// Keeps a put waiting for as long as the store is told to.
+fn hold_up(shared: &Mutex<State>) {
+    shared.lock().unwrap().waiting += 1;
+    wait_while(shared, |state| state.puts_max.is_some_and(|most| state.puts.len() >= most));
+    shared.lock().unwrap().waiting -= 1;
+}
+
+fn wait_while(shared: &Mutex<State>, waits: impl Fn(&State) -> bool) {
     loop {
         let state = shared.lock().unwrap();
-        if state.stalls_after.is_none_or(|after| state.arrived.len() < after) {
+        if !waits(&state) {
             return;
         }
         drop(state);

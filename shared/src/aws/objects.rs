@@ -170,9 +170,10 @@ impl Objects for S3Objects {
             .set_ssekms_key_id(self.kms_key.clone())
             .set_expected_bucket_owner(self.owner.clone());
         let reply = create.send().await.map_err(|e| self.failed(key, e))?;
-        reply.upload_id.ok_or_else(|| ObjectsError::Refused {
+        // It may have been begun all the same.
+        reply.upload_id.ok_or_else(|| ObjectsError::NoAnswer {
             bucket: self.bucket.clone(),
-            key: key.to_owned(),
+            how: Silence::NoConnection,
             source: "the reply names no upload".into(),
         })
     }

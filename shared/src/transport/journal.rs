@@ -82,7 +82,7 @@ pub enum JournalError {
     },
 }
 
-fn failed(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> JournalError {
+pub(super) fn failed(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> JournalError {
     let path = path.to_owned();
     move |source| JournalError::File { path, verb, source }
 }
@@ -115,16 +115,8 @@ impl Journals {
 
     /// Every upload that has a journal, oldest first, and the files that are none.
     pub fn list(&self) -> Result<(Vec<Entry>, Vec<JournalError>), JournalError> {
-        let files = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
-            files => files.map_err(failed(&self.folder, "read"))?,
-        };
         let (mut entries, mut odd) = (Vec::new(), Vec::new());
-        for file in files {
-            let path = file.map_err(failed(&self.folder, "read"))?.path();
-            if path.extension().is_none_or(|ending| ending != "json") {
-                continue;
-            }
+        for path in self.files("json")? {
             match read(&path) {
                 Ok(Some(record)) => {
                     let running = self.is_running(&record.upload_id);
@@ -137,6 +129,22 @@ impl Journals {
         }
         entries.sort_by_key(|entry| (entry.record.begun, entry.record.upload_id.clone()));
         Ok((entries, odd))
+    }
+
+    /// The files whose names end so.
+    pub(super) fn files(&self, ending: &str) -> Result<Vec<PathBuf>, JournalError> {
+        let files = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files.map_err(failed(&self.folder, "read"))?,
+        };
+        let mut paths = Vec::new();
+        for file in files {
+            let path = file.map_err(failed(&self.folder, "read"))?.path();
+            if path.extension().is_some_and(|found| found == ending) {
+                paths.push(path);
+            }
+        }
+        Ok(paths)
     }
 
     /// Begins the journal of an upload that nobody ran before.
@@ -168,13 +176,13 @@ impl Journals {
     }
 
     /// Whether some process holds the lock.
-    fn is_running(&self, upload_id: &str) -> bool {
+    pub(super) fn is_running(&self, upload_id: &str) -> bool {
         let lock = File::open(self.folder.join(format!("{upload_id}.lock")));
         lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// The lock of an upload, which the system frees when its process ends in whatever way.
-    fn lock(&self, upload_id: &str) -> Result<File, JournalError> {
+    pub(super) fn lock(&self, upload_id: &str) -> Result<File, JournalError> {
         let path = self.folder.join(format!("{upload_id}.lock"));
         let file = File::create(&path).map_err(failed(&path, "written"))?;
         match file.try_lock() {
@@ -195,18 +203,37 @@ fn read(path: &Path) -> Result<Option<Record>, JournalError> {
     if record.format == JOURNAL_FORMAT { Ok(Some(record)) } else { Err(odd(None)) }
 }
 
-/// Writes the record so that a reader, now or after a crash, finds the old one or the new one.
 fn write(path: &Path, record: &Record) -> Result<(), JournalError> {
-    let beside = path.with_extension("tmp");
     let text = serde_json::to_vec(record).map_err(io::Error::from);
-    let put = text.and_then(|text| {
+    place(path, &text.map_err(failed(path, "written"))?)
+}
+
+/// Writes `text` so that a reader, now or after a crash, finds what was there before or all of it.
+pub(super) fn place(path: &Path, text: &[u8]) -> Result<(), JournalError> {
+    let beside = path.with_extension("tmp");
+    let put = || {
         let mut file = File::create(&beside)?;
-        file.write_all(&text)?;
+        file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-    });
-    put.map_err(failed(path, "written"))
+    };
+    put().map_err(failed(path, "written"))
+}
+
+/// Removes a journal, and then its lock.
+pub(super) fn remove(path: &Path, lock: File) -> Result<(), JournalError> {
+    fs::remove_file(path).map_err(failed(path, "removed"))?;
+    let beside = path.with_extension("lock");
+    let removed = fs::remove_file(&beside).map_err(failed(&beside, "removed"));
+    drop(lock);
+    removed
+}
+
+/// What went wrong, with its cause.
+pub(super) fn with_cause(error: &JournalError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 /// The journal of one upload, locked while this lives.
@@ -227,23 +254,16 @@ impl JournalFile {
 
     /// Why the first note that was lost could not be kept. The upload goes on without.
     pub fn trouble(&self) -> Option<String> {
-        held(&self.trouble).as_ref().map(|error| {
-            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-            format!("{error}{}", cause.unwrap_or_default())
-        })
+        held(&self.trouble).as_ref().map(with_cause)
     }
 
     /// Ends the upload: nothing is left to go on with.
     pub fn close(self) -> Result<(), JournalError> {
-        fs::remove_file(&self.path).map_err(failed(&self.path, "removed"))?;
-        let lock = self.path.with_extension("lock");
-        let removed = fs::remove_file(&lock).map_err(failed(&lock, "removed"));
-        drop(self.lock);
-        removed
+        remove(&self.path, self.lock)
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -6,6 +6,7 @@
 //! many copies, which region next, what may be claimed) is decided in [`crate::upload`].
 
 mod archive;
+mod batches;
 mod blocks;
 mod calls;
 mod digest;
@@ -30,6 +31,7 @@ mod unpack;
 mod verify;
 mod voyage;
 
+pub use batches::{BatchEntry, BatchFile, ShippedFiles};
 pub use blocks::{Block, Whole};
 pub use fetch::{Candidate, FetchError, Fetched, Share, Wanted, fetch};
 pub use journal::{Entry, Journal, JournalError, JournalFile, Journals, Unkept};

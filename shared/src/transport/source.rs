@@ -21,7 +21,7 @@ use super::{
     room::Room,
 };
 use crate::{
-    checksum::Crc64,
+    checksum::{Checksum, Crc64},
     units::ByteSize,
     upload::{
         Identity, Layout, TooLarge,
@@ -171,15 +171,21 @@ impl Source {
         }
     }
 
-    /// What tells it from what it may become.
-    pub fn identity(&self) -> Identity {
+    /// What tells it, wherever it lies, from what it may become: a sum over name, mode, size, time of the
+    /// last write and inode of everything in it.
+    pub fn print(&self) -> Checksum {
         let mut print = Crc64::new();
         match &*self.kind {
             Kind::File(item) => item.print(&mut print),
             Kind::Folder { items, .. } => items.iter().for_each(|item| item.print(&mut print)),
         }
+        print.finish()
+    }
+
+    /// What tells it from what it may become.
+    pub fn identity(&self) -> Identity {
         let path = fs::canonicalize(self.path()).unwrap_or_else(|_| self.path().to_owned());
-        Identity { path, files: self.totals.files, size: self.totals.size, print: print.finish() }
+        Identity { path, files: self.totals.files, size: self.totals.size, print: self.print() }
     }
 
     /// The most bytes that are sent to one region: exact for a file, a bound for a folder.

@@ -260,3 +260,7 @@ async fn read(
 #[cfg(test)]
 #[path = "voyage_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "voyage_source_tests.rs"]
+mod source_tests;

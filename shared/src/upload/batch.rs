@@ -10,7 +10,7 @@ use crate::units::ByteSize;
 /// What came of many uploads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// The id of the batch; each upload's id is this and a number.
+    /// The id of the batch, which the id of each upload begins with.
     pub batch_id: String,
     /// The least of the outcomes: one object that failed is a batch that failed.
     pub outcome: Outcome,

@@ -6,6 +6,7 @@
 mod allowance;
 pub mod backoff;
 mod batch;
+mod batch_log;
 mod class;
 pub mod cost;
 mod digest;
@@ -25,6 +26,7 @@ pub mod ticket;
 pub use allowance::Allowance;
 pub use backoff::{backoff, jitter};
 pub use batch::{Batch, Unshipped};
+pub use batch_log::{BATCH_FORMAT, BatchRecord, Shipped};
 pub use class::{Access, Classes, InvalidClass, StorageClass};
 pub use digest::{InvalidSha256, META_SHA256, Sha256};
 pub use flow::Flow;

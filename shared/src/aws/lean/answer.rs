@@ -64,16 +64,17 @@ fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
     rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
 }
 
-/// Reads an answer to its end, so that its connection can be used again.
-pub(super) async fn read(reply: HttpResponse) -> Result<Took, Answered> {
+/// Reads an answer to its end, so that its connection can be used again. One that breaks off
+/// before its end says nothing, however well it began.
+pub(super) async fn read(reply: HttpResponse) -> Result<Took, Fault> {
     let status = reply.status();
     let word = |name: &str| reply.headers().get(name).map(str::to_owned);
     let took = Took { version_id: word("x-amz-version-id"), etag: word("etag") };
-    let body = bounded(reply.into_body()).await;
     if status.is_success() {
-        return Ok(took);
+        return whole(reply.into_body(), ANSWER_BYTES_MAX).await.map(|_| took);
     }
-    Err(Answered::of(status.as_u16(), &String::from_utf8_lossy(&body)))
+    let body = bounded(reply.into_body()).await;
+    Err(Answered::of(status.as_u16(), &String::from_utf8_lossy(&body)).into())
 }
 
 /// Reads the answer to a copy. The store says that it began at once, and how it ended only in the
@@ -111,8 +112,29 @@ pub(super) async fn whole(body: SdkBody, most: usize) -> Result<String, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::http::StatusCode;
+    use bytes::Bytes;
+    use http_body_util::Full;
+
     use super::*;
     use crate::ports::Silence;
+
+    /// An answer of this status, whose body breaks off after `len` bytes.
+    fn cut(status: u16, len: usize) -> HttpResponse {
+        let body = Limited::new(Full::new(Bytes::from_static(b"<Error><Code>SlowDown")), len);
+        HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from_body_1_x(body))
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_no_answer_however_well_it_began() {
+        let failure = async |status| read(cut(status, 3)).await.unwrap_err().failure();
+        assert_eq!(failure(200).await, Failure::NoAnswer(Silence::NoConnection));
+        assert_eq!(failure(503).await, Failure::Throttled, "a refusal is one without its words, too");
+        let copied = read_copied(cut(200, 3)).await.unwrap_err();
+        assert_eq!(copied.failure(), Failure::NoAnswer(Silence::NoConnection));
+        let took = read(HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::empty())).await;
+        assert_eq!(took.unwrap(), Took { version_id: None, etag: None });
+    }
 
     #[test]
     fn a_copy_is_made_when_its_body_says_so() {

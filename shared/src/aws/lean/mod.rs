@@ -139,7 +139,7 @@ impl Lean {
             let identity = self.keys.identity().await?;
             let request = prepared(("PUT", self.place.url(key, query)), SdkBody::from(body), headers)?;
             let reply = self.call(request, &identity, SignableBody::UnsignedPayload)?.await?;
-            Ok(answer::read(reply).await?)
+            answer::read(reply).await
         };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Fault::Late))
     }
