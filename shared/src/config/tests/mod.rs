@@ -174,7 +174,7 @@ fn what_the_example_calls_a_default_is_one() {
     for line in example.lines().filter_map(|l| l.trim().strip_prefix("# ")) {
         let Ok(serde_norway::Value::Mapping(map)) = serde_norway::from_str(line) else { continue };
         for (key, value) in map {
-            let (Some(key), false) = (key.as_str(), value.is_mapping()) else { continue };
+            let (Some(key), false) = (key.as_str(), value.is_mapping() || value.is_null()) else { continue };
             let found = SETTINGS.iter().find(|s| s.key.rsplit('.').next() == Some(key));
             if let Some(Setting { fallback: Fallback::Value(default), .. }) = found {
                 let default: serde_norway::Value = serde_norway::from_str(default).unwrap();

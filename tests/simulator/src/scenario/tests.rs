@@ -26,7 +26,8 @@ fn the_fault_comes_after_the_warm_up_and_the_run_ends_after_it() {
     for (scenario, seed, plan) in plans(50) {
         assert!(plan.since >= Duration::from_secs(30), "{scenario} {seed}");
         assert!(plan.ends > plan.since + Duration::from_secs(40), "{scenario} {seed}");
-        assert!(plan.ends <= Duration::from_secs(400), "{scenario} {seed}");
+        // A return of work takes up to 400 s, and shared worksets are watched for 30 s more.
+        assert!(plan.ends <= Duration::from_secs(430), "{scenario} {seed}: {:?}", plan.ends);
         assert!(plan.acts.iter().all(|timed| timed.at < plan.ends), "{scenario} {seed}");
         assert!(plan.acts.is_sorted_by_key(|timed| timed.at), "{scenario} {seed}");
     }
